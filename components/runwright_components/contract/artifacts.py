@@ -1,0 +1,299 @@
+"""The folders that stages hand to each other: their file names and manifests.
+
+raw data       manifest.json (RawManifest), data.parquet or data/*.parquet - one row an example, in the source's own form
+prepared data  manifest.json (PreparedManifest), {train,validation,test}.parquet - model inputs and `target`;
+               test.raw.parquet - the test rows as they came from the source; preprocessing/ - the fitted state;
+               quality.json (see `runwright_components.prepare.quality`)
+model          manifest.json (ModelManifest), weights.safetensors, model.onnx, history.json, preprocessing/
+evaluation     evaluation.json (Evaluation)
+package        manifest.json (PackageManifest) and the files that it lists, a folder that KServe can mount
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from runwright_components.contract.config import Modality, ModelConfig, SplitName, TaskKind
+from runwright_components.contract.outcome import Reason, StageError
+
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+ONNX = "model.onnx"
+HISTORY = "history.json"
+PREPROCESSING = "preprocessing"
+STATE = "state.json"  # in PREPROCESSING
+TOKENIZER = "tokenizer.json"  # in PREPROCESSING, text only
+QUALITY = "quality.json"
+EVALUATION = "evaluation.json"
+SIGNATURE = "signature.json"
+METRICS = "metrics.json"
+LINEAGE = "lineage.json"
+MODEL_CARD = "MODEL_CARD.md"
+EXAMPLE = "example.json"
+RAW_TEST = "test.raw.parquet"
+TARGET = "target"  # column of the prepared splits
+ROW_ID = "row_id"  # column of the prepared splits and of RAW_TEST: number of the row in the raw data
+
+
+class Document(BaseModel):
+    """Base of every JSON document that lies in an artifact."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def read(cls, folder: Path, name: str = MANIFEST) -> Self:
+        """Read the document from `folder/name`; raises StageError when it is missing or not of this shape."""
+        path = folder / name
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise StageError(
+                Reason.DATA_UNREADABLE,
+                f"{name} is missing",
+                where=str(folder),
+                cure="the folder is incomplete; run the stage that makes it again",
+            ) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise StageError(
+                Reason.DATA_UNREADABLE,
+                f"{name} is not a {cls.__name__}: {place}: {first['msg']}",
+                where=str(folder),
+                cure="the folder was altered or made by another version; run the stage that makes it again",
+            ) from error
+
+    def write(self, folder: Path, name: str = MANIFEST) -> Path:
+        """Write to `folder/name` by way of a temporary name. The bytes depend on the content alone."""
+        from runwright_components.contract.files import write_json
+
+        return write_json(folder / name, self.model_dump(mode="json"))
+
+
+class Lineage(Document):
+    """Where an artifact comes from: the stage, its configuration's digest, and the digests of what it read."""
+
+    stage: str
+    config: str
+    inputs: dict[str, str] = {}
+    version: str = ""  # of runwright
+    parents: tuple[Lineage, ...] = ()
+
+
+class SourceRecord(Document):
+    """What one source gave."""
+
+    name: str
+    uri: str
+    format: str
+    files: int
+    bytes: int
+    rows: int
+    digest: str  # SHA-256 over the files' names and contents, in sorted order
+
+
+class RawManifest(Document):
+    digest: str  # over all sources
+    rows: int
+    columns: dict[str, str]  # name -> Polars type name
+    sources: tuple[SourceRecord, ...]
+    files: tuple[str, ...]  # the Parquet files, relative
+    lineage: Lineage
+
+
+class Field(Document):
+    """One input column of the served model, in the source's form.
+
+    `type` numeric takes a JSON number (or, when `text` is true because the source holds text, a string that reads as one);
+    categorical and datetime take strings; boolean takes true/false or a word; image takes base64 of PNG or JPEG.
+    """
+
+    name: str
+    type: Literal["numeric", "categorical", "boolean", "datetime", "text", "image"]
+    text: bool = False
+    nullable: bool = True
+    categories: tuple[str, ...] = ()
+    example: JsonValue = None
+
+
+class Tensor(Document):
+    """One input or output of the ONNX graph; the first dimension is the batch and is None."""
+
+    name: str
+    dtype: Literal["float32", "int64", "uint8"]
+    shape: tuple[int | None, ...]
+
+
+class Signature(Document):
+    """What goes into a served model and what comes out."""
+
+    task: TaskKind
+    modality: Modality
+    inputs: tuple[Field, ...]
+    ignored: tuple[str, ...] = ()  # columns of the source that are accepted and not used (target, identifiers)
+    labels: tuple[str, ...] = ()  # classification: order of the probabilities
+    target: str = ""
+    tensors: tuple[Tensor, ...]
+    example: dict[str, JsonValue] = {}  # one row that can be sent as it is
+
+
+class PreparedManifest(Document):
+    digest: str
+    modality: Modality
+    task: TaskKind
+    rows: dict[SplitName, int]
+    signature: Signature
+    categories: tuple[int, ...] = ()  # tabular: size of each categorical input's code range, 0 included
+    vocabulary: int | None = None  # text
+    class_counts: tuple[int, ...] = ()  # of the training split, in the order of signature.labels
+    lineage: Lineage
+
+
+class Epoch(Document):
+    """One point of the learning curves."""
+
+    epoch: int
+    step: int
+    train_loss: float
+    validation_loss: float
+    validation_metric: float  # accuracy, or R2
+    learning_rate: float
+    seconds: float
+    samples_per_second: float
+
+
+class History(Document):
+    epochs: tuple[Epoch, ...]
+    best_epoch: int
+    stopped: Literal["epochs", "steps", "early"]
+    resumed_from_step: int = 0
+
+
+class ModelManifest(Document):
+    digest: str  # over weights, ONNX and preprocessing: names the model everywhere
+    model: ModelConfig
+    task: TaskKind
+    modality: Modality
+    parameters: int
+    classes: int  # outputs: number of classes, or 1
+    categories: tuple[int, ...] = ()
+    vocabulary: int | None = None
+    steps: int
+    best_epoch: int
+    precision: str
+    device: str
+    world_size: int
+    seconds: float
+    files: dict[str, str]  # relative path -> sha256:HEX
+    signature: Signature
+    lineage: Lineage
+
+
+class Check(Document):
+    """One bound of the gate and what came of it."""
+
+    metric: str
+    value: float | None
+    min: float | None = None
+    max: float | None = None
+    slice: str | None = None
+    passed: bool
+    message: str
+
+
+class ClassMetrics(Document):
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class SliceMetrics(Document):
+    column: str
+    value: str
+    rows: int
+    metrics: dict[str, float]
+
+
+class Calibration(Document):
+    """Reliability of the predicted probabilities (Naeini et al. 2015): a row a bin."""
+
+    error: float  # expected calibration error
+    confidence: tuple[float, ...]  # mean confidence of the bin
+    accuracy: tuple[float, ...]
+    count: tuple[int, ...]
+
+
+class Latency(Document):
+    """Of the packaged model with preprocessing, one row a request, on this machine."""
+
+    p50_ms: float
+    p99_ms: float
+    rows_per_second: float  # in batches
+    batch: int
+    requests: int
+    machine: str
+
+
+class Roc(Document):
+    """One class against the rest, at up to 100 thresholds."""
+
+    label: str
+    fpr: tuple[float, ...]
+    tpr: tuple[float, ...]
+    thresholds: tuple[float, ...]
+
+
+class Evaluation(Document):
+    """What the untouched test split says of the model whose digest is `model_digest`."""
+
+    model_digest: str
+    prepared_digest: str
+    task: TaskKind
+    verdict: Literal["passed", "rejected"]
+    checks: tuple[Check, ...] = ()
+    rows: int
+    metrics: dict[str, float]
+    labels: tuple[str, ...] = ()
+    per_class: tuple[ClassMetrics, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()  # rows: truth, columns: prediction
+    roc: tuple[Roc, ...] = ()
+    calibration: Calibration | None = None
+    residuals: tuple[tuple[float, float], ...] = ()  # regression: up to 500 (truth, prediction) pairs
+    slices: tuple[SliceMetrics, ...] = ()
+    latency: Latency
+    lineage: Lineage
+
+
+class PackageManifest(Document):
+    """The package's table of contents; `digest` is over `files` and names the package."""
+
+    format: Literal["runwright.package/v1"] = "runwright.package/v1"
+    digest: str
+    name: str
+    model_digest: str
+    task: TaskKind
+    modality: Modality
+    files: dict[str, str]
+    parity: float | None = None  # largest absolute output difference, torch against ONNX Runtime
+
+
+class Registration(Document):
+    name: str
+    version: int
+    uri: str
+    digest: str  # the package's
+    created: bool  # false: the same content was there already
+
+
+class Deployment(Document):
+    name: str
+    mode: str
+    uri: str
+    model_digest: str
+    url: str = ""
+    extra: dict[str, Any] = {}
