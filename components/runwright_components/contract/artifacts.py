@@ -1,6 +1,6 @@
 """The folders that stages hand to each other: their file names and manifests.
 
-raw data       manifest.json (RawManifest), data.parquet or data/*.parquet - one row an example, in the source's own form
+raw data       manifest.json (RawManifest), data.parquet or data/*.parquet - a row an example, in the source's form
 prepared data  manifest.json (PreparedManifest), {train,validation,test}.parquet - model inputs and `target`;
                test.raw.parquet - the test rows as they came from the source; preprocessing/ - the fitted state;
                quality.json (see `runwright_components.prepare.quality`)
@@ -107,8 +107,8 @@ class RawManifest(Document):
 class Field(Document):
     """One input column of the served model, in the source's form.
 
-    `type` numeric takes a JSON number (or, when `text` is true because the source holds text, a string that reads as one);
-    categorical and datetime take strings; boolean takes true/false or a word; image takes base64 of PNG or JPEG.
+    `type` numeric takes a JSON number (or, when `text` is true because the source holds text, a string that reads as
+    one); categorical and datetime take strings; boolean takes true/false or a word; image takes base64 of PNG or JPEG.
     """
 
     name: str

@@ -25,8 +25,8 @@ def write_bytes(path: Path, content: bytes) -> Path:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -53,10 +53,10 @@ def new_folder(target: Path) -> Iterator[Path]:
     try:
         with disk_errors(target):
             yield temporary
-        os.chmod(temporary, 0o755)
+        temporary.chmod(0o755)  # noqa: S103 (mkdtemp's 0700 would hide artifacts from the serving user)
         if target.is_dir():
             target.rmdir()
-        os.replace(temporary, target)
+        temporary.replace(target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -92,7 +92,7 @@ def file_digest(path: Path) -> str:
 
 
 def folder_files(folder: Path, *, without: Iterable[str] = ()) -> dict[str, str]:
-    """Relative POSIX path -> digest of every file under `folder`, sorted; `without` names relative paths to leave out."""
+    """Relative POSIX path -> digest of every file under `folder`, sorted, but for the relative paths in `without`."""
     left_out = set(without)
     found = sorted(path for path in folder.rglob("*") if path.is_file())
     relative = ((path.relative_to(folder).as_posix(), path) for path in found)
@@ -122,7 +122,7 @@ def verify_files(folder: Path, files: Mapping[str, str]) -> None:
                 Reason.DIGEST_MISMATCH,
                 f"{name} was altered: its digest is {actual}, the manifest says {expected}",
                 where=str(folder),
-                cure="restore the file from the registry; if the change is meant, run the pipeline again to make a new package",
+                cure="restore the file from the registry; if the change is meant, run the pipeline again for a new package",
             )
 
 

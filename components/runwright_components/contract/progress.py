@@ -82,7 +82,7 @@ class Progress:
 def file_sink(path: str | os.PathLike[str] | None) -> Callable[[Event], None]:
     """A sink that appends JSON lines to `path`; with no path, one that drops them."""
     if path is None:
-        return lambda event: None
+        return lambda _event: None
     target = Path(path)
 
     def write(event: Event) -> None:
@@ -95,4 +95,4 @@ def file_sink(path: str | os.PathLike[str] | None) -> Callable[[Event], None]:
 
 def silent(stage: str = "test") -> Progress:
     """A Progress that goes nowhere."""
-    return Progress(stage, sink=lambda event: None)
+    return Progress(stage, sink=lambda _event: None)
