@@ -161,7 +161,7 @@ class PrepareConfig(Config):
 
 
 class ModelConfig(Config):
-    """Architecture. `name` fits the modality: mlp (tabular); cnn, resnet (image); textcnn, transformer, pretrained (text)."""
+    """Architecture; `name` fits the modality: mlp (tabular), cnn, resnet (image), textcnn, transformer, pretrained."""
 
     name: Literal["mlp", "cnn", "resnet", "textcnn", "transformer", "pretrained"]
     hidden: tuple[int, ...] = (128, 128)  # mlp

@@ -53,7 +53,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     try:
         with disk_errors(target):
             yield temporary
-        temporary.chmod(0o755)  # noqa: S103 (mkdtemp's 0700 would hide artifacts from the serving user)
+        temporary.chmod(0o755)  # mkdtemp's 0700 would hide artifacts from the serving user
         if target.is_dir():
             target.rmdir()
         temporary.replace(target)
@@ -122,7 +122,7 @@ def verify_files(folder: Path, files: Mapping[str, str]) -> None:
                 Reason.DIGEST_MISMATCH,
                 f"{name} was altered: its digest is {actual}, the manifest says {expected}",
                 where=str(folder),
-                cure="restore the file from the registry; if the change is meant, run the pipeline again for a new package",
+                cure="restore it from the registry; if the change is meant, run the pipeline again for a new package",
             )
 
 
