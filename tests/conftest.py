@@ -1,0 +1,23 @@
+"""What a tier needs from the machine: skipped with the reason where it is missing, failed under RUNWRIGHT_REQUIRE=all."""
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def require_tool() -> Callable[[str, str], str]:
+    """`require_tool(name, how)` gives the path of a program; `how` says how to install it."""
+
+    def require(name: str, how: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            reason = f"{name} is not installed; {how}"
+            if os.environ.get("RUNWRIGHT_REQUIRE") == "all":
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return path
+
+    return require
