@@ -1,1 +1,30 @@
-"""The prepare stage."""
+"""The prepare stage: raw rows become clean, encoded splits, a fitted preprocessing, and a report of quality."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from runwright_components.contract.artifacts import PreparedManifest
+from runwright_components.contract.config import PrepareConfig
+from runwright_components.contract.files import new_folder
+from runwright_components.contract.progress import Progress
+from runwright_components.prepare.labels import require_target
+from runwright_components.prepare.raw import open_raw
+
+__all__ = ["prepare"]
+
+
+def prepare(config: PrepareConfig, *, raw: Path, out: Path, progress: Progress) -> PreparedManifest:
+    """Prepare the raw data in `raw` as the new folder `out`, which appears only when everything is in it.
+
+    Raises StageError for data and settings that a person can mend.
+    """
+    data = open_raw(raw)
+    require_target(data.columns, config)
+    # Each modality's module has write(config, data, folder, progress) -> PreparedManifest, which also writes it.
+    modality = import_module(f"runwright_components.prepare.{config.modality}")
+    with new_folder(out) as folder:
+        manifest: PreparedManifest = modality.write(config, data, folder, progress)
+    progress.emit("done", f"{sum(manifest.rows.values())} of {data.rows} rows prepared")
+    return manifest

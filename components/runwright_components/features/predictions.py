@@ -1,0 +1,31 @@
+"""What a model says, in the terms of the data: labels with probabilities, or values in the target's own unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Classification: `labels` [N] and `probabilities` [N, K], K in the order of the signature's labels, float64.
+    Regression: `values` [N], float64, in the unit of the target. What does not apply is None."""
+
+    labels: list[str] | None = None
+    probabilities: NDArray[np.float64] | None = None
+    values: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        if self.values is not None:
+            return len(self.values)
+        return 0 if self.labels is None else len(self.labels)
+
+
+def softmax(logits: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities [N, K] of logits [N, K], in float64, so that every caller rounds alike."""
+    exact = np.asarray(logits, dtype=np.float64)
+    powers = np.exp(exact - exact.max(axis=1, keepdims=True))
+    normalized: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return normalized

@@ -1,0 +1,61 @@
+"""Prepared splits as numpy arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from runwright_components.contract.artifacts import ROW_ID, TARGET, PreparedManifest
+from runwright_components.contract.config import SplitName
+
+NUMERIC = "n:"
+CATEGORICAL = "c:"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A whole split. `inputs` by tensor name, first dimension N: `numeric` float32 [N, F], `categorical` int64 [N, C],
+    `input_ids` and `attention_mask` int64 [N, T], `pixels` uint8 [N, C, H, W]. `target` [N] is int32 classes or float32
+    standardized values; `row_id` [N] numbers the raw rows."""
+
+    inputs: dict[str, NDArray[Any]]
+    target: NDArray[Any]
+    row_id: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+def load_split(prepared: Path, split: SplitName) -> Split:
+    """Read a split of the prepared data in `prepared` into memory."""
+    manifest = PreparedManifest.read(prepared)
+    path = prepared / f"{split}.parquet"
+    if manifest.modality == "text":
+        from runwright_components.features.text import split_inputs
+    elif manifest.modality == "image":
+        from runwright_components.features.image import split_inputs
+    else:
+        split_inputs = table_inputs
+    frame = pl.read_parquet(path)
+    return Split(
+        split_inputs(frame, manifest),
+        frame[TARGET].to_numpy(),
+        frame[ROW_ID].cast(pl.Int64).to_numpy(),
+    )
+
+
+def table_inputs(frame: pl.DataFrame, _manifest: PreparedManifest) -> dict[str, NDArray[Any]]:
+    """`numeric` and `categorical` of the columns `n:NAME` and `c:NAME`, each only where there are some."""
+    numeric = [name for name in frame.columns if name.startswith(NUMERIC)]
+    categorical = [name for name in frame.columns if name.startswith(CATEGORICAL)]
+    inputs: dict[str, NDArray[Any]] = {}
+    if numeric:
+        inputs["numeric"] = frame.select(numeric).to_numpy(order="c")
+    if categorical:
+        inputs["categorical"] = frame.select(categorical).to_numpy(order="c").astype(np.int64)
+    return inputs

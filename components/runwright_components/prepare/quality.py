@@ -1,0 +1,161 @@
+"""The document `quality.json`: what the data were like before and after cleaning, and what was done to them.
+
+The report draws its pages from this document alone. Every table is bounded: at most `TOP` categories, `BINS` bins,
+`SAMPLES` samples a list. `before` describes the source as read (all rows); `after` the rows that were kept, after
+repairs, outliers and imputation, in the source's own unit (so the two can be drawn over each other), not scaled.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from runwright_components.contract.artifacts import Document
+from runwright_components.contract.config import ColumnType, Modality, SplitName, TaskKind
+
+TOP = 20
+BINS = 30
+SAMPLES = 5
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+
+class Histogram(Document):
+    """`counts[i]` values lie in [edges[i], edges[i + 1]), the last bin is closed. For dates the edges are seconds
+    since 1970. `below` and `above` count what lies outside the edges (of a `before` with outliers)."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    below: int = 0
+    above: int = 0
+
+
+class Top(Document):
+    """A category, in the spelling shown, and its number of rows."""
+
+    value: str
+    rows: int
+
+
+class Summary(Document):
+    """A column at one time. What does not apply to its type is None or empty.
+
+    `distinct` counts values other than missing. `quantiles` are at `QUANTILES`; `exact` is False where they, or
+    `distinct`, come from a sample of the rows. `first` and `last` are ISO times, of dates.
+    """
+
+    rows: int
+    missing: int = 0
+    distinct: int | None = None
+    exact: bool = True
+    min: float | None = None
+    max: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    quantiles: tuple[float, ...] = ()
+    histogram: Histogram | None = None
+    first: str | None = None
+    last: str | None = None
+    top: tuple[Top, ...] = ()
+    other: int = 0  # rows of categories that are not in `top`
+
+
+class Repair(Document):
+    """A format that was mended. `kind`: number (notation), unit, date, boolean, case (spelling of categories),
+    missing (words that mean missing), infinite (NaN and infinities), unreadable (became missing), image.
+    `samples` are pairs (as the source has it, as it was read)."""
+
+    kind: Literal["number", "unit", "date", "boolean", "case", "missing", "infinite", "unreadable", "image"]
+    rows: int
+    note: str = ""
+    samples: tuple[tuple[str, str], ...] = ()
+
+
+class Outliers(Document):
+    """Values outside [low, high], bounds fitted on the training split; `found` in all splits."""
+
+    rule: Literal["iqr", "zscore"]
+    factor: float
+    action: Literal["none", "clip", "drop", "missing"]
+    low: float
+    high: float
+    found: int
+    samples: tuple[float, ...] = ()
+
+
+class Imputation(Document):
+    """How missing values were filled; `rows` counts them in the kept rows. `value` was fitted on the training split."""
+
+    strategy: Literal["median", "mean", "mode", "constant", "category", "drop"]
+    value: JsonValue = None
+    rows: int = 0
+    indicator: bool = False  # a 0/1 input says where the value was missing
+
+
+class ColumnQuality(Document):
+    """One column of the source, in the source's order."""
+
+    name: str
+    source_type: str  # Polars type of the raw data
+    type: ColumnType
+    role: Literal["input", "target", "group", "time", "ignored"]
+    reason: str = ""  # why it has this type, or why it is ignored
+    given: bool = False  # the type was given, not inferred
+    inputs: tuple[str, ...] = ()  # columns of the prepared splits that come from it
+    before: Summary
+    after: Summary | None = None
+    repairs: tuple[Repair, ...] = ()
+    outliers: Outliers | None = None
+    imputation: Imputation | None = None
+
+
+class Duplicates(Document):
+    """Rows that repeat an earlier one. `note` says what was compared; `sample` shows repeated rows as the source has
+    them. Found and not dropped where the configuration keeps them."""
+
+    found: int = 0
+    dropped: int = 0
+    note: str = ""
+    sample: tuple[dict[str, JsonValue], ...] = ()
+
+
+class Dropped(Document):
+    """Rows left out, other than duplicates. `samples` are row numbers of the raw data."""
+
+    reason: str
+    rows: int
+    column: str | None = None
+    samples: tuple[int, ...] = ()
+
+
+class SplitQuality(Document):
+    """A split's size and its target: rows a class, or the values in their unit."""
+
+    name: SplitName
+    rows: int
+    share: float  # of the rows kept
+    classes: dict[str, int] = Field(default_factory=dict)
+    target: Summary | None = None
+
+
+class Measure(Document):
+    """A derived quantity a row: tokens of a text, width of an image. `name` is the key, `label` what to print."""
+
+    name: str
+    label: str
+    summary: Summary
+
+
+class Quality(Document):
+    modality: Modality
+    task: TaskKind
+    target: str
+    rows_in: int
+    rows_out: int
+    columns: tuple[ColumnQuality, ...]
+    duplicates: Duplicates = Duplicates()
+    dropped: tuple[Dropped, ...] = ()
+    strategy: str  # of the split
+    splits: tuple[SplitQuality, ...]
+    measures: tuple[Measure, ...] = ()
+    warnings: tuple[str, ...] = ()

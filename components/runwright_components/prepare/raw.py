@@ -1,0 +1,58 @@
+"""The raw data that collect made, opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from runwright_components.contract.artifacts import MANIFEST, ROW_ID, RawManifest
+from runwright_components.contract.outcome import Reason, StageError
+
+
+@dataclass(frozen=True)
+class RawData:
+    """`frame` has the source's columns and `row_id` (UInt32), the row's number over all files, in order."""
+
+    folder: Path
+    manifest: RawManifest
+    frame: pl.LazyFrame
+
+    @property
+    def rows(self) -> int:
+        return self.manifest.rows
+
+    @property
+    def columns(self) -> list[str]:
+        """The source's columns, without `row_id`."""
+        return [name for name in self.frame.collect_schema().names() if name != ROW_ID]
+
+
+def open_raw(folder: Path) -> RawData:
+    """Open raw data without reading the rows. Raises StageError: manifest or file missing, no rows, reserved name."""
+    manifest = RawManifest.read(folder)
+    files = [folder / name for name in manifest.files]
+    for file in files:
+        if not file.is_file():
+            raise StageError(
+                Reason.DATA_UNREADABLE,
+                f"{file.name} is missing, which {MANIFEST} lists",
+                where=str(folder),
+                cure="collect the data again",
+            )
+    if ROW_ID in manifest.columns:
+        raise StageError(
+            Reason.DATA_INVALID,
+            f"the name of column {ROW_ID!r} is reserved",
+            where=str(folder),
+            cure="rename this column in the source",
+        )
+    if manifest.rows == 0 or not files:
+        raise StageError(
+            Reason.DATA_INVALID,
+            "the data have no rows",
+            where=", ".join(source.uri for source in manifest.sources) or str(folder),
+            cure="give data with rows below the header",
+        )
+    return RawData(folder, manifest, pl.scan_parquet(files, row_index_name=ROW_ID, glob=False))

@@ -1,0 +1,126 @@
+"""Which row goes to which split: random, stratified by class, by group, by time. Deterministic by the seed.
+
+The sizes are exact for random, stratified (a class at a time) and, but for ties, time; groups stay whole, so their
+splits come as near as the groups allow.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from runwright_components.contract.config import SPLITS, SplitRules
+from runwright_components.contract.outcome import Reason, StageError
+
+Codes = NDArray[np.uint8]  # position in SPLITS: 0 train, 1 validation, 2 test
+
+
+def assign(rows: int, rules: SplitRules, by: pl.Series | None = None) -> Codes:
+    """The split of each of `rows` rows, uint8 [rows] (position in `config.SPLITS`).
+
+    `by` [rows] is the class (stratified), the group (group; missing values are one group) or the time (time; any
+    type that sorts; missing values count as the earliest). Random needs none.
+    Raises StageError when the shares are not shares or a split would be empty.
+    """
+    shares = _shares(rules)
+    random = np.random.default_rng(rules.seed)
+    if rules.strategy == "random":
+        codes = random.permutation(_blocks(rows, shares))
+    else:
+        if by is None or len(by) != rows:
+            raise ValueError(f"strategy {rules.strategy} needs a value for each of the {rows} rows")
+        if rules.strategy == "stratified":
+            codes = _stratified(by, shares, random)
+        elif rules.strategy == "group":
+            codes = _grouped(by, shares, random)
+        else:
+            codes = _by_time(by, shares)
+    counts = np.bincount(codes, minlength=len(SPLITS))
+    for name, count in zip(SPLITS, counts.tolist(), strict=True):
+        if not count:
+            raise StageError(
+                Reason.DATA_INVALID,
+                f"the {name} split would be empty: there are {_things(rows, rules, by)}",
+                where="prepare.split",
+                cure=f"give more data, or a larger share to {name}",
+            )
+    return codes
+
+
+def _shares(rules: SplitRules) -> NDArray[np.float64]:
+    shares = np.array([getattr(rules, name) for name in SPLITS], dtype=np.float64)
+    if (shares <= 0).any() or abs(shares.sum() - 1) > 1e-6:
+        given = ", ".join(f"{name} {share:g}" for name, share in zip(SPLITS, shares.tolist(), strict=True))
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            f"the shares of the splits must be above 0 and add up to 1, they are {given}",
+            where="prepare.split",
+            cure="for example train: 0.7, validation: 0.15, test: 0.15",
+        )
+    return shares
+
+
+def _sizes(rows: int, shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Whole sizes that add up to `rows`, by the largest remainder; where the rows allow, no split is left empty."""
+    exact = rows * shares
+    sizes = np.floor(exact + 1e-9).astype(np.int64)
+    order = np.argsort(sizes - exact, kind="stable")
+    sizes[order[: rows - int(sizes.sum())]] += 1
+    for short in np.flatnonzero(sizes == 0):
+        largest = int(sizes.argmax())
+        if sizes[largest] > 1:
+            sizes[largest] -= 1
+            sizes[short] = 1
+    return sizes
+
+
+def _blocks(rows: int, shares: NDArray[np.float64]) -> Codes:
+    return np.repeat(np.arange(len(SPLITS), dtype=np.uint8), _sizes(rows, shares))
+
+
+def _stratified(classes: pl.Series, shares: NDArray[np.float64], random: np.random.Generator) -> Codes:
+    codes = np.empty(len(classes), dtype=np.uint8)
+    dense = classes.rank("dense").fill_null(0).cast(pl.UInt32).to_numpy()
+    order = np.argsort(dense, kind="stable")
+    ends = np.cumsum(np.bincount(dense))
+    for start, end in zip(np.concatenate(([0], ends[:-1])), ends, strict=True):
+        codes[order[start:end]] = random.permutation(_blocks(int(end - start), shares))
+    return codes
+
+
+def _grouped(groups: pl.Series, shares: NDArray[np.float64], random: np.random.Generator) -> Codes:
+    """Whole groups, shuffled, each to the split that is furthest below its share."""
+    dense = groups.rank("dense").fill_null(0).cast(pl.UInt32).to_numpy()
+    sizes = np.bincount(dense)
+    wanted = shares * len(groups)
+    filled = np.zeros(len(SPLITS))
+    chosen = np.zeros(len(sizes), dtype=np.uint8)
+    order = random.permutation(len(sizes))
+    # Large groups first: what is small can still level the splits at the end.
+    for group in order[np.argsort(-sizes[order], kind="stable")].tolist():
+        if not sizes[group]:
+            continue
+        split = int(np.argmax((wanted - filled) / shares))
+        chosen[group] = split
+        filled[split] += sizes[group]
+    spread: Codes = chosen[dense]
+    return spread
+
+
+def _by_time(times: pl.Series, shares: NDArray[np.float64]) -> Codes:
+    """The earliest rows train, the latest test; rows of one moment are not torn apart unless a split would be empty."""
+    order = times.arg_sort(nulls_last=False).to_numpy()
+    codes = np.empty(len(times), dtype=np.uint8)
+    codes[order] = _blocks(len(times), shares)
+    moments = times.rank("dense").fill_null(0).cast(pl.UInt32).to_numpy()
+    latest = np.zeros(int(moments.max(initial=0)) + 1, dtype=np.uint8)
+    np.maximum.at(latest, moments, codes)
+    together: Codes = latest[moments]
+    return together if len(np.unique(together)) == len(SPLITS) else codes
+
+
+def _things(rows: int, rules: SplitRules, by: pl.Series | None) -> str:
+    if rules.strategy == "group" and by is not None:
+        return f"{by.n_unique()} groups of {rules.by!r} in {rows} rows"
+    return f"{rows} usable rows"
