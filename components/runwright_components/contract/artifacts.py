@@ -5,7 +5,8 @@ prepared data  manifest.json (PreparedManifest), {train,validation,test}.parquet
                test.raw.parquet - the test rows as they came from the source; preprocessing/ - the fitted state;
                quality.json (see `runwright_components.prepare.quality`)
 model          manifest.json (ModelManifest), weights.safetensors, model.onnx, history.json, preprocessing/
-evaluation     evaluation.json (Evaluation)
+evaluation     evaluation.json (Evaluation), predictions.parquet - a row a test row: row_id, truth, prediction and, for a
+               classification, probabilities
 package        manifest.json (PackageManifest) and the files that it lists, a folder that KServe can mount
 """
 
@@ -28,6 +29,7 @@ STATE = "state.json"  # in PREPROCESSING
 TOKENIZER = "tokenizer.json"  # in PREPROCESSING, text only
 QUALITY = "quality.json"
 EVALUATION = "evaluation.json"
+PREDICTIONS = "predictions.parquet"  # beside EVALUATION
 SIGNATURE = "signature.json"
 METRICS = "metrics.json"
 LINEAGE = "lineage.json"

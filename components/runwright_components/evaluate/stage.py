@@ -1,0 +1,258 @@
+"""The evaluate stage: reads model and prepared data, writes evaluation.json and predictions.parquet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from runwright_components.contract.artifacts import (
+    EVALUATION,
+    PREDICTIONS,
+    RAW_TEST,
+    ROW_ID,
+    TARGET,
+    Check,
+    Evaluation,
+    Lineage,
+    ModelManifest,
+    PreparedManifest,
+    SliceMetrics,
+)
+from runwright_components.contract.config import EvaluateConfig
+from runwright_components.contract.files import file_digest, files_digest, new_folder
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.progress import Progress
+from runwright_components.evaluate import classification, gate, regression, slices, speed
+from runwright_components.features import Predictions
+from runwright_components.serve.predictor import Predictor
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The test split: raw rows and their truth (classes, or values in the target's unit), in the order of row_id."""
+
+    rows: pl.DataFrame
+    truth: NDArray[Any]
+
+
+def evaluate(config: EvaluateConfig, *, model: Path, prepared: Path, out: Path, progress: Progress) -> Evaluation:
+    """Judge the model that will be served on the raw rows of the test split, and write the result into `out`.
+
+    `evaluation.json` is the verdict with its figures, bound to the model's digest; `predictions.parquet` has a row a
+    test row: `row_id`, `truth`, `prediction` and, for a classification, `probabilities`. Without bounds the verdict is
+    `passed`, unless predictions are not finite numbers. Raises StageError: a gate that cannot be judged, an altered
+    model, a model of other data, test rows that do not fit together.
+    """
+    gate.validate(config.gate, config.task)
+    manifest, data = _inputs(config, model, prepared)
+    predictor = Predictor(model)
+    test = _test_split(predictor, prepared)
+    columns = tuple(dict.fromkeys((*config.slices, *gate.columns(config.gate))))
+    for column in columns:
+        slices.require(column, test.rows, where="evaluate.slices" if column in config.slices else "evaluate.gate")
+
+    predictions = _predict(predictor, test.rows, progress)
+    latency = speed.measure(predictor, test.rows, requests=config.latency_requests, batch=config.throughput_batch)
+    progress.note(f"one row takes {latency.p50_ms:.2f} ms (p50), {latency.p99_ms:.2f} ms (p99)")
+    figures = {
+        **_baseline(predictor, prepared, data, test),
+        "latencyP50Ms": latency.p50_ms,
+        "latencyP99Ms": latency.p99_ms,
+        "rowsPerSecond": latency.rows_per_second,
+    }
+    parts: tuple[SliceMetrics, ...] = ()
+    details: dict[str, Any] = {}
+    wrong = _not_finite(predictions)
+    if not wrong:
+        figures |= _metrics(predictions, test.truth, config)
+        details = _details(predictions, test.truth, config, data)
+    parts = _slices(columns, test, predictions, predictor, config, measured=not wrong)
+    checks = gate.judge(config.gate, figures, parts)
+    if wrong:
+        checks = (_not_finite_check(wrong, len(test.truth)), *checks)
+    if not checks:
+        progress.note("the gate has no bounds: the model passes whatever its metrics are")
+
+    evaluation = Evaluation(
+        model_digest=manifest.digest,
+        prepared_digest=data.digest,
+        task=config.task,
+        verdict="passed" if all(check.passed for check in checks) else "rejected",
+        checks=checks,
+        rows=len(test.truth),
+        metrics=dict(sorted(figures.items())),
+        labels=data.signature.labels,
+        slices=parts,
+        latency=latency,
+        lineage=Lineage(
+            stage="evaluate",
+            config=config.digest(),
+            inputs={
+                "model": manifest.digest,
+                "prepared": data.digest,
+                "testRows": file_digest(prepared / RAW_TEST),
+            },
+            parents=(manifest.lineage,),
+        ),
+        **details,
+    )
+    with new_folder(out) as folder:
+        evaluation.write(folder, EVALUATION)
+        _table(test, predictions).write_parquet(folder / PREDICTIONS)
+    for check in checks:
+        (progress.note if check.passed else progress.warning)(check.message)
+    return evaluation
+
+
+def _inputs(config: EvaluateConfig, model: Path, prepared: Path) -> tuple[ModelManifest, PreparedManifest]:
+    manifest, data = ModelManifest.read(model), PreparedManifest.read(prepared)
+    if files_digest(manifest.files) != manifest.digest:
+        raise StageError(
+            Reason.DIGEST_MISMATCH,
+            f"the model's digest {manifest.digest} is not that of the files in its manifest",
+            where=str(model),
+            cure="run training again; the manifest was altered",
+        )
+    if not config.task == manifest.task == data.task:
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            f"the tasks differ: evaluate {config.task}, model {manifest.task}, data {data.task}",
+            where=str(model),
+            cure="evaluate a model with the data it was trained on",
+        )
+    if manifest.signature != data.signature:
+        raise StageError(
+            Reason.DATA_INVALID,
+            "the model was trained on data with another signature",
+            where=str(model),
+            cure="evaluate a model with the data it was trained on",
+        )
+    return manifest, data
+
+
+def _test_split(predictor: Predictor, prepared: Path) -> _Test:
+    rows = pl.read_parquet(prepared / RAW_TEST)
+    truth = pl.read_parquet(prepared / "test.parquet", columns=[ROW_ID, TARGET])
+    if rows.is_empty():
+        raise StageError(
+            Reason.DATA_INVALID,
+            "the test split has no rows",
+            where=str(prepared),
+            cure="give more data, or a larger share to prepare.split.test",
+        )
+    joined = rows.with_columns(pl.col(ROW_ID).cast(pl.Int64)).join(
+        truth.select(pl.col(ROW_ID).cast(pl.Int64), pl.col(TARGET).alias(_TRUTH)), on=ROW_ID, how="inner"
+    )
+    if len(joined) != len(rows) or len(joined) != len(truth) or joined[ROW_ID].n_unique() != len(joined):
+        raise StageError(
+            Reason.DATA_INVALID,
+            f"{RAW_TEST} ({len(rows)} rows) and test.parquet ({len(truth)} rows) are not the same rows",
+            where=str(prepared),
+            cure="prepare the data again; the folder was altered",
+        )
+    joined = joined.sort(ROW_ID)
+    encoded = joined[_TRUTH].to_numpy()
+    target = predictor.preprocessing.target_state
+    values = encoded.astype(np.int64) if predictor.signature.task == "classification" else target.unscale(encoded)
+    return _Test(joined.drop(_TRUTH), values)
+
+
+_TRUTH = "\x00truth"  # cannot be a column of the source that someone typed
+
+
+def _predict(predictor: Predictor, rows: pl.DataFrame, progress: Progress) -> NDArray[np.float64]:
+    """Probabilities [N, K] or values [N]."""
+    parts: list[NDArray[np.float64]] = []
+    done = 0
+    for chunk in rows.iter_slices(_CHUNK):
+        parts.append(_array(predictor.predict(chunk)))
+        done += len(chunk)
+        progress.update(done, len(rows), unit="rows")
+    return np.concatenate(parts)
+
+
+def _array(predictions: Predictions) -> NDArray[np.float64]:
+    found = predictions.values if predictions.probabilities is None else predictions.probabilities
+    if found is None:
+        raise StageError(Reason.INTERNAL, "the model gave neither probabilities nor values")
+    return found
+
+
+def _not_finite(predictions: NDArray[np.float64]) -> int:
+    """The number of rows whose prediction is not made of finite numbers."""
+    return int((~np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1)).sum())
+
+
+def _not_finite_check(wrong: int, rows: int) -> Check:
+    message = f"{wrong} of {rows} predictions are not finite numbers, so the model cannot be judged"
+    return Check(metric="finitePredictions", value=(rows - wrong) / rows, min=1.0, passed=False, message=message)
+
+
+def _metrics(predictions: NDArray[np.float64], truth: NDArray[Any], config: EvaluateConfig) -> dict[str, float]:
+    if config.task == "classification":
+        return classification.metrics(predictions, truth, bins=config.calibration_bins)
+    return regression.metrics(predictions, truth)
+
+
+def _details(
+    predictions: NDArray[np.float64], truth: NDArray[Any], config: EvaluateConfig, data: PreparedManifest
+) -> dict[str, Any]:
+    """The tables and curves of an Evaluation that belong to the task."""
+    if config.task == "regression":
+        return {"residuals": regression.residuals(predictions, truth)}
+    counts = classification.confusion(predictions, truth)
+    labels = data.signature.labels
+    return {
+        "per_class": classification.per_class(counts, labels),
+        "confusion": tuple(tuple(row) for row in counts.tolist()),
+        "roc": classification.roc(predictions, truth, labels),
+        "calibration": classification.calibration(predictions, truth, bins=config.calibration_bins),
+    }
+
+
+def _slices(
+    columns: tuple[str, ...],
+    test: _Test,
+    predictions: NDArray[np.float64],
+    predictor: Predictor,
+    config: EvaluateConfig,
+    *,
+    measured: bool,
+) -> tuple[SliceMetrics, ...]:
+    words, read_number = predictor.preprocessing.target_state.words, predictor.preprocessing.read_number
+    return tuple(
+        SliceMetrics(
+            column=column,
+            value=name,
+            rows=len(index),
+            metrics=_metrics(predictions[index], test.truth[index], config) if measured else {},
+        )
+        for column in columns
+        for name, index in slices.groups(test.rows, column, predictor.signature, words, read_number)
+    )
+
+
+def _baseline(predictor: Predictor, prepared: Path, data: PreparedManifest, test: _Test) -> dict[str, float]:
+    """What guessing gets: always the class, or the mean, that is the best constant of the training split."""
+    if data.task == "classification":
+        return {"baselineAccuracy": float((test.truth == int(np.argmax(data.class_counts))).mean())}
+    encoded = pl.read_parquet(prepared / "train.parquet", columns=[TARGET])[TARGET].cast(pl.Float64).mean()
+    mean = predictor.preprocessing.target_state.unscale(np.array([encoded]))[0]
+    return {"baselineRmse": float(np.sqrt(np.square(test.truth - mean).mean()))}
+
+
+def _table(test: _Test, predictions: NDArray[np.float64]) -> pl.DataFrame:
+    table = test.rows.select(ROW_ID).with_columns(pl.Series("truth", test.truth))
+    if predictions.ndim == 1:
+        return table.with_columns(pl.Series("prediction", predictions))
+    return table.with_columns(
+        pl.Series("prediction", predictions.argmax(axis=1)),
+        pl.Series("probabilities", predictions.tolist(), dtype=pl.List(pl.Float64)),
+    )
