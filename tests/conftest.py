@@ -1,4 +1,4 @@
-"""What a tier needs from the machine: skipped with the reason where it is missing, failed under RUNWRIGHT_REQUIRE=all."""
+"""What a tier needs from the machine: without it, skipped with the reason, or failed under RUNWRIGHT_REQUIRE=all."""
 
 import os
 import shutil
