@@ -1,0 +1,160 @@
+"""A model folder that answers: preprocessing, ONNX graph and labels behind one class, without torch.
+
+Evaluation, `runwright predict` and the server all predict through `Predictor`, so their answers are the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from runwright_components.contract.artifacts import (
+    MANIFEST,
+    ONNX,
+    PREPROCESSING,
+    ModelManifest,
+    PackageManifest,
+    Signature,
+)
+from runwright_components.contract.files import verify_files
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.features import Predictions, Preprocessing
+from runwright_components.features.values import Notation, Words
+from runwright_components.serve.numbers import reader
+from runwright_components.serve.validation import Cell, Limits, RequestError, Validator
+
+__all__ = ["Limits", "Predictor", "RequestError"]
+
+_BATCH_BYTES = 64 * 2**20  # of input tensors at once, so that a large frame does not need memory for all its rows
+_DTYPES = {
+    "numeric": pl.Float64,
+    "categorical": pl.String,
+    "boolean": pl.String,
+    "datetime": pl.String,
+    "text": pl.String,
+    "image": pl.Binary,
+}
+
+
+class Predictor:
+    """The model in `folder`, a package or a model artifact.
+
+    `verify` compares every file with the manifest's digests first; StageError (DigestMismatch) when one was altered.
+    `threads` of ONNX Runtime for one call; 1, the default, gives the best latency of single rows.
+    """
+
+    def __init__(
+        self, folder: Path, *, verify: bool = True, threads: int | None = None, limits: Limits | None = None
+    ) -> None:
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+        if verify:
+            verify_files(folder, self.manifest.files)
+        self.preprocessing = Preprocessing.load(folder / PREPROCESSING)
+        self.signature: Signature = self.preprocessing.signature
+        self._session = _session(folder / ONNX, threads or 1)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._inputs = frozenset(value.name for value in self._session.get_inputs())
+        self._batch = _rows_in(_BATCH_BYTES, self.signature)
+        self._validator = Validator(self.signature, reader(lambda _field: (Notation(), Words())), limits)
+        self._schema = {field.name: _DTYPES[field.type] for field in self.signature.inputs}
+
+    @property
+    def name(self) -> str:
+        """The package's name; `model` for a model artifact, which has none."""
+        return self.manifest.name if isinstance(self.manifest, PackageManifest) else "model"
+
+    @property
+    def model_digest(self) -> str:
+        return self.manifest.model_digest if isinstance(self.manifest, PackageManifest) else self.manifest.digest
+
+    def frame(self, rows: Sequence[Mapping[str, JsonValue]]) -> pl.DataFrame:
+        """The rows of a request as a frame that `predict` takes. Raises RequestError, which says the place."""
+        return self._frame(self._validator.rows(rows))
+
+    def frame_of_columns(self, columns: Mapping[str, Sequence[object]]) -> pl.DataFrame:
+        """The same from columns of JSON values, all of one length."""
+        return self._frame(self._validator.columns(columns))
+
+    def predict(self, frame: pl.DataFrame) -> Predictions:
+        """Predictions for raw rows, as `frame` gives them or as they come from the source; memory does not grow with
+        the rows but for the answers."""
+        parts = [self._run(part) for part in frame.iter_slices(self._batch)]
+        return self.preprocessing.outputs(
+            {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
+            if len(parts) > 1
+            else parts[0]
+        )
+
+    def predict_rows(self, rows: Sequence[Mapping[str, JsonValue]]) -> Predictions:
+        """Predictions for the rows of a request. Raises RequestError."""
+        return self.predict(self.frame(rows))
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The graph's outputs by name for its input tensors."""
+        given = {name: value for name, value in inputs.items() if name in self._inputs}
+        return dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))
+
+    def _run(self, frame: pl.DataFrame) -> dict[str, NDArray[Any]]:
+        return self.run(self.preprocessing.transform(frame))
+
+    def _frame(self, cells: Mapping[str, Sequence[Cell]]) -> pl.DataFrame:
+        return pl.DataFrame(dict(cells), schema=self._schema)
+
+
+def read_manifest(folder: Path) -> PackageManifest | ModelManifest:
+    """The manifest of a package or of a model artifact. Raises StageError when the folder is neither."""
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_bytes())
+        is_package = "format" in content
+    except FileNotFoundError as error:
+        raise StageError(
+            Reason.DATA_UNREADABLE,
+            f"no model here: {MANIFEST} is missing",
+            where=str(folder),
+            cure="name the folder of a package, such as registry/NAME/1 in the workspace",
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise StageError(
+            Reason.DATA_UNREADABLE,
+            f"{MANIFEST} is not JSON of a package or model: {error}",
+            where=str(folder),
+            cure="copy the whole package again from the registry",
+        ) from error
+    return PackageManifest.read(folder) if is_package else ModelManifest.read(folder)
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a class an error, none public
+        raise StageError(
+            Reason.DATA_UNREADABLE,
+            f"ONNX Runtime cannot load the model: {str(error).splitlines()[0]}",
+            where=str(path),
+            cure="copy the whole package again from the registry, or update onnxruntime",
+        ) from error
+
+
+def _rows_in(budget: int, signature: Signature) -> int:
+    """How many rows' input tensors fit into `budget` bytes; an open dimension counts as 512."""
+    width = {"float32": 4, "int64": 8, "uint8": 1}
+    row = sum(
+        width[tensor.dtype] * int(np.prod([size or 512 for size in tensor.shape[1:]])) for tensor in signature.tensors
+    )
+    return max(1, min(8192, budget // max(row, 1)))
