@@ -1,0 +1,32 @@
+"""The bodies of the KFP steps, found by name by `runwright_components.contract.step.execute`.
+
+A body reads its configuration from JSON, looks into the local result cache, calls the stage and fills the metadata of
+KFP's artifacts, which it takes as anything with `path`, `uri` and `metadata`. Stages are imported when they run, so
+that a step pays for what it uses alone.
+"""
+
+from runwright_components.steps.bodies import (
+    collect,
+    data,
+    deliver,
+    deploy,
+    evaluate,
+    package,
+    prepare,
+    register,
+    train,
+)
+from runwright_components.steps.running import prepare_process
+
+__all__ = [
+    "collect",
+    "data",
+    "deliver",
+    "deploy",
+    "evaluate",
+    "package",
+    "prepare",
+    "prepare_process",
+    "register",
+    "train",
+]

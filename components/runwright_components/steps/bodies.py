@@ -1,0 +1,322 @@
+"""The steps of the pipeline: from KFP's artifacts and parameters to the stages, and back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+from runwright_components.contract.artifacts import (
+    EVALUATION,
+    HISTORY,
+    Deployment,
+    Evaluation,
+    History,
+    ModelManifest,
+    PackageManifest,
+    PreparedManifest,
+    RawManifest,
+    Registration,
+)
+from runwright_components.contract.config import (
+    CollectConfig,
+    DeployConfig,
+    EvaluateConfig,
+    PackageConfig,
+    PrepareConfig,
+    RegisterConfig,
+    TrainConfig,
+    parse,
+)
+from runwright_components.contract.files import file_digest, write_bytes
+from runwright_components.contract.progress import Progress
+from runwright_components.steps import metadata
+from runwright_components.steps.running import Surroundings, running
+
+REJECTED = "rejected"
+SKIPPED = "skipped: the gate rejected the model"
+
+
+class Artifact(Protocol):
+    """A KFP artifact: where its files are, and what the dashboard shows."""
+
+    path: str
+    uri: str
+    metadata: dict[str, Any]
+
+
+def collect(*, config: str, base: str, raw_data: Artifact) -> None:
+    given: CollectConfig = parse(CollectConfig, config)
+    parsed = given.model_copy(update={"base": base})
+    out = Path(raw_data.path)
+    here = Surroundings.of(os.environ)
+
+    def sources() -> dict[str, str]:
+        from runwright_components.collect import fingerprint
+
+        return {"sources": fingerprint(parsed)}
+
+    def make(progress: Progress, _key: str) -> None:
+        from runwright_components.collect import collect as run
+
+        run(parsed, out=out, progress=progress)
+
+    def say() -> str:
+        manifest = RawManifest.read(out)
+        metadata.show(raw_data, metadata.raw_data(manifest))
+        return f"{manifest.rows:,} rows, {len(manifest.columns)} columns"
+
+    here.kept("collect", config=given.digest(), inputs=sources, outputs={"raw_data": out}, make=make, say=say)
+
+
+def prepare(*, config: str, base: str, raw_data: Artifact, prepared_data: Artifact, data_quality: Artifact) -> None:
+    given: PrepareConfig = parse(PrepareConfig, config)
+    parsed = given.model_copy(update={"base": base})
+    raw, out, page = Path(raw_data.path), Path(prepared_data.path), Path(data_quality.path)
+    here = Surroundings.of(os.environ)
+
+    def inputs() -> dict[str, str]:
+        return {"raw_data": RawManifest.read(raw).digest, **_pretrained(parsed.pretrained, base)}
+
+    def make(progress: Progress, _key: str) -> None:
+        from runwright_components.prepare import prepare as run
+        from runwright_components.report import quality_page
+
+        run(parsed, raw=raw, out=out, progress=progress)
+        write_bytes(page, quality_page(out).encode())
+
+    def say() -> str:
+        manifest = PreparedManifest.read(out)
+        metadata.show(prepared_data, metadata.prepared_data(manifest))
+        rows = manifest.rows
+        return f"{rows['train']:,} training, {rows['validation']:,} validation, {rows['test']:,} test rows"
+
+    outputs = {"prepared_data": out, "data_quality": page}
+    here.kept("prepare", config=given.digest(), inputs=inputs, outputs=outputs, make=make, say=say)
+
+
+def data(
+    *,
+    collect_config: str,
+    prepare_config: str,
+    base: str,
+    raw_data: Artifact,
+    prepared_data: Artifact,
+    data_quality: Artifact,
+) -> None:
+    collect(config=collect_config, base=base, raw_data=raw_data)
+    prepare(config=prepare_config, base=base, raw_data=raw_data, prepared_data=prepared_data, data_quality=data_quality)
+
+
+def train(
+    *,
+    config: str,
+    base: str,
+    prepared_data: Artifact,
+    model: Artifact,
+    training_metrics: Artifact,
+    learning_curves: Artifact,
+) -> None:
+    given: TrainConfig = parse(TrainConfig, config)
+    parsed = given.model_copy(update={"base": base})
+    prepared, out, page = Path(prepared_data.path), Path(model.path), Path(learning_curves.path)
+    here = Surroundings.of(os.environ)
+
+    def inputs() -> dict[str, str]:
+        return {"prepared_data": PreparedManifest.read(prepared).digest, **_pretrained(parsed.model.pretrained, base)}
+
+    def make(progress: Progress, key: str) -> None:
+        from runwright_components.report import curves_page
+        from runwright_components.train import train as run
+
+        with here.checkpoints(key, beside=out) as checkpoints:
+            run(parsed, prepared=prepared, out=out, checkpoints=checkpoints, resume=here.resume, progress=progress)
+        write_bytes(page, curves_page(out).encode())
+
+    def say() -> str:
+        manifest, history = ModelManifest.read(out), History.read(out, HISTORY)
+        metadata.show(model, metadata.model(manifest))
+        metadata.show(training_metrics, metadata.training_metrics(manifest, history))
+        epochs = len(history.epochs)
+        return f"{manifest.parameters:,} parameters, {epochs} epochs, best at {history.best_epoch}"
+
+    outputs = {"model": out, "learning_curves": page}
+    here.kept("train", config=given.digest(), inputs=inputs, outputs=outputs, make=make, say=say)
+
+
+def evaluate(
+    *,
+    config: str,
+    run_name: str,
+    model: Artifact,
+    prepared_data: Artifact,
+    evaluation: Artifact,
+    metrics: Artifact,
+    classification: Artifact,
+    report: Artifact,
+    verdict: str | None = None,
+) -> str:
+    """Returns the verdict, and writes it to the file `verdict` for the steps that follow."""
+    parsed: EvaluateConfig = parse(EvaluateConfig, config).model_copy(update={"run_name": run_name})
+    trained, prepared, out, page = (Path(item.path) for item in (model, prepared_data, evaluation, report))
+
+    def inputs() -> dict[str, str]:
+        return {"model": ModelManifest.read(trained).digest, "prepared_data": PreparedManifest.read(prepared).digest}
+
+    def make(progress: Progress, _key: str) -> None:
+        from runwright_components.evaluate import evaluate as run
+        from runwright_components.report import report_page
+
+        run(parsed, model=trained, prepared=prepared, out=out, progress=progress)
+        html = report_page(run_name=run_name, prepared=prepared, model=trained, evaluation=out)
+        write_bytes(page, html.encode())
+
+    def say() -> str:
+        document = Evaluation.read(out, EVALUATION)
+        metadata.show(evaluation, metadata.evaluation(document))
+        metadata.show(metrics, metadata.metrics(document))
+        metadata.show(classification, metadata.classification(document))
+        name = "accuracy" if document.task == "classification" else "r2"
+        figure = f"{name} {document.metrics[name]:.4f}, " if name in document.metrics else ""
+        return f"{figure}{document.rows:,} test rows, gate {document.verdict}"
+
+    outputs = {"evaluation": out, "report": page}
+    here = Surroundings.of(os.environ)
+    here.kept("evaluate", config=parsed.digest(), inputs=inputs, outputs=outputs, make=make, say=say)
+    judged = Evaluation.read(out, EVALUATION).verdict
+    if verdict:
+        write_bytes(Path(verdict), judged.encode())
+    return judged
+
+
+def package(
+    *, config: str, verdict: str, model: Artifact, prepared_data: Artifact, evaluation: Artifact, package: Artifact
+) -> None:
+    parsed: PackageConfig = parse(PackageConfig, config)
+    trained, prepared, judged, out = (Path(item.path) for item in (model, prepared_data, evaluation, package))
+    here = Surroundings.of(os.environ)
+    if verdict == REJECTED:
+        return _skip("package", here)
+
+    def inputs() -> dict[str, str]:
+        return {
+            "model": ModelManifest.read(trained).digest,
+            "prepared_data": PreparedManifest.read(prepared).digest,
+            "evaluation": file_digest(judged / EVALUATION),
+        }
+
+    def make(progress: Progress, _key: str) -> None:
+        from runwright_components.package import package as run
+
+        run(parsed, model=trained, evaluation=judged, prepared=prepared, out=out, progress=progress)
+
+    def say() -> str:
+        manifest = PackageManifest.read(out)
+        metadata.show(package, metadata.package(manifest))
+        parity = f", parity {manifest.parity:.1e}" if manifest.parity is not None else ""
+        return f"{len(manifest.files)} files{parity}"
+
+    here.kept("package", config=parsed.digest(), inputs=inputs, outputs={"package": out}, make=make, say=say)
+    return None
+
+
+def register(*, config: str, base: str, verdict: str, package: Artifact, registration: Artifact) -> None:
+    parsed: RegisterConfig = parse(RegisterConfig, config)
+    here = Surroundings.of(os.environ)
+    if verdict == REJECTED:
+        return _skip("register", here)
+    with running("register", here.workspace) as ending:
+        from runwright_components.register import register as run
+
+        place = parsed.uri if "://" in parsed.uri else str(Path(base) / parsed.uri) if parsed.uri else here.registry
+        document = run(parsed.model_copy(update={"uri": place}), package=Path(package.path), progress=ending.progress)
+        _write(document, registration)
+        metadata.show(registration, metadata.registration(document))
+        ending.message = f"{document.name} {document.version}{'' if document.created else ', there already'}"
+    return None
+
+
+def deliver(
+    *,
+    evaluate_config: str,
+    package_config: str,
+    register_config: str,
+    base: str,
+    run_name: str,
+    model: Artifact,
+    prepared_data: Artifact,
+    evaluation: Artifact,
+    metrics: Artifact,
+    classification: Artifact,
+    report: Artifact,
+    package: Artifact,
+    registration: Artifact,
+    verdict: str,
+) -> None:
+    judged = evaluate(
+        config=evaluate_config,
+        run_name=run_name,
+        model=model,
+        prepared_data=prepared_data,
+        evaluation=evaluation,
+        metrics=metrics,
+        classification=classification,
+        report=report,
+        verdict=verdict,
+    )
+    _package(
+        config=package_config,
+        verdict=judged,
+        model=model,
+        prepared_data=prepared_data,
+        evaluation=evaluation,
+        package=package,
+    )
+    register(config=register_config, base=base, verdict=judged, package=package, registration=registration)
+
+
+_package = package  # `deliver` has an artifact of that name
+
+
+def deploy(*, config: str, verdict: str, registration: Artifact, deployment: Artifact) -> None:
+    parsed: DeployConfig = parse(DeployConfig, config)
+    here = Surroundings.of(os.environ)
+    if verdict == REJECTED:
+        return _skip("deploy", here)
+    if here.workspace and parsed.mode != "none":
+        parsed = parsed.model_copy(update={"mode": "local"})  # a cluster's InferenceService, on one machine
+    with running("deploy", here.workspace) as ending:
+        from runwright_components.deploy import deploy as run
+
+        path = Path(registration.path)
+        document = run(
+            parsed,
+            registration=Registration.read(path.parent, path.name),
+            workspace=here.workspace or Path(),
+            progress=ending.progress,
+        )
+        _write(document, deployment)
+        metadata.show(deployment, metadata.deployment(document))
+        ending.message = f"{document.mode}: {document.uri}"
+    return None
+
+
+def _skip(stage: Any, here: Surroundings) -> None:
+    with running(stage, here.workspace) as ending:
+        ending.message, ending.skipped = SKIPPED, True
+
+
+def _write(document: Registration | Deployment, artifact: Artifact) -> None:
+    path = Path(artifact.path)
+    document.write(path.parent, path.name)
+
+
+def _pretrained(folder: str | None, base: str) -> dict[str, str]:
+    """What names the content of a pretrained model without reading its weights: names, sizes and times of its files."""
+    if folder is None:
+        return {}
+    found = sorted(path for path in (Path(base) / folder).rglob("*") if path.is_file())
+    return {"pretrained": str([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in found])}
+
+
+__all__ = ["collect", "data", "deliver", "deploy", "evaluate", "package", "prepare", "register", "train"]

@@ -1,0 +1,191 @@
+"""How a step runs a stage: its surroundings, its events, and what becomes of an error."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from runwright_components.cache import ResultCache, cache_key
+from runwright_components.contract import lifeline
+from runwright_components.contract.files import disk_errors, write_bytes
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.progress import Progress
+from runwright_components.contract.step import (
+    CACHE,
+    CHECKPOINTS,
+    LOGS,
+    NO_CACHE_ENV,
+    REGISTRY,
+    RESUME_ENV,
+    WORKSPACE_ENV,
+    StageName,
+)
+
+TRACE_LINES = 12  # of an unexpected exception, that the event carries
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a step runs. On one machine it has a workspace; in a cluster it has none."""
+
+    workspace: Path | None
+    resume: bool = False
+    use_cache: bool = True
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Surroundings:
+        workspace = environment.get(WORKSPACE_ENV)
+        return cls(
+            workspace=Path(workspace) if workspace else None,
+            resume=environment.get(RESUME_ENV) == "1",
+            use_cache=environment.get(NO_CACHE_ENV) != "1",
+        )
+
+    @cached_property
+    def version(self) -> str:
+        from importlib.metadata import version
+
+        return version("runwright")
+
+    @property
+    def registry(self) -> str:
+        """Where packages go when the TrainingRun names no place."""
+        return str(self.workspace / REGISTRY) if self.workspace else ""
+
+    @contextmanager
+    def checkpoints(self, key: str, *, beside: Path) -> Iterator[Path]:
+        """The folder of the checkpoints of the training `key`; without a workspace, beside the model.
+
+        They stay when the training is cut short, for --resume, and go when it is done.
+        """
+        root = self.workspace / CHECKPOINTS if self.workspace else beside.parent / CHECKPOINTS
+        folder = root / key[:32]
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def kept(
+        self,
+        stage: StageName,
+        *,
+        config: str,
+        inputs: Callable[[], Mapping[str, str]],
+        outputs: Mapping[str, Path],
+        make: Callable[[Progress, str], None],
+        say: Callable[[], str],
+    ) -> None:
+        """Run a stage, or take its outputs from the result cache when nothing that decides them changed.
+
+        `inputs` gives the digests of what the stage reads; `make` gets the key of the result; `say` fills the
+        artifacts' metadata from what lies in the outputs, and tells it in a few words.
+        """
+        with running(stage, self.workspace) as ending:
+            progress = ending.progress
+            key = cache_key(stage, config=config, inputs=inputs(), version=self.version)
+            cache = ResultCache(self.workspace / CACHE) if self.workspace else None
+            if cache and self.use_cache and cache.take(stage, key, outputs):
+                ending.kind = "cached"
+            else:
+                make(progress, key)
+                if cache:
+                    _keep(cache, stage, key, outputs, progress)
+            ending.message = say()
+
+
+def _keep(cache: ResultCache, stage: str, key: str, outputs: Mapping[str, Path], progress: Progress) -> None:
+    try:
+        cache.put(stage, key, outputs)
+    except (StageError, OSError) as error:
+        progress.warning(f"the result was not kept for later runs: {error}")
+
+
+@dataclass
+class Ending:
+    """What the last event of a stage says."""
+
+    progress: Progress
+    kind: str = "done"
+    message: str = ""
+    skipped: bool = False
+
+
+@contextmanager
+def running(stage: StageName, workspace: Path | None) -> Iterator[Ending]:
+    """Emit the stage's events; turn any exception into a `failed` event and the exit code of the process."""
+    progress = Progress(stage)
+    began = time.monotonic()
+    progress.emit("start")
+    ending = Ending(progress)
+    try:
+        with disk_errors(workspace or Path.cwd()):
+            yield ending
+    except BaseException as error:  # noqa: BLE001 (every end of a stage is told, and ends the process)
+        failure = as_stage_error(error)
+        details: dict[str, Any] = {**failure.as_dict(), "exitCode": int(failure.exit_code)}
+        if failure.reason is Reason.INTERNAL:
+            trace = "".join(traceback.format_exception(error))
+            details["trace"] = trace.splitlines()[-TRACE_LINES:]
+            details["log"] = _write_trace(stage, trace, workspace)
+            print(trace, file=sys.stderr, flush=True)  # noqa: T201 (the pod's log)
+        progress.emit("failed", failure.message, error=details)
+        raise SystemExit(int(failure.exit_code)) from None
+    values: dict[str, float | str] = {"seconds": round(time.monotonic() - began, 3)}
+    if ending.skipped:
+        values["skipped"] = "yes"
+    progress.emit(ending.kind, ending.message, values=values)  # type: ignore[arg-type]
+
+
+def as_stage_error(error: BaseException) -> StageError:
+    """The failure that a person reads, for any exception."""
+    if lifeline.was_cut() or isinstance(error, KeyboardInterrupt):
+        return StageError(Reason.CANCELLED, "cancelled", cure="start it again with --resume to go on")
+    if isinstance(error, StageError):
+        return error
+    if _out_of_memory(error):
+        return StageError(
+            Reason.OUT_OF_MEMORY,
+            f"out of memory: {error}".removesuffix(": "),
+            cure="lower train.batchSize or data.maxRows, shrink the model, or use a machine with more memory",
+        )
+    return StageError(
+        Reason.INTERNAL,
+        f"{type(error).__name__}: {error}",
+        cure="this is a defect of Runwright or of code that it was given; please report it with the log",
+    )
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    # torch raises OutOfMemoryError on a GPU and a RuntimeError on the CPU; importing torch to ask would cost seconds.
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text
+    )
+
+
+def _write_trace(stage: str, trace: str, workspace: Path | None) -> str:
+    if workspace is None:
+        return ""
+    return str(write_bytes(workspace / LOGS / f"{stage}.traceback.log", trace.encode()))
+
+
+def prepare_process() -> None:
+    """Tie this process to its runner, and let a second Ctrl-C not break what the first one ends in order."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    lifeline.hold(os.environ)
