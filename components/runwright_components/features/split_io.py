@@ -43,13 +43,13 @@ def load_split(prepared: Path, split: SplitName) -> Split:
         split_inputs = table_inputs
     frame = pl.read_parquet(path)
     return Split(
-        split_inputs(frame, manifest),
+        split_inputs(frame, prepared, manifest),
         frame[TARGET].to_numpy(),
         frame[ROW_ID].cast(pl.Int64).to_numpy(),
     )
 
 
-def table_inputs(frame: pl.DataFrame, _manifest: PreparedManifest) -> dict[str, NDArray[Any]]:
+def table_inputs(frame: pl.DataFrame, _prepared: Path, _manifest: PreparedManifest) -> dict[str, NDArray[Any]]:
     """`numeric` and `categorical` of the columns `n:NAME` and `c:NAME`, each only where there are some."""
     numeric = [name for name in frame.columns if name.startswith(NUMERIC)]
     categorical = [name for name in frame.columns if name.startswith(CATEGORICAL)]
