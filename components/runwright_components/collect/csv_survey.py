@@ -1,0 +1,122 @@
+"""Is every record of a CSV file as wide as the header? Polars refuses long records but fills short ones with nulls in
+silence, so the file's bytes are counted beside it: cheap totals first, the exact place only when they disagree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+_CHUNK = 1 << 20
+_LF, _CR = ord("\n"), ord("\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Counts over one file. `delimiters` and `records` are those outside quotes; a record ends with a line feed."""
+
+    digest: str  # sha256:HEX of the bytes
+    size: int
+    records: int
+    delimiters: int
+    nul: bool
+    open_quote: bool
+
+    def even(self, columns: int) -> bool:
+        """Whether no record can be short, given that none is longer than `columns`."""
+        return self.delimiters == self.records * (columns - 1) and not self.open_quote and not self.nul
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """A record of the wrong width: the line where it starts, and its number of fields (0: a quote is never closed)."""
+
+    line: int
+    fields: int
+
+
+def survey(path: Path, delimiter: str, quote: str | None, *, on_bytes: Callable[[int], None]) -> Survey:
+    """Digest and counts in one pass at a few GB/s; `on_bytes` gets the size of each chunk and may raise to stop."""
+    digest = hashlib.sha256()
+    size = records = delimiters = 0
+    nul = False
+    last = _LF
+    inside = False
+    mark = ord(delimiter)
+    with path.open("rb", buffering=0) as file:
+        for chunk in iter(lambda: file.read(_CHUNK), b""):
+            digest.update(chunk)
+            nul = nul or b"\0" in chunk
+            array = np.frombuffer(chunk, np.uint8)
+            outside, inside = _outside_quotes(array, quote, inside)
+            delimiters += _count(array == mark, outside)
+            records += _count(array == _LF, outside)
+            size += len(chunk)
+            last = chunk[-1]
+            on_bytes(len(chunk))
+    unfinished = last != _LF
+    return Survey("sha256:" + digest.hexdigest(), size, records + unfinished, delimiters, nul, inside)
+
+
+def first_ragged(path: Path, delimiter: str, quote: str | None, columns: int) -> Ragged | None:
+    """The first record that has not `columns` fields; blank lines pass."""
+    mark = ord(delimiter)
+    line, start_line = 1, 1  # physical lines, from 1
+    fields, length = 0, 0  # delimiters and bytes of the record so far
+    inside = False
+    for chunk in _chunks(path):
+        array = np.frombuffer(chunk, np.uint8)
+        outside, inside = _outside_quotes(array, quote, inside)
+        feeds = array == _LF
+        ends = np.flatnonzero(feeds if outside is None else feeds & outside)
+        marks = np.cumsum((array == mark) if outside is None else (array == mark) & outside, dtype=np.int64)
+        before = np.concatenate(([0], marks[ends]))
+        widths = np.diff(before)
+        lengths = np.diff(np.concatenate(([-1], ends))) - 1
+        if len(ends):
+            widths[0] += fields
+            lengths[0] += length
+            blank = (lengths == 0) | ((lengths == 1) & (array[ends - 1] == _CR))
+            bad = np.flatnonzero((widths != columns - 1) & ~blank)
+            if len(bad):
+                index = int(bad[0])
+                if index:
+                    start_line = line + int(np.count_nonzero(feeds[: ends[index - 1] + 1]))
+                return Ragged(start_line, int(widths[index]) + 1)
+            start_line = line + int(np.count_nonzero(feeds[: ends[-1] + 1]))
+            fields = length = 0
+        fields += int(marks[-1] - before[-1])
+        length += len(array) - (int(ends[-1]) + 1 if len(ends) else 0)
+        line += int(np.count_nonzero(feeds))
+    if inside:
+        return Ragged(start_line, 0)
+    if length and fields != columns - 1:
+        return Ragged(start_line, fields + 1)
+    return None
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb", buffering=0) as file:
+        yield from iter(lambda: file.read(_CHUNK), b"")
+
+
+def _count(hits: NDArray[np.bool_], outside: NDArray[np.bool_] | None) -> int:
+    return int(np.count_nonzero(hits if outside is None else hits & outside))
+
+
+def _outside_quotes(array: NDArray[np.uint8], quote: str | None, inside: bool) -> tuple[NDArray[np.bool_] | None, bool]:
+    """Which bytes lie outside quotes (None: all), and whether the chunk ends inside. A doubled quote toggles twice."""
+    if quote is None:
+        return None, False
+    quotes = array == ord(quote)
+    number = int(np.count_nonzero(quotes))
+    if not number:
+        return (np.zeros(len(array), np.bool_), True) if inside else (None, False)
+    parity = np.cumsum(quotes, dtype=np.uint8)  # wraps at 256, which keeps the parity
+    outside = ((parity + inside) & 1) == 0
+    return outside, (number + inside) % 2 == 1

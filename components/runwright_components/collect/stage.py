@@ -1,0 +1,192 @@
+"""The collect stage: from sources to raw data with digests and lineage."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+
+import polars as pl
+
+from runwright_components.collect.class_folders import decode_text, verify_image, write_shards
+from runwright_components.collect.compressed import uncompressed
+from runwright_components.collect.files import SourceFile, choose_format, of_format
+from runwright_components.collect.sources import public_uri, source_files
+from runwright_components.collect.tables import Table, common_schema, open_table, write_table
+from runwright_components.contract.artifacts import MANIFEST, Lineage, RawManifest, SourceRecord
+from runwright_components.contract.config import CollectConfig, Format, Source
+from runwright_components.contract.files import files_digest, new_folder
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.progress import Progress
+from runwright_components.storage.reading import polars_disk_errors
+
+DATA = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A source whose files are on this machine, known by format; `tables` is empty for class folders."""
+
+    source: Source
+    format: Format
+    files: list[SourceFile]
+    bytes: int
+    tables: list[Table]
+
+
+def collect(config: CollectConfig, *, out: Path, progress: Progress) -> RawManifest:
+    """Read all sources in the given order into `out`: manifest.json and data/*.parquet.
+
+    Rows keep the source's form (CSV: strings). Memory is bounded whatever the sources' size. `digest` depends on the
+    content of the files and on what decides the rows, never on where the files lie.
+    Raises StageError for what a person can mend; then `out` does not exist and no temporary file is left.
+    """
+    progress.emit("start", f"{len(config.sources)} source(s)")
+    _refuse_repeated_names(config)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.scratch.") as scratch,
+        new_folder(out) as folder,
+        polars_disk_errors(out),
+    ):
+        numbers = count()
+        opened = [
+            _open(source, config, lambda: Path(scratch, f"{next(numbers)}"), progress) for source in config.sources
+        ]
+        manifest = _write(config, opened, folder, progress)
+        manifest.write(folder, MANIFEST)
+    progress.emit("done", f"{manifest.rows} rows, {len(manifest.columns)} columns", values={"rows": manifest.rows})
+    return manifest
+
+
+def _refuse_repeated_names(config: CollectConfig) -> None:
+    names = [source.name for source in config.sources]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            f"two sources are named {repeated!r}",
+            where="data.sources",
+            cure="give each source a name of its own",
+        )
+
+
+def _open(source: Source, config: CollectConfig, scratch: Callable[[], Path], progress: Progress) -> _Opened:
+    found = source_files(source, config.base, scratch=scratch, progress=progress)
+    kind = choose_format(source, (file.name for file in found))
+    files, left_out = of_format(source, kind, found)
+    if left_out:
+        progress.warning(f"{source.name}: {len(left_out)} file(s) not of format {kind} left out: {left_out[0]}, ...")
+    size = sum(file.path.stat().st_size for file in files)
+    if kind in ("images", "text"):
+        return _Opened(source, kind, files, size, [])
+    limited = config.max_rows is not None
+    tables = [
+        open_table(file, uncompressed(file, kind, scratch), kind, source.csv, limited=limited, scratch=scratch)
+        for file in files
+    ]
+    return _Opened(source, kind, files, size, tables)
+
+
+def _write(config: CollectConfig, opened: list[_Opened], folder: Path, progress: Progress) -> RawManifest:
+    schema = _schema(opened)
+    total = sum(one.bytes for one in opened)
+    done = 0
+
+    def on_bytes(size: int) -> None:
+        nonlocal done
+        done += size
+        progress.update(done, max(total, done), unit="bytes")
+
+    (folder / DATA).mkdir()
+    numbers = count()
+
+    def new_shard() -> Path:
+        return folder / DATA / f"{next(numbers):05}.parquet"
+
+    records: list[SourceRecord] = []
+    left = config.max_rows
+    for one in opened:
+        if left == 0:
+            break
+        record = _write_source(one, schema, new_shard, left, on_bytes)
+        left = None if left is None else left - record.rows
+        records.append(record)
+    return RawManifest(
+        digest=_digest(config, records),
+        rows=sum(record.rows for record in records),
+        columns={name: str(kind) for name, kind in schema.items()},
+        sources=tuple(records),
+        files=tuple(sorted(path.relative_to(folder).as_posix() for path in (folder / DATA).iterdir())),
+        lineage=Lineage(
+            stage="collect",
+            config=config.digest(),
+            inputs={record.name: record.digest for record in records},
+            version=version("runwright"),
+        ),
+    )
+
+
+def _schema(opened: list[_Opened]) -> dict[str, pl.DataType]:
+    found: list[tuple[str, dict[str, pl.DataType]]] = []
+    for one in opened:
+        if one.format in ("images", "text"):
+            value = {"image": pl.Binary()} if one.format == "images" else {"text": pl.String()}
+            found.append((one.source.name, {**value, "label": pl.String(), "path": pl.String()}))
+        many = len(one.tables) > 1
+        for table in one.tables:
+            place = f"{one.source.name}, {table.display}" if many else one.source.name
+            found.append((place, dict(table.frame.collect_schema())))
+    return common_schema(found)
+
+
+def _write_source(
+    one: _Opened,
+    schema: dict[str, pl.DataType],
+    new_shard: Callable[[], Path],
+    limit: int | None,
+    on_bytes: Callable[[int], None],
+) -> SourceRecord:
+    if one.tables:
+        rows, found = write_table(one.tables, schema, new_shard(), source=one.source, limit=limit, on_bytes=on_bytes)
+        digests = {file.name: digest for file, digest in zip(one.files, found, strict=True)}
+    else:
+        images = one.format == "images"
+        digests = write_shards(
+            one.files if limit is None else _spread(one.files, limit),
+            column="image" if images else "text",
+            read=verify_image if images else decode_text,
+            new_shard=new_shard,
+            on_bytes=on_bytes,
+            where=one.source.name,
+        )
+        rows = len(digests)
+    return SourceRecord(
+        name=one.source.name,
+        uri=public_uri(one.source),
+        format=one.format,
+        files=len(digests),
+        bytes=one.bytes,
+        rows=rows,
+        digest=files_digest(digests),
+    )
+
+
+def _spread(files: list[SourceFile], limit: int) -> list[SourceFile]:
+    """`limit` files, as evenly over the class folders as can be: the first ones by name would be a single class."""
+    classes: dict[str, list[SourceFile]] = defaultdict(list)
+    for file in files:
+        classes[file.name.split("/", 1)[0]].append(file)
+    ranked = sorted((rank, file.name, file) for group in classes.values() for rank, file in enumerate(group))
+    return sorted((file for _, _, file in ranked[:limit]), key=lambda file: file.name)
+
+
+def _digest(config: CollectConfig, records: list[SourceRecord]) -> str:
+    """Over the content and whatever decides which rows come of it; the order of the sources is the order of rows."""
+    parts = {f"{index}:{record.format}": record.digest for index, record in enumerate(records)}
+    options = {f"{index}:csv": source.csv.digest() for index, source in enumerate(config.sources)}
+    return files_digest({**parts, **options, "maxRows": str(config.max_rows)})
