@@ -1,0 +1,124 @@
+"""From a TrainingRun to the configurations of the stages; pure.
+
+Every default is resolved here, so that a component image never needs to know the TrainingRun. Paths stay as the user
+wrote them; the folder that they start from is known only when the pipeline runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from runwright_api.spec.data import Source as ApiSource
+from runwright_api.spec.run import TrainingRunSpec
+from runwright_api.spec.train import TrainSpec
+from runwright_api.trainingrun import TrainingRun
+from runwright_components.contract.config import (
+    CollectConfig,
+    DeployConfig,
+    EvaluateConfig,
+    PackageConfig,
+    PrepareConfig,
+    RegisterConfig,
+    Source,
+    TrainConfig,
+)
+
+
+@dataclass(frozen=True)
+class StageConfigs:
+    """What each stage of one TrainingRun is told."""
+
+    collect: CollectConfig
+    prepare: PrepareConfig
+    train: TrainConfig
+    evaluate: EvaluateConfig
+    package: PackageConfig
+    register: RegisterConfig
+    deploy: DeployConfig
+
+
+def lower(run: TrainingRun) -> StageConfigs:
+    """The stage configurations of a valid TrainingRun."""
+    spec, name = run.spec, run.metadata.name
+    return StageConfigs(
+        collect=CollectConfig(sources=tuple(_source(one) for one in spec.data.sources), max_rows=spec.data.max_rows),
+        prepare=_prepare(spec),
+        train=_train(spec.train),
+        evaluate=EvaluateConfig.model_validate(
+            {
+                "task": spec.train.kind,
+                "slices": spec.evaluate.slices,
+                "gate": [bound.model_dump(exclude={"min_gain"}) for bound in spec.evaluate.gate],
+                "run_name": name,
+            }
+        ),
+        package=PackageConfig(name=name, **_same(spec.package, without={"quantized"})),
+        register=RegisterConfig(name=name, uri=spec.register_.uri or ""),
+        deploy=DeployConfig(name=name, mode="none" if spec.deploy.mode == "None" else spec.deploy.mode),
+    )
+
+
+def _source(source: ApiSource) -> Source:
+    place: dict[str, Any]
+    if source.http:
+        place = {"uri": source.http.url, "headers_env": source.http.headers_from}
+    elif source.s3:
+        place = {"uri": source.s3.uri, "endpoint": source.s3.endpoint, "region": source.s3.region}
+    else:
+        place = {"uri": source.path}
+    return Source.model_validate({"name": source.name, "format": source.format, "csv": _same(source.csv), **place})
+
+
+def _prepare(spec: TrainingRunSpec) -> PrepareConfig:
+    return PrepareConfig.model_validate(
+        {
+            **_same(spec.prepare),
+            "modality": spec.train.modality,
+            "task": spec.train.kind,
+            "pretrained": spec.train.model.pretrained,
+        }
+    )
+
+
+# Fields that say how a cluster runs training, and what is spelled differently below.
+_ELSEWHERE = {
+    "task",
+    "code",
+    "image",
+    "early_stopping",
+    "augment",
+    "checkpoint",
+    "resources",
+    "scheduling",
+    "retries",
+    "timeout",
+    "backend",
+    "gradient_clip",
+}
+
+
+def _train(train: TrainSpec) -> TrainConfig:
+    stop = train.early_stopping
+    return TrainConfig.model_validate(
+        {
+            **_same(train, without=_ELSEWHERE),
+            "task": train.kind,
+            "modality": train.modality,
+            "early_stopping": {"patience": stop.patience, "min_delta": stop.min_delta} if stop.enabled else None,
+            "augment": train.augment.crop,
+            "augment_flip": train.augment.flip,
+            "gradient_clip": train.gradient_clip or None,
+            "checkpoint_every_steps": train.checkpoint.every_steps,
+            "checkpoint_keep": train.checkpoint.keep,
+            "processes": train.resources.processes_per_node,
+        }
+    )
+
+
+def _same(part: BaseModel, *, without: set[str] | None = None) -> Mapping[str, Any]:
+    """The fields of a part, for a configuration whose fields have the same names."""
+    return part.model_dump(exclude=without)
