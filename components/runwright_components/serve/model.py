@@ -28,6 +28,7 @@ class RunwrightModel(kserve.Model):  # type: ignore[misc]
 
     def __init__(self, name: str, folder: Path, *, threads: int | None = None, limits: Limits | None = None) -> None:
         super().__init__(name)
+        self.name: str = name
         self._open: Callable[[], Predictor] = lambda: Predictor(folder, threads=threads, limits=limits)
         self.predictor: Predictor | None = None
         self.row_seconds = 0.0  # one row, measured when the model was warmed up

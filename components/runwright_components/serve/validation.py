@@ -78,6 +78,7 @@ class _RefusedError(Exception):
 
 
 Check = Callable[[object], Cell]
+_IMAGE_CURE = "send the base64 of a whole PNG or JPEG file"
 
 
 class Validator:
@@ -302,8 +303,7 @@ def _image(_field: Field, _read: object, limits: Limits) -> Check:
                     )
                 image.load()
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            cure = "send the base64 of a whole PNG or JPEG file"
-            raise _RefusedError("value", "the bytes are not a readable PNG or JPEG image", cure) from None
+            raise _RefusedError("value", "the bytes are not a readable PNG or JPEG image", _IMAGE_CURE) from None
         return content
 
     return check

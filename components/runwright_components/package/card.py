@@ -1,0 +1,315 @@
+"""The model card: what a person should know before using the model. Pure; the same inputs give the same text.
+
+The sections follow Mitchell et al. 2019, "Model Cards for Model Reporting"; the front matter is that of the Hugging
+Face Hub.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from runwright_components.contract.artifacts import (
+    Evaluation,
+    Field,
+    ModelManifest,
+    PreparedManifest,
+    Signature,
+)
+from runwright_components.contract.config import PackageConfig
+from runwright_components.prepare.quality import ColumnQuality, Quality
+
+_CLASSES = 20  # more are not listed one by one
+_SLICES = 30
+
+_NAMES = {
+    "accuracy": "Accuracy",
+    "errorRate": "Error rate",
+    "balancedAccuracy": "Balanced accuracy",
+    "precisionMacro": "Precision (macro)",
+    "recallMacro": "Recall (macro)",
+    "f1Macro": "F1 (macro)",
+    "precisionWeighted": "Precision (weighted)",
+    "recallWeighted": "Recall (weighted)",
+    "f1Weighted": "F1 (weighted)",
+    "rocAuc": "ROC AUC",
+    "logLoss": "Log loss",
+    "calibrationError": "Expected calibration error",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean squared error",
+    "r2": "R²",
+}
+
+
+def model_card(
+    config: PackageConfig,
+    *,
+    model: ModelManifest,
+    evaluation: Evaluation,
+    prepared: PreparedManifest,
+    quality: Quality,
+    metrics: dict[str, float],
+    parity: float,
+) -> str:
+    """The card in Markdown, with front matter."""
+    blocks = [
+        *_front_matter(config, model),
+        f"# {config.name}",
+        *([config.description.strip()] if config.description.strip() else []),
+        _summary(model, evaluation),
+        *_use(model.signature),
+        *_data(prepared, quality),
+        *_preprocessing(model.signature, quality),
+        *_training(model),
+        *_evaluation(evaluation, metrics),
+        *_slices(evaluation),
+        *_limits(model, evaluation, prepared, quality),
+        *_call(config.name, model.signature),
+        *_provenance(config, model, evaluation, prepared, parity),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _front_matter(config: PackageConfig, model: ModelManifest) -> Iterator[str]:
+    license_line = [f"license: {json.dumps(config.license)}"] if config.license else []
+    yield "\n".join(
+        [
+            "---",
+            *license_line,
+            "library_name: runwright",
+            f"pipeline_tag: {model.modality}-{model.task}",
+            f"tags: [{model.modality}, {model.task}, onnx]",
+            "---",
+        ]
+    )
+
+
+def _summary(model: ModelManifest, evaluation: Evaluation) -> str:
+    head = {"classification": "accuracy", "regression": "r2"}[model.task]
+    value = evaluation.metrics.get(head)
+    score = f" {_NAMES[head]} on {evaluation.rows:,} untouched test rows: **{value:.4g}**." if value is not None else ""
+    article = "An" if model.model.name[0] in "aeiou" else "A"
+    size = f"{article} `{model.model.name}` model of {model.parameters:,} parameters"
+    return f"{size} for {model.modality} {model.task}.{score}"
+
+
+def _use(signature: Signature) -> Iterator[str]:
+    yield "## Intended use"
+    what = (
+        f"one of {len(signature.labels)} classes, with a probability for each"
+        if signature.task == "classification"
+        else "a number"
+    )
+    yield (
+        f"Predicts `{signature.target}`: {what}. It was trained and judged on data like the ones described below; on "
+        "other data, measure before trusting it."
+    )
+    if signature.labels:
+        yield f"Classes: {_listed(signature.labels)}."
+
+
+def _data(prepared: PreparedManifest, quality: Quality) -> Iterator[str]:
+    yield "## Data"
+    yield (
+        f"{quality.rows_in:,} rows were read and {quality.rows_out:,} kept; {quality.duplicates.dropped:,} duplicates "
+        f"were dropped. The split is {quality.strategy}."
+    )
+    yield _table(
+        ("split", "rows", "share"),
+        ((split.name, f"{split.rows:,}", f"{split.share:.1%}") for split in quality.splits),
+    )
+    labels = prepared.signature.labels
+    if prepared.class_counts and len(labels) <= _CLASSES:
+        counts = zip(labels, prepared.class_counts, strict=True)
+        yield _table(("class", "training rows"), ((_code(label), f"{count:,}") for label, count in counts))
+
+
+def _preprocessing(signature: Signature, quality: Quality) -> Iterator[str]:
+    yield "## Preprocessing"
+    yield "Fitted on the training split alone, and applied by the same code in training, evaluation and serving."
+    columns = {column.name: column for column in quality.columns}
+    yield _table(
+        ("input", "type", "missing values", "outliers"),
+        (
+            (_code(field.name), _type(field), _missing(columns.get(field.name)), _outliers(columns.get(field.name)))
+            for field in signature.inputs
+        ),
+    )
+    if signature.ignored:
+        yield f"Accepted and not used: {_listed(signature.ignored)}."
+
+
+def _training(model: ModelManifest) -> Iterator[str]:
+    yield "## Training"
+    settings = model.model.model_dump(mode="json", exclude_defaults=True)
+    architecture = ", ".join(f"{key} {json.dumps(value)}" for key, value in settings.items() if key != "name")
+    yield _table(
+        ("", ""),
+        (
+            ("architecture", model.model.name + (f" ({architecture})" if architecture else "")),
+            ("parameters", f"{model.parameters:,}"),
+            ("steps", f"{model.steps:,}"),
+            ("best epoch, by the validation split", str(model.best_epoch)),
+            ("precision", model.precision),
+            ("processes", str(model.world_size)),
+        ),
+    )
+
+
+def _evaluation(evaluation: Evaluation, metrics: dict[str, float]) -> Iterator[str]:
+    yield "## Evaluation"
+    yield f"On the test split, {evaluation.rows:,} rows that neither training nor the choice of the epoch has seen."
+    yield _table(("metric", "value"), ((_NAMES.get(key, key), f"{value:.4g}") for key, value in metrics.items()))
+    if evaluation.per_class and len(evaluation.per_class) <= _CLASSES:
+        yield _table(
+            ("class", "precision", "recall", "F1", "rows"),
+            (
+                (_code(row.label), f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}", f"{row.support:g}")
+                for row in evaluation.per_class
+            ),
+        )
+    if evaluation.checks:
+        yield f"The gate: **{evaluation.verdict}**."
+        yield _table(
+            ("bound", "measured", "passed"),
+            (
+                (_bound(check), "-" if check.value is None else f"{check.value:.4g}", "yes" if check.passed else "no")
+                for check in evaluation.checks
+                if check.metric in metrics
+            ),
+        )
+    else:
+        yield "The gate had no bounds."
+
+
+def _slices(evaluation: Evaluation) -> Iterator[str]:
+    if not evaluation.slices:
+        return
+    yield "## Slices"
+    shown = evaluation.slices[:_SLICES]
+    names = sorted({name for part in shown for name in part.metrics if name in _NAMES})
+    names = [name for name in _NAMES if name in names][:4]
+    yield _table(
+        ("slice", "rows", *(_NAMES[name] for name in names)),
+        (
+            (
+                _code(f"{part.column}={part.value}"),
+                f"{part.rows:,}",
+                *(f"{part.metrics[name]:.4g}" if name in part.metrics else "-" for name in names),
+            )
+            for part in shown
+        ),
+    )
+    if len(evaluation.slices) > _SLICES:
+        yield f"{len(evaluation.slices) - _SLICES} more slices are in `metrics.json`."
+
+
+def _limits(
+    model: ModelManifest, evaluation: Evaluation, prepared: PreparedManifest, quality: Quality
+) -> Iterator[str]:
+    yield "## Limits"
+    points = [f"Judged on {evaluation.rows:,} rows; differences smaller than the noise of so many rows mean nothing."]
+    if evaluation.per_class:
+        worst = min(evaluation.per_class, key=lambda row: row.recall)
+        points.append(f"Finds {_code(worst.label)} least well: recall {worst.recall:.3f} on {worst.support:g} rows.")
+    if prepared.class_counts and min(prepared.class_counts) < 30:
+        rarest = prepared.signature.labels[prepared.class_counts.index(min(prepared.class_counts))]
+        points.append(f"Saw {min(prepared.class_counts)} training rows of {_code(rarest)}, the rarest class.")
+    if evaluation.calibration is not None:
+        points.append(f"Probabilities are off by {evaluation.calibration.error:.1%} on average (calibration error).")
+    if model.modality == "tabular":
+        points.append("Categories that training has not seen are read as one category, unseen.")
+    points += [warning.rstrip(".") + "." for warning in quality.warnings]
+    yield "\n".join(f"- {point}" for point in points)
+
+
+def _call(name: str, signature: Signature) -> Iterator[str]:
+    yield "## How to call it"
+    yield "\n".join(
+        [
+            "```sh",
+            "runwright serve DIR --port 8080   # DIR is the folder of this file",
+            f"curl -d @example.json -H 'Content-Type: application/json' http://127.0.0.1:8080/v1/models/{name}:predict",
+            "```",
+        ]
+    )
+    yield "A row holds every input; `null` stands for a value that is not known. `example.json` is a request:"
+    example = {key: _short(value) for key, value in signature.example.items()}
+    text = json.dumps({"instances": [example]}, indent=2, ensure_ascii=False)
+    yield f"```json\n{text}\n```"
+
+
+def _provenance(
+    config: PackageConfig, model: ModelManifest, evaluation: Evaluation, prepared: PreparedManifest, parity: float
+) -> Iterator[str]:
+    yield "## Provenance"
+    raw = {f"{name} data": digest for name, digest in prepared.lineage.inputs.items()}
+    yield _table(
+        ("", "digest"),
+        (
+            *((name, _code(digest)) for name, digest in sorted(raw.items())),
+            ("prepared data", _code(prepared.digest)),
+            ("model", _code(model.digest)),
+            ("judged model", _code(evaluation.model_digest)),
+        ),
+    )
+    yield (
+        f"ONNX Runtime and torch differ by at most {parity:.2g} in their outputs on the test split "
+        f"({config.parity_tolerance:g} is allowed)."
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _code(text: str) -> str:
+    return f"`{text.replace('`', chr(39))}`" if text.strip() else '""'
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(_code(name) for name in names[:_CLASSES])
+    return shown if len(names) <= _CLASSES else f"{shown} and {len(names) - _CLASSES} more"
+
+
+def _type(field: Field) -> str:
+    known = f", {len(field.categories)} known" if field.categories else ""
+    return field.type + known
+
+
+def _missing(column: ColumnQuality | None) -> str:
+    filled = column.imputation if column else None
+    if filled is None:
+        return "-"
+    value = (
+        ""
+        if filled.value is None
+        else f" {filled.value:.4g}"
+        if isinstance(filled.value, float)
+        else f" {filled.value}"
+    )
+    return filled.strategy + value + (", with an indicator" if filled.indicator else "")
+
+
+def _outliers(column: ColumnQuality | None) -> str:
+    rule = column.outliers if column else None
+    if rule is None or rule.action == "none":
+        return "-"
+    return f"{rule.action} beyond {rule.low:.4g} to {rule.high:.4g}"
+
+
+def _bound(check: Any) -> str:
+    name = _NAMES.get(check.metric, check.metric)
+    low = f"{check.min:g} ≤ " if check.min is not None else ""
+    high = f" ≤ {check.max:g}" if check.max is not None else ""
+    return f"{low}{name}{high}" + (f" on {_code(check.slice)}" if check.slice else "")
+
+
+def _short(value: object) -> object:
+    return value if not isinstance(value, str) or len(value) <= 200 else value[:200] + "..."
