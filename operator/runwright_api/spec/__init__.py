@@ -1,0 +1,28 @@
+"""The spec of a TrainingRun, one module a part."""
+
+from runwright_api.spec.data import DataSpec, Source
+from runwright_api.spec.delivery import DeploySpec, PackageSpec, RegisterSpec, StorageSpec
+from runwright_api.spec.evaluate import Bound, EvaluateSpec
+from runwright_api.spec.later import MonitorSpec, RetrainSpec, TuneSpec
+from runwright_api.spec.prepare import PrepareSpec
+from runwright_api.spec.run import History, TrainingRunSpec
+from runwright_api.spec.train import ModelSpec, TrainSpec
+
+__all__ = [
+    "Bound",
+    "DataSpec",
+    "DeploySpec",
+    "EvaluateSpec",
+    "History",
+    "ModelSpec",
+    "MonitorSpec",
+    "PackageSpec",
+    "PrepareSpec",
+    "RegisterSpec",
+    "RetrainSpec",
+    "Source",
+    "StorageSpec",
+    "TrainSpec",
+    "TrainingRunSpec",
+    "TuneSpec",
+]

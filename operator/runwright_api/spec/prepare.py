@@ -1,0 +1,238 @@
+"""`spec.prepare`: from raw rows to model inputs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from runwright_api.part import Lax, Part, Path, Rule, unless
+from runwright_api.spec.shared import Scalar
+from runwright_api.text import ColumnName, Text, Word
+
+ColumnType = Literal["numeric", "categorical", "boolean", "datetime", "text", "image", "ignore"]
+DateFormats = Annotated[tuple[Text, ...], Field(max_length=16), Lax]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none", "missing", "unknown", "?", "-", ".")
+
+
+class Column(Part):
+    """What inference should not guess about a column."""
+
+    name: ColumnName
+    """Name of the column in the source."""
+    type: ColumnType | None = None
+    """Type of the column; ignore leaves it out. Default: inferred from the training split."""
+    missing: Literal["median", "mean", "mode", "constant", "drop"] | None = None
+    """What becomes of missing values. Default: prepare.missing."""
+    fill: Scalar | None = None
+    """The value for `missing: constant`."""
+    outliers: Literal["none", "clip", "drop", "missing"] | None = None
+    """What becomes of outliers. Default: prepare.outliers."""
+    date_formats: DateFormats = ()
+    """strptime formats of a datetime column, tried in order before the usual ones."""
+
+    rules = (
+        Rule(
+            message="missing: constant and fill belong together",
+            broken=lambda self: unless((self.missing == "constant") == (self.fill is not None), "fill"),
+            cel="",  # fill has no one type, and CEL cannot see it
+            cure="give `missing: constant` and `fill: VALUE`, or neither",
+        ),
+    )
+
+
+class MissingRules(Part):
+    """What becomes of missing values."""
+
+    numeric: Literal["median", "mean", "constant", "drop"] = "median"
+    """Numeric columns. drop drops the row. Default: median of the training split."""
+    categorical: Literal["category", "mode", "constant", "drop"] = "category"
+    """Categorical columns. Default: category, missing is a category of its own."""
+    indicator: bool = True
+    """Add a 0/1 input for each numeric column that had missing values in training. Default: true."""
+    words: Annotated[tuple[Word, ...], Field(max_length=64), Lax] = MISSING_WORDS
+    """Texts that mean "missing", in any case. Default: "", na, n/a, nan, null, none, missing, unknown, ?, - and "."."""
+    fill_numeric: float = 0.0
+    """Value for `numeric: constant`. Default: 0."""
+    fill_categorical: Word = "missing"
+    """Value for `categorical: constant`. Default: missing."""
+
+
+class OutlierRules(Part):
+    """Which numeric values are outliers, and what becomes of them."""
+
+    rule: Literal["none", "iqr", "zscore"] = "none"
+    """iqr: `factor` interquartile ranges beyond the quartiles; zscore: `factor` standard deviations. Default: none."""
+    factor: Annotated[float, Field(gt=0.0, le=1000.0)] = 3.0
+    """How far out. Default: 3."""
+    action: Literal["clip", "drop", "missing"] = "clip"
+    """clip to the bound, drop the row, or treat the value as missing. Default: clip."""
+
+
+class FormatRules(Part):
+    """How values written in several ways are made one."""
+
+    decimal: Literal["auto", "point", "comma"] = "auto"
+    """The decimal sign. Default: auto, found out for each column."""
+    dates: DateFormats = ()
+    """strptime formats tried before the usual ones."""
+    fold_case: bool = True
+    """Categories that differ only in case or white space are one. Default: true."""
+    numbers: bool = True
+    """Read "1,234", "$5", "12 %" and "3.5 kg" as numbers. Default: true."""
+
+
+class NumericRules(Part):
+    """How numeric inputs are scaled."""
+
+    scale: Literal["standard", "minmax", "robust", "none"] = "standard"
+    """standard: zero mean, unit deviation; robust: median and interquartile range. Default: standard."""
+
+
+class CategoricalRules(Part):
+    """How categories become inputs."""
+
+    encode: Literal["index", "onehot"] = "index"
+    """index: a learned embedding; onehot: a 0/1 input a category. Default: index."""
+    min_count: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """Rarer categories count as unseen. Default: 1."""
+    max_categories: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """The most frequent categories kept for a column. Default: 1000."""
+
+    rules = (
+        Rule(
+            message="onehot takes at most 1000 categories for a column",
+            broken=lambda self: unless(self.encode != "onehot" or self.max_categories <= 1000, "maxCategories"),
+            cel=(
+                "!has(self.encode) || self.encode != 'onehot' || !has(self.maxCategories) || self.maxCategories <= 1000"
+            ),
+            cure="lower maxCategories, or use `encode: index`",
+        ),
+    )
+
+
+class TextRules(Part):
+    """How text becomes tokens."""
+
+    column: ColumnName = "text"
+    """The column that holds the text. Default: text."""
+    max_tokens: Annotated[int, Field(ge=1, le=8192)] = 256
+    """Longer texts are cut. Default: 256."""
+    vocabulary: Annotated[int, Field(ge=300, le=1_000_000)] = 8000
+    """Size of the byte-pair vocabulary learned from the training split; pretrained brings its own. Default: 8000."""
+    lowercase: bool = True
+    """Fold case. Default: true."""
+
+
+class ImageRules(Part):
+    """How images become pixels."""
+
+    column: ColumnName = "image"
+    """The column that holds the image. Default: image."""
+    height: Annotated[int, Field(ge=8, le=1024)] = 32
+    """Height after resizing. Default: 32."""
+    width: Annotated[int, Field(ge=8, le=1024)] = 32
+    """Width after resizing. Default: 32."""
+    channels: Literal[1, 3] = 3
+    """1: grey, 3: colour. Default: 3."""
+
+
+_SPLITS = ("train", "validation", "test")
+_SUM_TOLERANCE = 1e-6
+_SUM_CEL = " + ".join(
+    f"(has(self.{name}) ? self.{name} : {share})" for name, share in zip(_SPLITS, (0.7, 0.15, 0.15), strict=True)
+)
+
+
+def _shares(split: Split) -> float:
+    return split.train + split.validation + split.test
+
+
+class Split(Part):
+    """How rows are divided into training, validation and test."""
+
+    strategy: Literal["random", "stratified", "group", "time"] = "stratified"
+    """group: rows that share a value of `by` stay together; time: the newest rows by `by` are the test.
+
+    Default: stratified; random for regression.
+    """
+    train: Share = 0.7
+    """Share of the training split. Default: 0.7."""
+    validation: Share = 0.15
+    """Share of the validation split, which stops training early. Default: 0.15."""
+    test: Share = 0.15
+    """Share of the test split, which training never sees. Default: 0.15."""
+    by: ColumnName | None = None
+    """The group or time column."""
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    """Seed of the shuffle. Default: 0."""
+
+    rules = (
+        Rule(
+            message="train, validation and test sum to 1",
+            broken=lambda self: unless(abs(_shares(self) - 1.0) <= _SUM_TOLERANCE, "train"),
+            cel=f"{_SUM_CEL} - 1.0 <= 0.000001 && 1.0 - ({_SUM_CEL}) <= 0.000001",
+            cure="give all three; those not given are 0.7, 0.15 and 0.15",
+        ),
+        Rule(
+            message="train, validation and test are each greater than 0",
+            broken=lambda self: [(name,) for name in _SPLITS if getattr(self, name) <= 0.0],
+            cel=" && ".join(f"(!has(self.{name}) || self.{name} > 0.0)" for name in _SPLITS),
+            cure="each split needs some rows: training learns, validation stops it, test judges it",
+        ),
+        Rule(
+            message="a group or time split needs the column, `by`",
+            broken=lambda self: unless(self.strategy not in ("group", "time") or self.by is not None, "by"),
+            cel="!has(self.strategy) || !(self.strategy in ['group', 'time']) || has(self.by)",
+            cure="add `by: COLUMN`",
+        ),
+        Rule(
+            message="`by` belongs to a group or time split",
+            broken=lambda self: unless(self.by is None or self.strategy in ("group", "time"), "by"),
+            cel="!has(self.by) || (has(self.strategy) && self.strategy in ['group', 'time'])",
+            cure="set `strategy: group` or `strategy: time`, or remove `by`",
+        ),
+    )
+
+
+def _repeated_columns(prepare: PrepareSpec) -> list[Path]:
+    names = [column.name for column in prepare.columns]
+    return [("columns", index, "name") for index, name in enumerate(names) if name in names[:index]]
+
+
+class PrepareSpec(Part):
+    """From raw rows to model inputs. Everything is fitted on the training split alone."""
+
+    target: ColumnName = "label"
+    """The column to predict. Required for tabular tasks; images and text: label, which class folders make."""
+    columns: Annotated[tuple[Column, ...], Field(max_length=1000), Lax] = ()
+    """What inference should not guess."""
+    missing: MissingRules = MissingRules()
+    """Missing values."""
+    duplicates: Literal["drop", "keep"] = "drop"
+    """Rows that are equal in every column. Default: drop."""
+    outliers: OutlierRules = OutlierRules()
+    """Outliers of numeric columns."""
+    formats: FormatRules = FormatRules()
+    """Numbers, dates and categories written in several ways."""
+    numeric: NumericRules = NumericRules()
+    """Numeric inputs."""
+    categorical: CategoricalRules = CategoricalRules()
+    """Categorical inputs."""
+    text: TextRules = TextRules()
+    """Text inputs."""
+    image: ImageRules = ImageRules()
+    """Image inputs."""
+    split: Split = Split()
+    """Training, validation and test."""
+
+    rules = (
+        Rule(
+            message="names of columns are unique",
+            broken=_repeated_columns,
+            cel="",  # the CRD says it: columns is a list-map by name
+            cure="put what you say of a column in one place",
+        ),
+    )

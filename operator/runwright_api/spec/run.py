@@ -1,0 +1,124 @@
+"""`spec`: the parts together, and the rules between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from runwright_api.part import Part, Path, Rule, fill, unless
+from runwright_api.spec.data import DataSpec
+from runwright_api.spec.delivery import DeploySpec, PackageSpec, RegisterSpec, StorageSpec
+from runwright_api.spec.evaluate import METRICS, EvaluateSpec
+from runwright_api.spec.later import MonitorSpec, RetrainSpec, TuneSpec
+from runwright_api.spec.prepare import PrepareSpec
+from runwright_api.spec.train import TrainSpec
+
+
+class History(Part):
+    """How much of the past is kept."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 10
+    """Revisions kept in status, and packages that a rollback can use. Default: 10."""
+
+
+def _foreign_metrics(spec: TrainingRunSpec) -> list[Path]:
+    fitting = METRICS[spec.train.kind]
+    return [
+        ("evaluate", "gate", index, "metric")
+        for index, bound in enumerate(spec.evaluate.gate)
+        if bound.metric not in fitting
+    ]
+
+
+def _metrics_fit_cel() -> str:
+    def all_in(kind: str) -> str:
+        return f"self.evaluate.gate.all(bound, bound.metric in [{', '.join(repr(name) for name in METRICS[kind])}])"
+
+    return (
+        "!has(self.evaluate) || !has(self.evaluate.gate) || (self.train.task.endsWith('-regression')"
+        f" ? {all_in('regression')} : {all_in('classification')})"
+    )
+
+
+class TrainingRunSpec(Part):
+    """What is wanted: a served model, from these data, in this way."""
+
+    data: DataSpec
+    """Where the raw data come from."""
+    prepare: PrepareSpec = PrepareSpec()
+    """From raw rows to model inputs."""
+    train: TrainSpec
+    """The task, the model, and how it learns."""
+    tune: TuneSpec | None = None
+    """A search for hyperparameters. Not available yet."""
+    evaluate: EvaluateSpec = EvaluateSpec()
+    """How the model is judged, and the gate it must pass."""
+    package: PackageSpec = PackageSpec()
+    """What is delivered."""
+    registry: Annotated[RegisterSpec, Field(alias="register")] = RegisterSpec()
+    """Where it is published."""
+    storage: StorageSpec = StorageSpec()
+    """Where artifacts lie. Used in a cluster only."""
+    deploy: DeploySpec = DeploySpec()
+    """How it serves."""
+    monitor: MonitorSpec | None = None
+    """What is watched while it serves. Not available yet."""
+    retrain: RetrainSpec | None = None
+    """When it is trained again. Not available yet."""
+    layout: Literal["compact", "stages"] = "compact"
+    """compact: few pods; stages: one a stage, to look inside while developing. Default: compact."""
+    suspend: bool = False
+    """Start nothing new; what serves keeps serving. Used in a cluster only. Default: false."""
+    history: History = History()
+    """How much of the past is kept."""
+
+    rules = (
+        Rule(
+            message="a tabular task needs prepare.target, the column to predict",
+            broken=lambda self: unless(
+                self.train.modality != "tabular" or "target" in self.prepare.model_fields_set, "prepare", "target"
+            ),
+            cel="!self.train.task.startsWith('tabular-') || (has(self.prepare) && has(self.prepare.target))",
+            cure="add `prepare: {target: COLUMN}`",
+        ),
+        Rule(
+            message="the metrics of the gate fit the task",
+            broken=_foreign_metrics,
+            cel=_metrics_fit_cel(),
+            cure=(
+                f"classification has {', '.join(METRICS['classification'])}; "
+                f"regression has {', '.join(METRICS['regression'])}"
+            ),
+        ),
+        Rule(
+            message="a stratified split needs classes",
+            broken=lambda self: unless(
+                self.train.kind != "regression" or self.prepare.split.strategy != "stratified",
+                "prepare",
+                "split",
+                "strategy",
+            ),
+            cel=(
+                "!self.train.task.endsWith('-regression') || !has(self.prepare) || !has(self.prepare.split)"
+                " || !has(self.prepare.split.strategy) || self.prepare.split.strategy != 'stratified'"
+            ),
+            cure="for regression use random, group or time",
+        ),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_by_task(cls, value: Any) -> Any:
+        """Regression splits at random, since it has no classes to stratify by."""
+        train = value.get("train") if isinstance(value, Mapping) else None
+        task = train.task if isinstance(train, TrainSpec) else train.get("task") if isinstance(train, Mapping) else None
+        if not isinstance(task, str) or not task.endswith("-regression"):
+            return value
+        prepare = {} if value.get("prepare") is None else value["prepare"]
+        split = prepare.get("split") if isinstance(prepare, Mapping) else getattr(prepare, "split", None)
+        strategy = fill({} if split is None else split, "strategy", "random")
+        if isinstance(prepare, BaseModel):
+            return {**value, "prepare": prepare.model_copy(update={"split": strategy})}
+        return {**value, "prepare": {**prepare, "split": strategy}} if isinstance(prepare, Mapping) else value

@@ -1,0 +1,52 @@
+"""Pieces that several parts of the spec use."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from runwright_api.part import Lax, Part
+from runwright_api.text import ColumnName, ObjectName, Quantity
+
+Columns = Annotated[tuple[ColumnName, ...], Field(max_length=64), Lax]
+"""Names of columns."""
+
+_LONGEST_SCALAR = 1024
+
+
+def _scalar(value: Any) -> str | int | float | bool:
+    if isinstance(value, str):
+        if len(value) > _LONGEST_SCALAR or "{{" in value:
+            raise PydanticCustomError("scalar", "must be at most 1024 characters long, without '{{{{'")
+        return value
+    if isinstance(value, bool | int | float):
+        return value
+    raise PydanticCustomError("scalar", "must be a text, a number, or true or false")
+
+
+Scalar = Annotated[
+    str | int | float | bool,
+    PlainValidator(_scalar),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "maxLength": _LONGEST_SCALAR}, {"type": "number"}, {"type": "boolean"}]}
+    ),
+]
+"""A value of a column or a setting, whose type depends on what it is for."""
+
+
+class SecretRef(Part):
+    """A Secret of the TrainingRun's own namespace. There is no way to name another namespace."""
+
+    name: ObjectName
+    """Name of the Secret."""
+
+
+class Compute(Part):
+    """What a pod asks of its node. Used in a cluster only."""
+
+    cpu: Quantity | None = None
+    """CPU cores, for example "4" or 500m. Default: what the administrator configured."""
+    memory: Quantity | None = None
+    """Memory, for example 16Gi. Default: what the administrator configured."""

@@ -1,0 +1,182 @@
+"""`status` of a TrainingRun: what the operator saw and did. Written by the operator alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from runwright_api.part import Lax, Part
+from runwright_api.reasons import ConditionType, Phase, Reason, Stage, Trigger
+
+_Count = Annotated[int, Field(ge=0, le=2**53)]
+_Generation = Annotated[int, Field(ge=-1, le=2**53)]
+_RevisionNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]
+_Short = Annotated[str, Field(max_length=256)]
+_Uri = Annotated[str, Field(max_length=2048)]
+_Message = Annotated[str, Field(max_length=32768)]
+_Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[a-f0-9]{64}$")]
+_Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+_ConditionType = Annotated[ConditionType, Lax]
+_Reason = Annotated[Reason, Lax]
+_Metrics = Annotated[dict[Annotated[str, Field(max_length=64)], float], Field(max_length=64)]
+
+
+class StatusPart(Part):
+    """A part of the status. An older operator that reads what a newer one wrote ignores what it does not know."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Condition(StatusPart):
+    """One aspect of the run, after the conventions of KEP-1623."""
+
+    type: _ConditionType
+    """Which aspect."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    reason: _Reason
+    """Why, from a closed list."""
+    message: _Message = ""
+    """Why, for people."""
+    observed_generation: _Generation | None = None
+    """Generation of the spec that this was judged by."""
+    last_transition_time: _Time
+    """When status changed last."""
+
+
+class GateCheck(StatusPart):
+    """One bound of the gate and what came of it."""
+
+    metric: _Short
+    value: float | None = None
+    min: float | None = None
+    max: float | None = None
+    slice: _Short | None = None
+    passed: bool
+
+
+class PipelineRun(StatusPart):
+    """The Kubeflow pipeline run of a revision."""
+
+    id: _Short = ""
+    """Given by the server; empty until the run is known to exist."""
+    attempt: _Short
+    """Our own name for the attempt, written before the run is created, so that a lost answer never trains twice."""
+    url: _Uri | None = None
+    """Page of the run."""
+
+
+class Artifact(StatusPart):
+    """The packaged model of a revision."""
+
+    uri: _Uri
+    """Where the package lies."""
+    digest: _Digest
+    """Digest of the package."""
+    model_digest: _Digest
+    """Digest of the model, to which the metrics are bound."""
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    """Version in the registry."""
+
+
+class Failure(StatusPart):
+    """What failed, and where to look."""
+
+    stage: Annotated[Stage, Lax] | None = None
+    """Stage that failed."""
+    reason: _Reason
+    """Why, from a closed list."""
+    message: _Message = ""
+    """Why, for people, with the cure."""
+    pod: _Short | None = None
+    """Pod that failed."""
+    container: _Short | None = None
+    exit_code: Annotated[int, Field(ge=-1, le=255)] | None = None
+    log: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=50), Lax] = ()
+    """The last lines of its log."""
+    log_uri: _Uri | None = None
+    """Where the whole log is kept after the pods are gone."""
+    time: _Time | None = None
+
+
+class Revision(StatusPart):
+    """One attempt at a model: a recipe, the run that made it, and what came of it."""
+
+    number: _RevisionNumber
+    """1, 2, 3 and so on."""
+    recipe: _Digest
+    """Digest of the recipe."""
+    trigger: Annotated[Trigger, Lax] = Trigger.RECIPE
+    """Why it was started."""
+    state: Literal["Pending", "Running", "Succeeded", "Rejected", "Failed", "Cancelled"] = "Pending"
+    """What became of it."""
+    pipeline_run: PipelineRun | None = None
+    """The run that made it."""
+    failures: _Count = 0
+    """Retries spent on failures."""
+    preemptions: _Count = 0
+    """Retries spent on preemptions."""
+    metrics: _Metrics = Field(default={})
+    """Metrics on the test split."""
+    verdict: Literal["passed", "rejected"] | None = None
+    """What the gate said."""
+    checks: Annotated[tuple[GateCheck, ...], Field(max_length=32), Lax] = ()
+    """The bounds of the gate."""
+    artifact: Artifact | None = None
+    """The packaged model."""
+    failure: Failure | None = None
+    """Why it failed."""
+    start_time: _Time | None = None
+    completion_time: _Time | None = None
+
+
+class Serving(StatusPart):
+    """The model that answers now."""
+
+    revision: _RevisionNumber
+    url: _Uri = ""
+    """Address of the InferenceService."""
+    model_digest: _Digest
+    since: _Time | None = None
+
+
+class Progress(StatusPart):
+    """How far the pipeline is."""
+
+    stage: Annotated[Stage, Lax]
+    """Stage that runs."""
+    percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Share of the stage that is done."""
+    epoch: _Count | None = None
+    step: _Count | None = None
+    loss: float | None = None
+    samples_per_second: float | None = None
+    seconds_left: _Count | None = None
+    """Estimate of the time that the stage still takes."""
+    updated: _Time | None = None
+    summary: _Short = ""
+    """For the printer column, for example "train 42%"."""
+
+
+class TrainingRunStatus(StatusPart):
+    """What the operator saw and did."""
+
+    observed_generation: _Generation = -1
+    """Generation of the spec that this status speaks of; -1 until the operator has seen the run."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16), Lax] = ()
+    """The aspects of the run, one a type."""
+    phase: Annotated[Phase, Lax] | None = None
+    """One word for people, derived from the conditions."""
+    revision: _RevisionNumber | None = None
+    """The newest revision."""
+    revisions: Annotated[tuple[Revision, ...], Field(max_length=100), Lax] = ()
+    """The newest revisions, bounded by spec.history.limit."""
+    serving: Serving | None = None
+    """The model that answers now."""
+    progress: Progress | None = None
+    """How far the pipeline is."""
+    metric: _Short = ""
+    """The gate's first metric of the newest revision, for the printer column."""
+    failure: Failure | None = None
+    """Why the newest revision failed; gone when a later one succeeds."""

@@ -1,0 +1,107 @@
+"""The kinds of text that a TrainingRun holds, each with its bounds.
+
+Every user string is bounded, and holds neither control characters nor `{{`: Argo and KFP expand `{{...}}` wherever
+they find it. Patterns are in the common subset of RE2 (the API server), Rust's regex (pydantic) and Python's re (editors).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+_NO_TEMPLATE = r"^(\{?[^{\x00-\x1f\x7f])*\{?$"
+_NO_TEMPLATE_LINES = r"^(\{?[^{\x00-\x08\x0b-\x1f\x7f])*\{?$"
+_RUN_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+_DNS_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+_LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+_LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+_ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+_HTTP_URL = r"^https?://[^\s/@{}\x00-\x1f\x7f]+(/[^\s{}\x00-\x1f\x7f]*)?$"
+_S3_URI = r"^s3://[a-z0-9][a-z0-9.-]+[a-z0-9](/[^{}\x00-\x1f\x7f]*)?$"
+_GCS_URI = r"^gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[^{}\x00-\x1f\x7f]*)?$"
+_AZURE_URI = r"^az://[a-z0-9][a-z0-9-]+(/[^{}\x00-\x1f\x7f]*)?$"
+_DURATION = r"^([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
+_QUANTITY = r"^[0-9]{1,15}(\.[0-9]{1,3})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+_CHARACTER = r"^[^{\x00-\x08\x0a-\x1f\x7f]$"
+_CRON = r"^(@(hourly|daily|weekly|monthly)|[0-9*,/-]+( [0-9A-Za-z*,/?#L-]+){4})$"
+_IMAGE = r"^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?(:[A-Za-z0-9._-]+)?(@sha256:[a-f0-9]{64})?$"
+_SLICE = r"^(\{?[^={\x00-\x1f\x7f])+=(\{?[^{\x00-\x1f\x7f])*\{?$"
+
+Text = Annotated[str, Field(min_length=1, max_length=1024, pattern=_NO_TEMPLATE)]
+"""One line of text."""
+Word = Annotated[str, Field(max_length=256, pattern=_NO_TEMPLATE)]
+"""A short piece of text, possibly empty."""
+Lines = Annotated[str, Field(max_length=4096, pattern=_NO_TEMPLATE_LINES)]
+"""Text of several lines."""
+ColumnName = Annotated[str, Field(min_length=1, max_length=256, pattern=_NO_TEMPLATE)]
+FilePath = Annotated[str, Field(min_length=1, max_length=1024, pattern=_NO_TEMPLATE)]
+RunName = Annotated[str, Field(min_length=1, max_length=50, pattern=_RUN_NAME)]
+SourceName = Annotated[str, Field(min_length=1, max_length=50, pattern=_RUN_NAME)]
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=_DNS_NAME)]
+"""Name of a Kubernetes object of the same namespace."""
+LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=_LABEL_KEY)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=_LABEL_VALUE)]
+EnvName = Annotated[str, Field(min_length=1, max_length=128, pattern=_ENV_NAME)]
+HeaderName = Annotated[str, Field(min_length=1, max_length=128, pattern=_HEADER)]
+HttpUrl = Annotated[str, Field(max_length=2048, pattern=_HTTP_URL)]
+S3Uri = Annotated[str, Field(max_length=1024, pattern=_S3_URI)]
+GcsUri = Annotated[str, Field(max_length=1024, pattern=_GCS_URI)]
+AzureUri = Annotated[str, Field(max_length=1024, pattern=_AZURE_URI)]
+Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=_DURATION)]
+"""A span of time: 90s, 15m, 12h, 2d, 1h30m."""
+Quantity = Annotated[str, Field(min_length=1, max_length=24, pattern=_QUANTITY)]
+"""A Kubernetes quantity: 500m, 4, 16Gi."""
+Character = Annotated[str, Field(min_length=1, max_length=1, pattern=_CHARACTER)]
+Cron = Annotated[str, Field(min_length=5, max_length=100, pattern=_CRON)]
+Image = Annotated[str, Field(min_length=1, max_length=512, pattern=_IMAGE)]
+SliceName = Annotated[str, Field(min_length=3, max_length=512, pattern=_SLICE)]
+
+_TEMPLATE_CURE = "remove '{{' and control characters; pipelines would expand or break on them"
+_PATTERNS: dict[str, tuple[str, str]] = {
+    _NO_TEMPLATE: ("text on one line without '{{' or control characters", _TEMPLATE_CURE),
+    _NO_TEMPLATE_LINES: ("text without '{{' or control characters", _TEMPLATE_CURE),
+    _RUN_NAME: ("lowercase letters, digits and '-', starting with a letter", "for example: churn-model-2"),
+    _DNS_NAME: (
+        "the name of a Kubernetes object: lowercase letters, digits, '-' and '.'",
+        "give the name alone; the object must be in the TrainingRun's own namespace",
+    ),
+    _LABEL_KEY: ("a Kubernetes label key", "for example: nvidia.com/gpu.product"),
+    _LABEL_VALUE: ("a Kubernetes label value: letters, digits, '-', '_' and '.'", ""),
+    _ENV_NAME: ("the name of an environment variable", "for example: API_TOKEN; the value never goes into the YAML"),
+    _HEADER: ("the name of an HTTP header", "for example: Authorization"),
+    _HTTP_URL: (
+        "an http:// or https:// address without user, password, blanks or braces",
+        "pass credentials with headersFrom, and write blanks and braces percent-encoded",
+    ),
+    _S3_URI: ("an S3 address", "for example: s3://bucket/folder/"),
+    _GCS_URI: ("a Google Cloud Storage address", "for example: gs://bucket/folder/"),
+    _AZURE_URI: ("an Azure Blob Storage address", "for example: az://container/folder/"),
+    _DURATION: ("a span of time in d, h, m and s", "for example: 90s, 15m, 12h or 1h30m"),
+    _QUANTITY: ("a Kubernetes quantity", 'for example: "4", 500m or 16Gi'),
+    _CHARACTER: ("one character", 'for example: ";" or "\\t"'),
+    _CRON: ("a cron schedule of five fields", 'for example: "0 3 * * 1" or "@daily"'),
+    _IMAGE: ("a container image", "for example: ghcr.io/acme/train:1.2@sha256:..."),
+    _SLICE: ("a slice, written column=value", "for example: island=Biscoe"),
+}
+
+
+def explain(pattern: str) -> tuple[str, str]:
+    """What a text of this pattern is, in words, and a cure for one that is not."""
+    return _PATTERNS.get(pattern, (f"text that matches {pattern}", ""))
+
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def seconds(duration: str) -> int:
+    """Length of a `Duration` in seconds."""
+    total, digits = 0, ""
+    for character in duration:
+        if character.isdigit():
+            digits += character
+        else:
+            total += int(digits) * _UNITS[character]
+            digits = ""
+    return total
