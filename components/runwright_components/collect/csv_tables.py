@@ -79,6 +79,7 @@ class CsvFile:
         ragged = first_ragged(self.path, self.layout.delimiter, self.layout.quote, columns)
         if ragged is None:
             return
+        first = "header" if self.layout.header else "first line"
         if ragged.fields == 0:
             raise self._error(
                 "a quote opens here and is never closed",
@@ -86,7 +87,7 @@ class CsvFile:
                 cure="close the quote, or set csv.quote to '' when quotes are plain text",
             )
         raise self._error(
-            f"{ragged.fields} field{'s' if ragged.fields > 1 else ''} where the {'header' if self.layout.header else 'first line'} has {columns}",
+            f"{ragged.fields} field{'s' if ragged.fields > 1 else ''} where the {first} has {columns}",
             ragged.line,
             cure=f"mend the line: quote fields that hold {self.layout.delimiter!r}, or set csv.delimiter",
         )

@@ -1,4 +1,4 @@
-"""Where a source's files are: on this machine, or brought to it from HTTP or object storage."""
+"""The kinds of sources: a path on this machine, HTTP(S), object storage."""
 
 from __future__ import annotations
 
@@ -6,31 +6,63 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runwright_components.collect.files import SourceFile, local_files
+from runwright_components.collect.remote import Sign, http_files, http_signs, s3_files, s3_signs
 from runwright_components.contract.config import Source
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
+from runwright_components.storage.addresses import public_url
+from runwright_components.storage.reading import reading
 
 
-def scheme(uri: str) -> str:
-    """`file`, `http`, `s3`, ...; a plain path is `file`."""
+def source_files(source: Source, base: str, *, scratch: Callable[[], Path], progress: Progress) -> list[SourceFile]:
+    """The files of a source on this machine, sorted by name; remote ones are brought to `scratch` paths.
+
+    Raises StageError when the source cannot be found, reached or read.
+    """
+    match _scheme(source.uri):
+        case "file":
+            return local_files(source, base)
+        case "http" | "https":
+            return http_files(source, scratch=scratch, progress=progress)
+        case "s3":
+            return s3_files(source, scratch=scratch, progress=progress)
+        case other:
+            raise _unknown(other, source)
+
+
+def source_signs(source: Source, base: str) -> list[Sign]:
+    """What changes when the source does: names, sizes, times, ETags. Nothing is read."""
+    match _scheme(source.uri):
+        case "file":
+            return [_local_sign(file) for file in local_files(source, base)]
+        case "http" | "https":
+            return http_signs(source)
+        case "s3":
+            return s3_signs(source)
+        case other:
+            raise _unknown(other, source)
+
+
+def public_uri(source: Source) -> str:
+    """The source's URI as it may stand in manifests: nothing secret in it."""
+    return source.uri if _scheme(source.uri) == "file" else public_url(source.uri)
+
+
+def _scheme(uri: str) -> str:
     head, mark, _ = uri.partition("://")
     return head.lower() if mark else "file"
 
 
-def source_files(source: Source, base: str, *, scratch: Callable[[], Path], progress: Progress) -> list[SourceFile]:
-    """The files of a source, sorted by name. Raises StageError when the source cannot be reached."""
-    match scheme(source.uri):
-        case "file":
-            return local_files(source, base)
-        case other:
-            raise StageError(
-                Reason.INVALID_CONFIG,
-                f"{other}:// is no kind of source",
-                where=source.name,
-                cure="use a path, http(s):// or s3://",
-            )
+def _local_sign(file: SourceFile) -> Sign:
+    with reading(file.display):
+        stat = file.path.stat()
+    return file.name, stat.st_size, stat.st_mtime_ns
 
 
-def public_uri(source: Source) -> str:
-    """The source's URI as it may stand in messages and manifests: without a user, a password or a query."""
-    return source.uri
+def _unknown(scheme: str, source: Source) -> StageError:
+    return StageError(
+        Reason.INVALID_CONFIG,
+        f"{scheme}:// is no kind of source",
+        where=source.name,
+        cure="use a path, http(s):// or s3://",
+    )
