@@ -31,7 +31,7 @@ class Images:
     components: str = "ghcr.io/runwright/components-python:0.1.0"
 
 
-def compile(run: TrainingRun, images: Images | None = None, layout: Layout | None = None) -> str:  # noqa: A001
+def compile(run: TrainingRun, images: Images | None = None, layout: Layout | None = None) -> str:
     """The pipeline of `run` as YAML. `layout` overrides the one that the TrainingRun asks for."""
     configs = lower(run)
     image = (images or Images()).components

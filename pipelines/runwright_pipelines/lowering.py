@@ -57,7 +57,7 @@ def lower(run: TrainingRun) -> StageConfigs:
             }
         ),
         package=PackageConfig(name=name, **_same(spec.package, without={"quantized"})),
-        register=RegisterConfig(name=name, uri=spec.register_.uri or ""),
+        register=RegisterConfig(name=name, uri=spec.registry.uri or ""),
         deploy=DeployConfig(name=name, mode="none" if spec.deploy.mode == "None" else spec.deploy.mode),
     )
 

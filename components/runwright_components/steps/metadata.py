@@ -86,9 +86,9 @@ def evaluation(document: Evaluation) -> Metadata:
 def metrics(document: Evaluation) -> Metadata:
     return {
         **document.metrics,
-        "latency_p50_ms": document.latency.p50_ms,
-        "latency_p99_ms": document.latency.p99_ms,
-        "rows_per_second": document.latency.rows_per_second,
+        "latencyP50Ms": document.latency.p50_ms,
+        "latencyP99Ms": document.latency.p99_ms,
+        "rowsPerSecond": document.latency.rows_per_second,
     }
 
 

@@ -1,0 +1,3 @@
+from runwright_cli.main import main
+
+main()
