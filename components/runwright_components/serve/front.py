@@ -21,7 +21,6 @@ from urllib.parse import unquote
 import orjson
 from kserve import ModelRepository
 
-from runwright_components.contract.outcome import StageError
 from runwright_components.serve.metrics import ServerMetrics
 from runwright_components.serve.model import RunwrightModel
 from runwright_components.serve.validation import RequestError
@@ -129,9 +128,6 @@ class PredictionFront:
         except RequestError as error:
             self._metrics.refused(error.kind)
             return _error(400, str(error))
-        except StageError as error:
-            self._metrics.refused("value")
-            return _error(400, " ".join(str(error).split()))
         except Exception:  # whatever it is, the client gets an answer and the log the traceback
             log.exception("a prediction failed")
             return _error(500, "the server failed at this request; its log says why")

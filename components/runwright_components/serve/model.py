@@ -13,7 +13,6 @@ import numpy as np
 import orjson
 from kserve.errors import InvalidInput
 
-from runwright_components.contract.outcome import StageError
 from runwright_components.serve import protocol
 from runwright_components.serve.predictor import Predictor
 from runwright_components.serve.validation import Limits, RequestError
@@ -61,7 +60,7 @@ class RunwrightModel(kserve.Model):  # type: ignore[misc]
         request = _json(body)
         columns = protocol.columns(request, predictor.signature)
         names = protocol.requested(request, predictor.signature)  # type: ignore[arg-type]
-        answer = predictor.predict(predictor.frame_of_columns(columns))
+        answer = predictor.predict_columns(columns)
         return orjson.dumps(
             {
                 "model_name": self.name,
@@ -83,8 +82,8 @@ class RunwrightModel(kserve.Model):  # type: ignore[misc]
                 answer = predictor.predict_rows(protocol.instances(payload))  # type: ignore[arg-type]
                 return {"predictions": protocol.predictions(predictor.signature, answer)}
             columns = protocol.columns({"inputs": _tensors(payload)}, predictor.signature)
-            answer = predictor.predict(predictor.frame_of_columns(columns))
-        except (RequestError, StageError) as error:
+            answer = predictor.predict_columns(columns)
+        except RequestError as error:
             raise InvalidInput(str(error)) from error
         names = protocol.outputs_of(predictor.signature)
         outputs = [_output(tensor) for tensor in protocol.tensors(predictor.signature, answer, names)]
@@ -113,7 +112,7 @@ def _json(body: bytes) -> object:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         cure = "send one JSON object in UTF-8; JSON has no NaN and no Infinity, send null" if body else "send JSON"
-        raise RequestError("json", f"the body is not JSON: {error}", cure=cure, root="body") from None
+        raise RequestError("json", f"not JSON: {error}", cure=cure, root="body") from None
 
 
 def _id(request: object) -> str:

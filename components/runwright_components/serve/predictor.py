@@ -29,7 +29,7 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features import Predictions, Preprocessing
 from runwright_components.features.values import Notation, Words
 from runwright_components.serve.numbers import reader
-from runwright_components.serve.validation import Cell, Limits, RequestError, Validator
+from runwright_components.serve.validation import Cell, Limits, RequestError, Root, Validator
 
 __all__ = ["Limits", "Predictor", "RequestError"]
 
@@ -96,7 +96,11 @@ class Predictor:
 
     def predict_rows(self, rows: Sequence[Mapping[str, JsonValue]]) -> Predictions:
         """Predictions for the rows of a request. Raises RequestError."""
-        return self.predict(self.frame(rows))
+        return self._predict_request(self.frame(rows), "instances")
+
+    def predict_columns(self, columns: Mapping[str, Sequence[object]]) -> Predictions:
+        """Predictions for the columns of a request. Raises RequestError."""
+        return self._predict_request(self.frame_of_columns(columns), "inputs")
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The graph's outputs by name for its input tensors."""
@@ -105,6 +109,22 @@ class Predictor:
 
     def _run(self, frame: pl.DataFrame) -> dict[str, NDArray[Any]]:
         return self.run(self.preprocessing.transform(frame))
+
+    def _predict_request(self, frame: pl.DataFrame, root: Root) -> Predictions:
+        try:
+            return self.predict(frame)
+        except StageError as error:
+            raise self._blame(frame, error, root) from error
+
+    def _blame(self, frame: pl.DataFrame, error: StageError, root: Root) -> RequestError:
+        """The row that the preprocessing refused, such as a damaged image; it looks at many rows at once."""
+        field = self.signature.inputs[0].name if len(self.signature.inputs) == 1 else None
+        for number in range(len(frame)):
+            try:
+                self.preprocessing.transform(frame[number])
+            except StageError as found:
+                return RequestError("value", found.message, cure=found.cure, row=number, field=field, root=root)
+        return RequestError("value", error.message, cure=error.cure, root=root)
 
     def _frame(self, cells: Mapping[str, Sequence[Cell]]) -> pl.DataFrame:
         return pl.DataFrame(dict(cells), schema=self._schema)

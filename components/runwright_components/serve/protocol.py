@@ -33,7 +33,7 @@ def instances(body: object) -> Sequence[object]:
     """The rows of a V1 request. Raises RequestError."""
     if not isinstance(body, Mapping):
         raise RequestError(
-            "type", f"the body is {kind_of(body)}, not an object", cure='send {"instances": [...]}', root="body"
+            "type", f"expected an object, got {kind_of(body)}", cure='send {"instances": [...]}', root="body"
         )
     if "instances" not in body:
         close = difflib.get_close_matches("instances", [str(key) for key in body], 1)
@@ -61,7 +61,7 @@ def predictions(signature: Signature, answer: Predictions) -> list[dict[str, Any
 def columns(body: object, signature: Signature) -> dict[str, Sequence[object]]:
     """The columns of a V2 request by field name, all of one length. Raises RequestError."""
     if not isinstance(body, Mapping):
-        raise _refused("type", f"the body is {kind_of(body)}, not an object", 'send {"inputs": [tensor, ...]}')
+        raise _refused("type", f"expected an object, got {kind_of(body)}", 'send {"inputs": [tensor, ...]}')
     inputs = body.get("inputs")
     if not isinstance(inputs, list):
         kind = "missing" if inputs is None else "type"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -105,7 +106,11 @@ class RunwrightServer(ModelServer):  # type: ignore[misc]
             access_log=self.options.access_log,
         )
         rest.config.access_log = False
+        kserve_app.router.routes[:] = [route for route in kserve_app.router.routes if route not in _pages()]
         self._rest_server = rest
+        # Uvicorn raises a signal again when it has shut down; by then there is nothing left to do.
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, rest._server.handle_exit)
         with asyncio.Runner(loop_factory=rest.config.get_loop_factory()) as runner:
             runner.run(self._serve_all(rest))
 
@@ -145,6 +150,11 @@ class RunwrightServer(ModelServer):  # type: ignore[misc]
         while not rest._server.started:
             await asyncio.sleep(0.005)
         self._on_ready(port)
+
+
+def _pages() -> list[object]:
+    """FastAPI's description of itself, which is for developers."""
+    return [route for route in kserve_app.router.routes if getattr(route, "path", "") == kserve_app.openapi_url]
 
 
 def serve(

@@ -280,7 +280,10 @@ def _boolean(field: Field, read: object, limits: Limits) -> Check:
 
 
 def _image(_field: Field, _read: object, limits: Limits) -> Check:
+    """Checks the header alone: the preprocessing decodes the rest, once."""
     from PIL import Image
+
+    from runwright_components.features.image import FORMATS
 
     def check(value: object) -> Cell:
         if type(value) is bytes:
@@ -295,15 +298,14 @@ def _image(_field: Field, _read: object, limits: Limits) -> Check:
         else:
             raise _RefusedError("type", f"expected base64 of an image, got {kind_of(value)}")
         try:
-            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 width, height = image.size
                 if width * height > limits.pixels:
                     raise _RefusedError(
                         "size", f"the image has {width} x {height} pixels, more than {limits.pixels} in all"
                     )
-                image.load()
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            raise _RefusedError("value", "the bytes are not a readable PNG or JPEG image", _IMAGE_CURE) from None
+            raise _RefusedError("value", "the bytes are not a PNG or JPEG image", _IMAGE_CURE) from None
         return content
 
     return check

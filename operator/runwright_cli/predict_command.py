@@ -1,0 +1,198 @@
+"""`runwright predict`: one shot of the model that `serve` serves, with the same answers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from runwright_cli.model_folder import find_model
+
+if TYPE_CHECKING:
+    from runwright_components.contract.artifacts import Signature
+    from runwright_components.features import Predictions
+    from runwright_components.serve.predictor import Predictor
+
+_TABLE_ROWS = 1000
+_ROWS = 1_000_000_000  # a file may hold as many rows as memory does
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option(
+    "--input", "source", required=True, help="Rows: .json, .jsonl, .csv or .parquet; - reads JSON from stdin."
+)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; by default stdout.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "table", "csv"]),
+    default=None,
+    help="By default json, or csv for *.csv.",
+)
+def predict(model: str | None, source: str, output: Path | None, form: Literal["json", "table", "csv"] | None) -> None:
+    """Predict the rows of --input with MODEL, named as for `runwright serve`.
+
+    JSON rows are a list of objects, one object, or a V1 request {"instances": [...]}.
+    """
+    from runwright_components.contract.outcome import StageError
+    from runwright_components.serve.predictor import Limits, Predictor, RequestError
+
+    form = form or ("csv" if output is not None and output.suffix == ".csv" else "json")
+    try:
+        predictor = Predictor(find_model(model, beside=Path.cwd()), limits=Limits(rows=_ROWS))
+        text = _render(form, predictor.signature, _answer(predictor, source))
+        if output is None:
+            click.echo(text, nl=not text.endswith("\n"))
+        else:
+            _write(output, text)
+    except StageError as error:
+        raise click.ClickException(str(error)) from error
+    except RequestError as error:
+        raise click.ClickException(f"{source}: {error}") from error
+
+
+def _answer(predictor: Predictor, source: str) -> Predictions:
+    suffix = Path(source).suffix.lower()
+    if suffix in (".csv", ".parquet"):
+        return predictor.predict_columns(_columns(Path(source), suffix, predictor.signature))
+    return predictor.predict_rows(_rows(source, suffix))
+
+
+def _rows(source: str, suffix: str) -> Any:
+    """Rows of a JSON text; whether they fit is for the predictor to say."""
+    content = _read(source)
+    if suffix in (".jsonl", ".ndjson"):
+        return [_parse(line, f"{source}, line {number}") for number, line in enumerate(content.splitlines(), 1) if line]
+    body = _parse(content, source)
+    if isinstance(body, dict):
+        return body.get("instances", [body])
+    return body
+
+
+def _columns(path: Path, suffix: str, signature: Signature) -> dict[str, Sequence[object]]:
+    """The columns of a table that the model takes, as JSON values; others are named on stderr and left out."""
+    import polars as pl
+
+    from runwright_components.contract.outcome import Reason, StageError
+
+    try:
+        frame = pl.read_csv(path, infer_schema=False) if suffix == ".csv" else pl.read_parquet(path)
+    except FileNotFoundError as error:
+        raise _unreadable(str(path), "there is no such file") from error
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise StageError(
+            Reason.DATA_UNREADABLE,
+            f"not a readable {suffix[1:]} file: {str(error).splitlines()[0]}",
+            where=str(path),
+            cure="look at the file; CSV needs a header, commas and UTF-8",
+        ) from error
+    if frame.is_empty():
+        raise StageError(Reason.DATA_INVALID, "the file has no rows", where=str(path), cure="give at least one row")
+    known = {field.name for field in signature.inputs}
+    if spare := [name for name in frame.columns if name not in known and name not in signature.ignored]:
+        click.echo(f"not used: {', '.join(spare)}", err=True)
+    plain_numbers = {field.name for field in signature.inputs if field.type == "numeric" and not field.text}
+    found: dict[str, Sequence[object]] = {}
+    for name in frame.columns:
+        if name not in known:
+            continue
+        column = frame[name]
+        if suffix == ".csv" and name in plain_numbers:
+            found[name] = [_number(text) for text in column.to_list()]
+        elif column.dtype.is_temporal():
+            found[name] = column.cast(pl.String).to_list()
+        else:
+            found[name] = (column.fill_nan(None) if column.dtype.is_float() else column).to_list()
+    return found
+
+
+def _number(text: str | None) -> object:
+    """A CSV cell of a field whose source held numbers; what does not read stays text, for the predictor to refuse."""
+    if text is None or not text.strip():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _read(source: str) -> str:
+    try:
+        return sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise _unreadable(source, "there is no such file") from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(source, f"not UTF-8: byte {error.start}") from error
+    except OSError as error:
+        raise _unreadable(source, error.strerror or str(error)) from error
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(where, f"not JSON: {error}") from error
+
+
+def _unreadable(where: str, message: str) -> Exception:
+    from runwright_components.contract.outcome import Reason, StageError
+
+    return StageError(
+        Reason.DATA_UNREADABLE,
+        message,
+        where=where,
+        cure="give rows as .json, .jsonl, .csv or .parquet, or - for stdin",
+    )
+
+
+def _render(form: Literal["json", "table", "csv"], signature: Signature, answer: Predictions) -> str:
+    from runwright_components.serve.protocol import predictions
+
+    rows = predictions(signature, answer)
+    if form == "json":
+        return json.dumps({"predictions": rows}, indent=2, ensure_ascii=False) + "\n"
+    flat = [_flat(row) for row in rows]
+    return _csv(flat) if form == "csv" else _table(flat)
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One level: a column `probability LABEL` for each label."""
+    flat = {key: value for key, value in row.items() if key != "probabilities"}
+    return flat | {f"probability {label}": value for label, value in row.get("probabilities", {}).items()}
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("row", *rows[0])
+    for number, row in enumerate(rows[:_TABLE_ROWS]):
+        cells = [f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()]
+        table.add_row(str(number), *cells)
+    out = io.StringIO()
+    console = Console(file=out, width=max(80, 16 * (len(rows[0]) + 1)))
+    console.print(table)
+    if len(rows) > _TABLE_ROWS:
+        console.print(f"... and {len(rows) - _TABLE_ROWS} more rows; --format csv shows all")
+    return out.getvalue()
+
+
+def _write(output: Path, text: str) -> None:
+    from runwright_components.contract.files import write_bytes
+
+    write_bytes(output, text.encode())
