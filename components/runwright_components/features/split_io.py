@@ -49,7 +49,7 @@ def load_split(prepared: Path, split: SplitName) -> Split:
     )
 
 
-def table_inputs(frame: pl.DataFrame, _prepared: Path, _manifest: PreparedManifest) -> dict[str, NDArray[Any]]:
+def table_inputs(frame: pl.DataFrame, _prepared: Path, _manifest: PreparedManifest, /) -> dict[str, NDArray[Any]]:
     """`numeric` and `categorical` of the columns `n:NAME` and `c:NAME`, each only where there are some."""
     numeric = [name for name in frame.columns if name.startswith(NUMERIC)]
     categorical = [name for name in frame.columns if name.startswith(CATEGORICAL)]

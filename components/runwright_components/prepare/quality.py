@@ -62,10 +62,11 @@ class Summary(Document):
 
 class Repair(Document):
     """A format that was mended. `kind`: number (notation), unit, date, boolean, case (spelling of categories),
-    missing (words that mean missing), infinite (NaN and infinities), unreadable (became missing), image.
+    missing (words that mean missing), infinite (NaN and infinities), unreadable (became missing), text (white space and
+    invisible characters), image.
     `samples` are pairs (as the source has it, as it was read)."""
 
-    kind: Literal["number", "unit", "date", "boolean", "case", "missing", "infinite", "unreadable", "image"]
+    kind: Literal["number", "unit", "date", "boolean", "case", "missing", "infinite", "unreadable", "text", "image"]
     rows: int
     note: str = ""
     samples: tuple[tuple[str, str], ...] = ()

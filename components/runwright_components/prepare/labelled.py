@@ -1,0 +1,203 @@
+"""What texts and images share: rows of one content and a target, from the checks to the split.
+
+`select` gets a table with the columns `row_id`, `content` (equal where two contents are equal; null where there is
+none), `target` (as the source has it) and, for a group or time split, `by`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from runwright_components.contract.artifacts import ROW_ID, TARGET
+from runwright_components.contract.config import SPLITS, PrepareConfig, SplitName
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.features.target import Target
+from runwright_components.prepare import labels
+from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates, SplitQuality
+from runwright_components.prepare.raw import RawData
+from runwright_components.prepare.split import assign
+from runwright_components.prepare.summaries import numbers
+
+CONTENT, BY, SPLIT = "content", "by", "split"
+_KEY = "key"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows that are kept: `rows` has `row_id`, `target` (Int32 class or Float32 value) and `split` (position in
+    SPLITS), in the order of `row_id`."""
+
+    rows: pl.DataFrame
+    target: Target
+    duplicates: Duplicates
+    dropped: tuple[Dropped, ...]
+    splits: tuple[SplitQuality, ...]
+    warnings: tuple[str, ...]
+
+    def of(self, split: SplitName) -> pl.DataFrame:
+        """`row_id` and `target` of one split."""
+        return self.rows.filter(pl.col(SPLIT) == SPLITS.index(split)).select(ROW_ID, TARGET)
+
+    @property
+    def counts(self) -> dict[SplitName, int]:
+        return {split.name: split.rows for split in self.splits}
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Rows a class of the training split, in the order of the labels; empty for regression."""
+        return tuple(self.splits[0].classes.values())
+
+
+def require_content(data: RawData, column: str, modality: str) -> None:
+    """Raises StageError, with the columns there are, when the data have no column of texts or images."""
+    if column not in data.columns:
+        raise StageError(
+            Reason.DATA_INVALID,
+            f"the data have no column {column!r}",
+            where=f"prepare.{modality}.column",
+            cure=f"name the column that holds the {modality}s; there are {', '.join(data.columns[:20])}",
+        )
+
+
+def columns_of(data: RawData, config: PrepareConfig) -> list[pl.Expr]:
+    """The expressions that `select` needs from the raw data, apart from `content`. Raises StageError without `by`."""
+    chosen = [pl.col(ROW_ID), pl.col(config.target).alias(TARGET)]
+    if config.split.strategy in ("group", "time"):
+        by = config.split.by
+        if by is None or by not in data.columns:
+            raise StageError(
+                Reason.INVALID_CONFIG,
+                f"a {config.split.strategy} split needs a column, and the data have none named {by!r}",
+                where="prepare.split.by",
+                cure=f"name one of the columns: {', '.join(data.columns[:20])}",
+            )
+        chosen.append(pl.col(by).alias(BY))
+    return chosen
+
+
+def select(table: pl.DataFrame, config: PrepareConfig, what: str) -> Selection:
+    """Drop rows without content or target and repeated ones, split the rest, fit the target on the training split.
+
+    `what` names the content ("text", "image") in messages. Raises StageError when nothing is left to learn from.
+    """
+    read = labels.read(table[TARGET].rename(config.target), config)
+    rows = table.with_columns(read.values.alias(_KEY)).sort(ROW_ID)
+    dropped = [
+        _dropped(rows.filter(pl.col(CONTENT).is_null()), f"no {what}", None),
+        _dropped(rows.filter(pl.col(CONTENT).is_not_null() & pl.col(_KEY).is_null()), "no target", config.target),
+    ]
+    if rows[CONTENT].null_count() == len(rows):
+        raise StageError(
+            Reason.DATA_INVALID,
+            f"all {len(rows)} rows are without {what}",
+            where=f"prepare.{config.modality}.column",
+            cure=f"name the column that holds the {what}s",
+        )
+    rows = rows.filter(pl.col(CONTENT).is_not_null())
+    labels.check(labels.read(rows[TARGET].rename(config.target), config), config)
+    rows = rows.filter(pl.col(_KEY).is_not_null())
+    rows, duplicates = _without_copies(rows, config, what)
+    labels.check(labels.read(rows[TARGET].rename(config.target), config), config)  # without the copies
+    rows = rows.with_columns(pl.Series(SPLIT, assign(len(rows), config.split, _split_by(rows, config))))
+    train = rows.filter(pl.col(SPLIT) == 0)
+    target = labels.fit(train[TARGET], train[_KEY], config)
+    if config.task == "classification" and len(target.keys) < 2:
+        raise StageError(
+            Reason.DATA_INVALID,
+            f"the training split has the single class {target.labels[0]!r}",
+            where="prepare.split",
+            cure="use split.strategy: stratified, or give more rows of the other classes",
+        )
+    coded = rows.with_columns(target.encode_read(pl.col(_KEY)).alias(TARGET), pl.col(TARGET).alias("raw"))
+    unseen = coded.filter(pl.col(TARGET).is_null())
+    dropped.append(_dropped(unseen, "a class that the training split does not have", config.target))
+    kept = coded.filter(pl.col(TARGET).is_not_null())
+    return Selection(
+        rows=kept.select(ROW_ID, TARGET, SPLIT),
+        target=target,
+        duplicates=duplicates,
+        dropped=tuple(each for each in dropped if each.rows),
+        splits=tuple(_split_quality(kept, target)),
+        warnings=tuple(_warnings(rows, kept, config, what)),
+    )
+
+
+def _without_copies(rows: pl.DataFrame, config: PrepareConfig, what: str) -> tuple[pl.DataFrame, Duplicates]:
+    first = rows.unique([CONTENT, _KEY], keep="first", maintain_order=True)
+    copies = rows.join(first.select(ROW_ID), on=ROW_ID, how="anti", maintain_order="left")
+    drop = config.duplicates == "drop"
+    duplicates = Duplicates(
+        found=len(copies),
+        dropped=len(copies) if drop else 0,
+        note=f"rows with the same {what} and the same target",
+        sample=tuple(
+            {ROW_ID: number, config.target: None if value is None else str(value)}
+            for number, value in copies.select(ROW_ID, TARGET).head(SAMPLES).iter_rows()
+        ),
+    )
+    return (first if drop else rows), duplicates
+
+
+def _split_by(rows: pl.DataFrame, config: PrepareConfig) -> pl.Series | None:
+    if config.split.strategy == "random":
+        return None
+    if config.split.strategy == "stratified":
+        if config.task == "regression":
+            raise StageError(
+                Reason.INVALID_CONFIG,
+                "a regression's target has no classes to stratify by",
+                where="prepare.split.strategy",
+                cure="use random, group or time",
+            )
+        return rows[_KEY]
+    by = rows[BY]
+    if config.split.strategy == "time" and by.dtype == pl.String:
+        times = by.str.to_datetime(strict=False)
+        bad = by.filter(times.is_null() & by.is_not_null())
+        if len(bad):
+            raise StageError(
+                Reason.DATA_INVALID,
+                f"{len(bad)} values are not ISO dates or times, such as {bad[0]!r}",
+                where=f"column {config.split.by}",
+                cure="write them as 2026-01-31 or 2026-01-31T12:00:00, or choose another split",
+            )
+        return times
+    return by
+
+
+def _split_quality(kept: pl.DataFrame, target: Target) -> Iterator[SplitQuality]:
+    for code, name in enumerate(SPLITS):
+        part = kept.filter(pl.col(SPLIT) == code)
+        values = part[TARGET]
+        if target.task == "classification":
+            counts = dict(values.value_counts().iter_rows())
+            classes = {label: counts.get(number, 0) for number, label in enumerate(target.labels)}
+            yield SplitQuality(name=name, rows=len(part), share=len(part) / len(kept), classes=classes)
+        else:
+            summary = numbers(target.unscale(values.to_numpy()))
+            yield SplitQuality(name=name, rows=len(part), share=len(part) / len(kept), target=summary)
+
+
+def _warnings(rows: pl.DataFrame, kept: pl.DataFrame, config: PrepareConfig, what: str) -> Iterator[str]:
+    labelled = rows.group_by(CONTENT).agg(pl.col(_KEY).n_unique().alias("targets"), pl.len().alias("rows"))
+    conflicts = labelled.filter(pl.col("targets") > 1)
+    if len(conflicts):
+        example = rows.join(conflicts.select(CONTENT), on=CONTENT, how="semi", maintain_order="left").filter(
+            pl.col(CONTENT) == pl.col(CONTENT).first()
+        )
+        shown = ", ".join(f"row {number}: {value}" for number, value in example.select(ROW_ID, TARGET).iter_rows())
+        yield (
+            f"{len(conflicts)} {what}s stand under more than one target ({conflicts['rows'].sum()} rows, kept; "
+            f"{shown}): no model can be right on all of them"
+        )
+    if config.task == "classification":
+        sizes = kept.filter(pl.col(SPLIT) == 0)[TARGET].value_counts(sort=True)["count"]
+        if len(sizes) and sizes[0] > 10 * sizes[-1]:
+            yield f"the classes are uneven: {sizes[0]} training rows are of the largest, {sizes[-1]} of the smallest"
+
+
+def _dropped(rows: pl.DataFrame, reason: str, column: str | None) -> Dropped:
+    return Dropped(reason=reason, rows=len(rows), column=column, samples=tuple(rows[ROW_ID].head(SAMPLES).to_list()))
