@@ -1,7 +1,8 @@
-"""How raw values are read: Polars expressions from a source's column to text keys, numbers and truth values.
+"""How raw values are read: Polars expressions from a source's column to text keys, numbers, truth values and times.
 
-The same functions build the expressions of the streaming batch and of an online request, for columns that hold text
-(CSV, JSON strings) and for typed ones (Parquet, JSON numbers). What cannot be read becomes null, never an error.
+The same functions build the expressions of the batch and of an online request, for columns that hold text (CSV, JSON
+strings) and for typed ones (Parquet, JSON numbers). Nothing raises: what is missing becomes null, and what is there but
+cannot be read becomes NaN, so that the two can be counted apart.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from runwright_components.contract.artifacts import Document
 
 TRUE_WORDS = ("true", "t", "yes", "y", "on")
 FALSE_WORDS = ("false", "f", "no", "n", "off")
+_NAN = pl.lit(float("nan"), dtype=pl.Float64)
 
 
 class Words(Document):
@@ -40,42 +42,59 @@ def key(value: pl.Expr, dtype: pl.DataType, words: Words) -> pl.Expr:
     give the same number as 1, 1.0 or "1".
     """
     text = _text(value, dtype)
-    if dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum)):
+    if _holds_text(dtype):
         text = text.str.normalize("NFC").str.replace_all(r"\s+", " ").str.strip_chars(" ")
         if words.fold_case:
             text = text.str.to_lowercase()
-            return _without(text, text, words)
-        return _without(text, text.str.to_lowercase(), words)
+        lowered = text if words.fold_case else text.str.to_lowercase()
+        return _without(text, lowered, words)
     return _without(text, text, words)
 
 
 def number(value: pl.Expr, dtype: pl.DataType, notation: Notation, words: Words) -> pl.Expr:
-    """The number (Float64; null: missing, unreadable, NaN or infinite)."""
-    if dtype == pl.Null:
-        return value.cast(pl.Float64)
-    if dtype == pl.Boolean or dtype.is_numeric():
+    """The number (Float64; null: missing; NaN or infinite: there, but not a finite number)."""
+    if not _holds_text(dtype):
         read = value.cast(pl.Float64)
         missing = missing_numbers(words)
-        return pl.when(read.is_finite() & ~read.is_in(missing) if missing else read.is_finite()).then(read)
+        return pl.when(~read.is_in(missing)).then(read) if missing else read
     text = _text(value, dtype).str.strip_chars()
-    lowered = text.str.to_lowercase()
     read = _plain(text, notation).cast(pl.Float64, strict=False)
-    return pl.when(read.is_finite() & ~lowered.is_in(words.missing)).then(read)
+    return _missing_or(text, read, words)
 
 
 def truth(value: pl.Expr, dtype: pl.DataType, words: Words) -> pl.Expr:
-    """1.0 for true, 0.0 for false (Float64; null: missing or neither). Takes booleans, 0 and 1, and words."""
-    if dtype == pl.Boolean:
+    """1.0 for true, 0.0 for false (Float64; null: missing; NaN: neither). Takes booleans, 0 and 1, and words."""
+    if dtype == pl.Boolean or dtype == pl.Null:
         return value.cast(pl.Float64)
-    if dtype == pl.Null:
-        return value.cast(pl.Float64)
-    if dtype.is_numeric():
-        return pl.when(value.is_in([0, 1])).then(value.cast(pl.Float64))
-    text = _text(value, dtype).str.strip_chars().str.to_lowercase()
-    positive = text.is_in((*TRUE_WORDS, "1", "1.0"))
-    negative = text.is_in((*FALSE_WORDS, "0", "0.0"))
-    missing = text.is_in(words.missing)
-    return pl.when(positive & ~missing).then(1.0).when(negative & ~missing).then(0.0)
+    if not _holds_text(dtype):
+        read = value.cast(pl.Float64)
+        return pl.when(value.is_null() | read.is_in([0.0, 1.0])).then(read).otherwise(_NAN)
+    text = _text(value, dtype).str.strip_chars()
+    lowered = text.str.to_lowercase()
+    read = (
+        pl.when(lowered.is_in((*TRUE_WORDS, "1", "1.0")))
+        .then(1.0)
+        .when(lowered.is_in((*FALSE_WORDS, "0", "0.0")))
+        .then(0.0)
+    )
+    return _missing_or(text, read, words)
+
+
+def moment(value: pl.Expr, dtype: pl.DataType, formats: tuple[str, ...], words: Words) -> pl.Expr:
+    """Microseconds since 1970, UTC where the source gives an offset (Float64; null: missing; NaN: no date).
+
+    `formats` are strptime formats, the first that reads a value counts.
+    """
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+        value = value.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    if isinstance(dtype, (pl.Date, pl.Datetime)):
+        return value.cast(pl.Datetime("us")).to_physical().cast(pl.Float64)
+    if not _holds_text(dtype):
+        if dtype == pl.Null:
+            return value.cast(pl.Float64)
+        return pl.when(value.is_not_null()).then(_moment_of(_text(value, dtype), formats))
+    text = _text(value, dtype).str.strip_chars()
+    return _missing_or(text, _moment_of(text, formats), words)
 
 
 def missing_numbers(words: Words) -> list[float]:
@@ -89,17 +108,17 @@ def missing_numbers(words: Words) -> list[float]:
     return [number for number in found if number == number]
 
 
+def _holds_text(dtype: pl.DataType) -> bool:
+    return dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum))
+
+
 def _text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if dtype == pl.String:
         return value
     if dtype.is_float():
         whole = value.is_finite() & (value == value.floor()) & (value.abs() < 2**53)
-        return (
-            pl.when(whole)
-            .then(value.cast(pl.Int64, strict=False).cast(pl.String))
-            .when(value.is_not_nan())
-            .then(value.cast(pl.String))
-        )
+        integer = value.cast(pl.Int64, strict=False).cast(pl.String)
+        return pl.when(whole).then(integer).when(value.is_not_nan()).then(value.cast(pl.String))
     return value.cast(pl.String)
 
 
@@ -107,16 +126,65 @@ def _without(text: pl.Expr, lowered: pl.Expr, words: Words) -> pl.Expr:
     return pl.when(~lowered.is_in(words.missing)).then(text) if words.missing else text
 
 
+def _missing_or(text: pl.Expr, read: pl.Expr, words: Words) -> pl.Expr:
+    """`read`, NaN where it is null, and null where `text` (trimmed) is null or a missing word."""
+    return (
+        pl.when(read.is_null() & text.is_not_null() & ~text.str.to_lowercase().is_in(words.missing))
+        .then(_NAN)
+        .when(~text.str.to_lowercase().is_in(_readable_words(words)))
+        .then(read)
+    )
+
+
+def _readable_words(words: Words) -> tuple[str, ...]:
+    """Missing words that a cast would read as a number."""
+    readable = []
+    for word in words.missing:
+        try:
+            float(word)
+        except ValueError:
+            continue
+        readable.append(word)
+    return tuple(readable)
+
+
 def _plain(text: pl.Expr, notation: Notation) -> pl.Expr:
-    """`text` in the notation that a cast to Float64 reads."""
+    """`text` in the notation that a cast to Float64 reads; null where digits are grouped wrongly."""
     if notation.parentheses:
         text = text.str.replace(r"^\((.*)\)$", "-$1")
     for unit in notation.units:
         text = text.str.replace(unit, "", literal=True)
     if notation.units:
-        text = text.str.strip_chars()
+        text = text.str.replace_all(" ", "", literal=True)
     if notation.grouping:
-        text = text.str.replace_all(notation.grouping, "", literal=True)
+        group, decimal = _escape(notation.grouping), _escape(notation.decimal)
+        grouped = rf"^[+-]?\d{{1,3}}(?:{group}\d{{3}})+(?:{decimal}\d*)?$"
+        free = ~text.str.contains(notation.grouping, literal=True)
+        text = pl.when(free | text.str.contains(grouped)).then(
+            text.str.replace_all(notation.grouping, "", literal=True)
+        )
     if notation.decimal == ",":
-        text = text.str.replace(",", ".", literal=True)
+        text = pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(",", ".", literal=True))
     return text
+
+
+def _escape(character: str) -> str:
+    return "\\." if character == "." else character
+
+
+def _moment_of(text: pl.Expr, formats: tuple[str, ...]) -> pl.Expr:
+    if not formats:
+        return pl.lit(None, dtype=pl.Float64)
+    read = pl.coalesce([_parsed(text, form) for form in formats])
+    return read.to_physical().cast(pl.Float64)
+
+
+def _parsed(text: pl.Expr, form: str) -> pl.Expr:
+    if form.endswith("z"):
+        read = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False).dt.replace_time_zone(None)
+    elif any(mark in form for mark in ("%H", "%I", "%T", "%R", "%s")):
+        read = text.str.to_datetime(form, time_unit="us", strict=False)
+    else:
+        read = text.str.to_date(form, strict=False).cast(pl.Datetime("us"))
+    # chrono reads "20" as the year 20 where %Y stands; such a value is for a format with %y.
+    return pl.when(read.dt.year() >= 1000).then(read)
