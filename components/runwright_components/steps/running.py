@@ -20,7 +20,7 @@ from runwright_components.cache import ResultCache, cache_key
 from runwright_components.contract import lifeline
 from runwright_components.contract.files import disk_errors, write_bytes
 from runwright_components.contract.outcome import Reason, StageError
-from runwright_components.contract.progress import Progress
+from runwright_components.contract.progress import PROGRESS_ENV, Kind, Progress, file_sink
 from runwright_components.contract.step import (
     CACHE,
     CHECKPOINTS,
@@ -115,18 +115,23 @@ class Ending:
     """What the last event of a stage says."""
 
     progress: Progress
-    kind: str = "done"
+    kind: Kind = "done"
     message: str = ""
     skipped: bool = False
 
 
 @contextmanager
 def running(stage: StageName, workspace: Path | None) -> Iterator[Ending]:
-    """Emit the stage's events; turn any exception into a `failed` event and the exit code of the process."""
-    progress = Progress(stage)
+    """Emit the stage's events; turn any exception into a `failed` event and the exit code of the process.
+
+    Start and end are told here, once, with the time of all that belongs to the stage (its page, the result cache);
+    the stage's own word for them is dropped.
+    """
+    outer = file_sink(os.environ.get(PROGRESS_ENV))
+    progress = Progress(stage, sink=outer)
     began = time.monotonic()
     progress.emit("start")
-    ending = Ending(progress)
+    ending = Ending(Progress(stage, sink=lambda event: None if event.kind in ("start", "done") else outer(event)))
     try:
         with disk_errors(workspace or Path.cwd()):
             yield ending
@@ -143,7 +148,7 @@ def running(stage: StageName, workspace: Path | None) -> Iterator[Ending]:
     values: dict[str, float | str] = {"seconds": round(time.monotonic() - began, 3)}
     if ending.skipped:
         values["skipped"] = "yes"
-    progress.emit(ending.kind, ending.message, values=values)  # type: ignore[arg-type]
+    progress.emit(ending.kind, ending.message, values=values)
 
 
 def as_stage_error(error: BaseException) -> StageError:
