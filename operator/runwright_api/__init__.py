@@ -2,9 +2,11 @@
 
 from runwright_api.loading import load, load_file, load_object
 from runwright_api.problems import Problem, SpecError
+from runwright_api.recipe import recipe, recipe_digest
 from runwright_api.spec import TrainingRunSpec
 from runwright_api.status import TrainingRunStatus
 from runwright_api.trainingrun import TrainingRun
+from runwright_api.writing import dump, schema_json
 
 __all__ = [
     "Problem",
@@ -12,7 +14,11 @@ __all__ = [
     "TrainingRun",
     "TrainingRunSpec",
     "TrainingRunStatus",
+    "dump",
     "load",
     "load_file",
     "load_object",
+    "recipe",
+    "recipe_digest",
+    "schema_json",
 ]

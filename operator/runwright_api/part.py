@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Strict, model_validator
+from pydantic import BaseModel, ConfigDict, JsonValue, Strict, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -52,6 +52,11 @@ def unless(condition: bool, *path: str | int) -> list[Path]:
     return [] if condition else [path]
 
 
+def map_by(key: str) -> dict[str, JsonValue]:
+    """For a list whose items a field tells apart: server-side apply merges it, the API server keeps it unique."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
 class Part(BaseModel):
     """A part of a TrainingRun: immutable, closed, and as strict about types as the API server.
 
@@ -87,13 +92,13 @@ class Part(BaseModel):
         return self
 
 
-def fill(part: Any, field: str, value: Any) -> Any:
-    """`part` with `field` set to `value` where it was not given; anything that is no part stays as it is.
+def fill(part: Any, field: str, value: Any, *, replace: bool = False) -> Any:
+    """`part` with `field` set to `value` where it was not given (or always); anything that is no part stays as it is.
 
     For defaults that depend on another part. Works before validation (mappings) and for models built in Python.
     """
     if isinstance(part, Mapping):
-        return part if part.get(field) is not None else {**part, field: value}
+        return part if part.get(field) is not None and not replace else {**part, field: value}
     if isinstance(part, BaseModel):
-        return part if field in part.model_fields_set else part.model_copy(update={field: value})
+        return part if field in part.model_fields_set and not replace else part.model_copy(update={field: value})
     return part

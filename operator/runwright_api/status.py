@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
-from runwright_api.part import Lax, Part
+from runwright_api.part import Lax, Part, map_by
 from runwright_api.reasons import ConditionType, Phase, Reason, Stage, Trigger
 
 _Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -17,8 +17,14 @@ _Uri = Annotated[str, Field(max_length=2048)]
 _Message = Annotated[str, Field(max_length=32768)]
 _Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[a-f0-9]{64}$")]
 _Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
-_ConditionType = Annotated[ConditionType, Lax]
-_Reason = Annotated[Reason, Lax]
+# The CRD takes any word here: were it closed, a status written by a newer operator than the CRD would be refused, and
+# the very failure that it reports be hidden.
+_Word = WithJsonSchema({"type": "string", "maxLength": 64, "pattern": "^[A-Za-z]+$"})
+_ConditionType = Annotated[ConditionType, Lax, _Word]
+_Reason = Annotated[Reason, Lax, _Word]
+_Phase = Annotated[Phase, Lax, _Word]
+_Stage = Annotated[Stage, Lax, _Word]
+_Trigger = Annotated[Trigger, Lax, _Word]
 _Metrics = Annotated[dict[Annotated[str, Field(max_length=64)], float], Field(max_length=64)]
 
 
@@ -83,7 +89,7 @@ class Artifact(StatusPart):
 class Failure(StatusPart):
     """What failed, and where to look."""
 
-    stage: Annotated[Stage, Lax] | None = None
+    stage: _Stage | None = None
     """Stage that failed."""
     reason: _Reason
     """Why, from a closed list."""
@@ -107,7 +113,7 @@ class Revision(StatusPart):
     """1, 2, 3 and so on."""
     recipe: _Digest
     """Digest of the recipe."""
-    trigger: Annotated[Trigger, Lax] = Trigger.RECIPE
+    trigger: _Trigger = Trigger.RECIPE
     """Why it was started."""
     state: Literal["Pending", "Running", "Succeeded", "Rejected", "Failed", "Cancelled"] = "Pending"
     """What became of it."""
@@ -144,7 +150,7 @@ class Serving(StatusPart):
 class Progress(StatusPart):
     """How far the pipeline is."""
 
-    stage: Annotated[Stage, Lax]
+    stage: _Stage
     """Stage that runs."""
     percent: Annotated[int, Field(ge=0, le=100)] | None = None
     """Share of the stage that is done."""
@@ -164,13 +170,13 @@ class TrainingRunStatus(StatusPart):
 
     observed_generation: _Generation = -1
     """Generation of the spec that this status speaks of; -1 until the operator has seen the run."""
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=16), Lax] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16, json_schema_extra=map_by("type")), Lax] = ()
     """The aspects of the run, one a type."""
-    phase: Annotated[Phase, Lax] | None = None
+    phase: _Phase | None = None
     """One word for people, derived from the conditions."""
     revision: _RevisionNumber | None = None
     """The newest revision."""
-    revisions: Annotated[tuple[Revision, ...], Field(max_length=100), Lax] = ()
+    revisions: Annotated[tuple[Revision, ...], Field(max_length=100, json_schema_extra=map_by("number")), Lax] = ()
     """The newest revisions, bounded by spec.history.limit."""
     serving: Serving | None = None
     """The model that answers now."""

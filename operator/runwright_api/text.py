@@ -1,7 +1,7 @@
 """The kinds of text that a TrainingRun holds, each with its bounds.
 
 Every user string is bounded, and holds neither control characters nor `{{`: Argo and KFP expand `{{...}}` wherever
-they find it. Patterns are in the common subset of RE2 (the API server), Rust's regex (pydantic) and Python's re (editors).
+they find it. Patterns are in the common subset of RE2 (the API server), Rust's regex (pydantic) and Python's re.
 """
 
 from __future__ import annotations

@@ -249,7 +249,7 @@ _LONGEST_NUMBER = 64
 
 
 def resolve(text: str) -> bool | int | float | str | None:
-    """What an unquoted scalar means to Kubernetes. Raises `TrapError` where a person most likely meant something else."""
+    """What an unquoted scalar means to Kubernetes. Raises `TrapError` where people mostly mean something else."""
     if text in _NULLS:
         return None
     word = text.lower()

@@ -49,7 +49,7 @@ class S3Source(Part):
     region: Annotated[Word | None, Field(max_length=64)] = None
     """Region of the bucket. Default: AWS_REGION."""
     secret_ref: SecretRef | None = None
-    """Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Used in a cluster; elsewhere the environment has them."""
+    """Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for a cluster; elsewhere the environment has them."""
 
 
 class GcsSource(Part):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from runwright_api.part import Lax, Part, Rule, unless
-from runwright_api.spec.shared import Compute, SecretRef
+from runwright_api.spec.shared import SET, Compute, SecretRef, unique
 from runwright_api.text import Duration, FilePath, HttpUrl, Lines, Text, Word
 
 Location = FilePath
@@ -23,13 +23,18 @@ class Quantized(Part):
     """How much of the gate's first metric may be lost. Default: 0.01."""
 
 
+Formats = Annotated[
+    tuple[Literal["safetensors", "onnx"], ...],
+    Field(min_length=1, max_length=2, json_schema_extra=SET),
+    Lax,
+    AfterValidator(unique),
+]
+
+
 class PackageSpec(Part):
     """What the package holds, beside preprocessing, labels, signature, metrics, model card and lineage."""
 
-    formats: Annotated[tuple[Literal["safetensors", "onnx"], ...], Field(min_length=1, max_length=2), Lax] = (
-        "safetensors",
-        "onnx",
-    )
+    formats: Formats = ("safetensors", "onnx")
     """Formats of the weights; the server needs onnx. Default: both."""
     quantized: Quantized | None = None
     """A quantized copy. Not available yet."""
@@ -46,12 +51,6 @@ class PackageSpec(Part):
             broken=lambda self: unless("onnx" in self.formats, "formats"),
             cel="!has(self.formats) || 'onnx' in self.formats",
             cure="add onnx",
-        ),
-        Rule(
-            message="each format is given once",
-            broken=lambda self: unless(len(set(self.formats)) == len(self.formats), "formats"),
-            cel="",  # the CRD says it: formats is a list-set
-            cure="remove the repetition",
         ),
     )
 

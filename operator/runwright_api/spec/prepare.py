@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from runwright_api.part import Lax, Part, Path, Rule, unless
+from runwright_api.part import Lax, Part, Path, Rule, map_by, unless
 from runwright_api.spec.shared import Scalar
 from runwright_api.text import ColumnName, Text, Word
 
@@ -205,9 +205,9 @@ def _repeated_columns(prepare: PrepareSpec) -> list[Path]:
 class PrepareSpec(Part):
     """From raw rows to model inputs. Everything is fitted on the training split alone."""
 
-    target: ColumnName = "label"
+    target: ColumnName = ""
     """The column to predict. Required for tabular tasks; images and text: label, which class folders make."""
-    columns: Annotated[tuple[Column, ...], Field(max_length=1000), Lax] = ()
+    columns: Annotated[tuple[Column, ...], Field(max_length=1000, json_schema_extra=map_by("name")), Lax] = ()
     """What inference should not guess."""
     missing: MissingRules = MissingRules()
     """Missing values."""

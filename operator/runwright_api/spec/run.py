@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from runwright_api.part import Part, Path, Rule, fill, unless
 from runwright_api.spec.data import DataSpec
@@ -77,9 +77,7 @@ class TrainingRunSpec(Part):
     rules = (
         Rule(
             message="a tabular task needs prepare.target, the column to predict",
-            broken=lambda self: unless(
-                self.train.modality != "tabular" or "target" in self.prepare.model_fields_set, "prepare", "target"
-            ),
+            broken=lambda self: unless(self.prepare.target != "", "prepare", "target"),
             cel="!self.train.task.startsWith('tabular-') || (has(self.prepare) && has(self.prepare.target))",
             cure="add `prepare: {target: COLUMN}`",
         ),
@@ -111,14 +109,21 @@ class TrainingRunSpec(Part):
     @model_validator(mode="before")
     @classmethod
     def _fill_by_task(cls, value: Any) -> Any:
-        """Regression splits at random, since it has no classes to stratify by."""
-        train = value.get("train") if isinstance(value, Mapping) else None
-        task = train.task if isinstance(train, TrainSpec) else train.get("task") if isinstance(train, Mapping) else None
-        if not isinstance(task, str) or not task.endswith("-regression"):
+        """Defaults of prepare that the task decides."""
+        if not isinstance(value, Mapping):
             return value
+        task = _member(value.get("train"), "task")
         prepare = {} if value.get("prepare") is None else value["prepare"]
-        split = prepare.get("split") if isinstance(prepare, Mapping) else getattr(prepare, "split", None)
-        strategy = fill({} if split is None else split, "strategy", "random")
-        if isinstance(prepare, BaseModel):
-            return {**value, "prepare": prepare.model_copy(update={"split": strategy})}
-        return {**value, "prepare": {**prepare, "split": strategy}} if isinstance(prepare, Mapping) else value
+        if task in ("image-classification", "text-classification"):
+            prepare = fill(prepare, "target", "label")
+        elif task == "tabular-regression":  # there are no classes to stratify by
+            split = fill(_member(prepare, "split") or {}, "strategy", "random")
+            prepare = fill(prepare, "split", split, replace=True)
+        else:
+            return value
+        return {**value, "prepare": prepare}
+
+
+def _member(part: Any, field: str) -> Any:
+    """A field of a part that is a mapping or already a model."""
+    return part.get(field) if isinstance(part, Mapping) else getattr(part, field, None)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, JsonValue, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from runwright_api.part import Lax, Part
 from runwright_api.text import ColumnName, ObjectName, Quantity
 
-Columns = Annotated[tuple[ColumnName, ...], Field(max_length=64), Lax]
-"""Names of columns."""
+
+def unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a list that gives a name twice, as the API server does for a list-set."""
+    if len(set(names)) != len(names):
+        raise PydanticCustomError("unique", "each name is given once")
+    return names
+
+
+SET: dict[str, JsonValue] = {"x-kubernetes-list-type": "set"}
+Columns = Annotated[tuple[ColumnName, ...], Field(max_length=64, json_schema_extra=SET), Lax, AfterValidator(unique)]
+"""Names of columns, each once."""
 
 _LONGEST_SCALAR = 1024
 

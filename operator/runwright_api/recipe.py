@@ -1,0 +1,71 @@
+"""The recipe: everything that decides the model, and nothing else. Its digest names revisions.
+
+A TrainingRun whose recipe changes gets a new model; any other change must not train again. So left out are: how the
+data are reached (secrets, request headers), where and when training runs (CPU, memory, scheduling, retries, timeout,
+backend), how often it is saved (a resumed training is bit-exact), and what is said about the package (description,
+license) or asked of it (parity tolerance). Nodes, GPUs and processes stay: they set the world size, and with it the
+effective batch.
+
+Values equal to their default are left out. So writing a default down changes nothing, and a field that a later version
+adds does not change the recipes of today. A default itself may only change with the version of the API.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from runwright_api.trainingrun import TrainingRun
+
+_ACCESS = {"secret_ref": True, "headers_from": True}
+_LEFT_OUT: dict[str, Any] = {
+    "data": {
+        "sources": {
+            "__all__": dict.fromkeys(("http", "s3", "gcs", "azure", "sql", "hugging_face"), _ACCESS),
+        }
+    },
+    "prepare": {},
+    "train": {
+        "checkpoint": True,
+        "resources": {"cpu": True, "memory": True},
+        "scheduling": True,
+        "retries": True,
+        "timeout": True,
+        "backend": True,
+    },
+    "tune": {},
+    "package": {"description": True, "license": True, "parity_tolerance": True},
+}
+
+
+def recipe(run: TrainingRun) -> dict[str, Any]:
+    """What decides the model, as plain JSON values: data, prepare, train, tune and package."""
+    content = run.spec.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_defaults=True,
+        include=set(_LEFT_OUT),
+        exclude={part: left_out for part, left_out in _LEFT_OUT.items() if left_out},
+    )
+    pruned: dict[str, Any] = _prune(content)
+    return pruned
+
+
+def _prune(value: Any) -> Any:
+    """Without empty mappings: a part of which all was left out is as good as not given."""
+    if isinstance(value, dict):
+        pruned = {key: _prune(item) for key, item in value.items()}
+        return {key: item for key, item in pruned.items() if item != {}}
+    return [_prune(item) for item in value] if isinstance(value, list) else value
+
+
+def recipe_digest(run: TrainingRun, images: Mapping[str, str]) -> str:
+    """SHA-256 of the recipe's canonical JSON, as `sha256:HEX`.
+
+    `images` maps each component to its image; give references with digests, since a tag may move.
+    """
+    content = {"images": dict(images), "recipe": recipe(run)}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
