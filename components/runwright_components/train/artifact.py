@@ -1,0 +1,82 @@
+"""The model's folder: weights, graph, curves, preprocessing and the manifest that binds them."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import nn
+
+from runwright_components.contract.artifacts import (
+    HISTORY,
+    ONNX,
+    PREPROCESSING,
+    WEIGHTS,
+    History,
+    Lineage,
+    ModelManifest,
+    PreparedManifest,
+)
+from runwright_components.contract.config import TrainConfig
+from runwright_components.contract.files import files_digest, folder_files, new_folder, write_json
+from runwright_components.models import ENCODER, Shape, export_onnx, untied
+from runwright_components.train.ranks import Ranks
+
+
+def write_model(
+    module: nn.Module,
+    *,
+    shape: Shape,
+    config: TrainConfig,
+    prepared: Path,
+    out: Path,
+    history: History,
+    precision: str,
+    ranks: Ranks,
+    seconds: float,
+) -> ModelManifest:
+    """Write `module` as a model artifact to `out`, whole or not at all."""
+    source = PreparedManifest.read(prepared)
+    module = module.to("cpu").eval()
+    with new_folder(out) as folder:
+        save_file({name: tensor.contiguous() for name, tensor in untied(module.state_dict()).items()}, folder / WEIGHTS)
+        (folder / WEIGHTS).chmod(0o644)
+        shutil.copytree(prepared / PREPROCESSING, folder / PREPROCESSING)
+        if config.model.name == "pretrained":
+            from runwright_components.models.pretrained import Pretrained, encoder_settings
+
+            assert isinstance(module, Pretrained)
+            write_json(folder / ENCODER, encoder_settings(module.encoder))
+        tensors = export_onnx(module, shape, folder / ONNX)
+        history.write(folder, HISTORY)
+        files = folder_files(folder)
+        named = (WEIGHTS, ONNX, f"{PREPROCESSING}/")
+        manifest = ModelManifest(
+            digest=files_digest({name: digest for name, digest in files.items() if name.startswith(named)}),
+            model=config.model,
+            task=config.task,
+            modality=config.modality,
+            parameters=sum(parameter.numel() for parameter in module.parameters()),
+            classes=shape.classes,
+            categories=shape.categories,
+            vocabulary=shape.vocabulary or None,
+            steps=history.epochs[-1].step,
+            best_epoch=history.best_epoch,
+            precision=precision,
+            device=ranks.device.type,
+            world_size=ranks.world,
+            seconds=seconds,
+            files=files,
+            signature=source.signature.model_copy(update={"tensors": tensors}),
+            lineage=Lineage(
+                stage="train",
+                config=config.digest(),
+                inputs={"prepared": source.digest},
+                version=version("runwright"),
+                parents=(source.lineage,),
+            ),
+        )
+        manifest.write(folder)
+    return manifest

@@ -1,0 +1,70 @@
+"""torchrun's elastic agent as a child of the train stage (`python -m ...train.launch FOLDER`)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import uuid
+from pathlib import Path
+
+from runwright_components.contract.outcome import ExitCode
+from runwright_components.train.job import AGENT_FAILURE, JOB, Death, Deaths, Job
+from runwright_components.train.signals import die_with_parent
+
+LOG_LINES = 12
+STOP_SECONDS = 30  # for workers to write a checkpoint
+
+
+def main(folder: Path) -> int:
+    """Run the job's workers until they end; how they died is left in `folder` as JSON. Returns the exit code."""
+    die_with_parent()
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, launch_agent
+
+    logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+    config = Job.read(folder, JOB).config
+    launch = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=config.processes,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        local_addr="127.0.0.1",
+        max_restarts=config.max_restarts,
+        monitor_interval=0.1,
+        shutdown_timeout=STOP_SECONDS,
+        logs_specs=DefaultLogsSpecs(log_dir=str(folder / "logs"), redirects=Std.ALL),
+    )
+    worker = ["-m", "runwright_components.train.worker", str(folder)]
+    try:
+        launch_agent(launch, sys.executable, worker)
+    except ChildFailedError as error:
+        deaths = tuple(
+            Death(
+                rank=rank,
+                exit_code=failure.exitcode,
+                signal=failure.signal_name() if failure.exitcode < 0 else "",
+                log=_last_lines(folder, failure.local_rank),
+                time=failure.timestamp,
+            )
+            for rank, failure in sorted(error.failures.items())
+        )
+        Deaths(workers=deaths).write(folder, AGENT_FAILURE)
+        return int(ExitCode.INTERNAL)
+    except SignalException:
+        return int(ExitCode.CANCELLED)
+    return 0
+
+
+def _last_lines(folder: Path, local_rank: int) -> str:
+    """The end of what the rank's latest start wrote to its standard error."""
+    logs = sorted(folder.glob(f"logs/**/{local_rank}/stderr.log"), key=lambda path: path.stat().st_mtime)
+    if not logs:
+        return ""
+    return "\n".join(logs[-1].read_text(errors="replace").splitlines()[-LOG_LINES:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

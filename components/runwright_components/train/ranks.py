@@ -1,0 +1,104 @@
+"""This process among the others of a training."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from runwright_components.contract.config import TrainConfig
+from runwright_components.contract.outcome import Reason, StageError
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """`control` is a gloo group for small messages between CPUs; gradients travel in the default group."""
+
+    rank: int
+    world: int
+    device: torch.device
+    control: Any = None
+
+    @property
+    def main(self) -> bool:
+        return self.rank == 0
+
+    def sum(self, numbers: Tensor) -> Tensor:
+        """Sum of a CPU tensor over all ranks, in place."""
+        if self.control is not None:
+            dist.all_reduce(numbers, group=self.control)
+        return numbers
+
+    def gather(self, state: Tensor) -> list[Tensor]:
+        """A CPU tensor of the same size from every rank, in the order of the ranks."""
+        if self.control is None:
+            return [state]
+        states = [torch.empty_like(state) for _ in range(self.world)]
+        dist.all_gather(states, state, group=self.control)
+        return states
+
+
+class StopVote:
+    """Agreement of all ranks to stop after the same step, without waiting: votes of a step are counted a step later."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self._ranks = ranks
+        self._ballot = torch.zeros(1, dtype=torch.int32)
+        self._pending: Any = None
+
+    def __call__(self, requested: bool) -> bool:
+        if self._ranks.control is None:
+            return requested
+        stop = False
+        if self._pending is not None:
+            self._pending.wait()
+            stop = bool(self._ballot.item())
+        self._ballot.fill_(int(requested))
+        self._pending = None if stop else dist.all_reduce(self._ballot, group=self._ranks.control, async_op=True)
+        return stop
+
+    def close(self) -> None:
+        """Receive the votes under way, so that none is left in the group."""
+        if self._pending is not None:
+            self._pending.wait()
+            self._pending = None
+
+
+def alone(config: TrainConfig) -> Ranks:
+    """The only process of a training."""
+    return Ranks(0, 1, _device(config, 0))
+
+
+def join(config: TrainConfig) -> Ranks:
+    """Join the process group that torchrun's environment (RANK, WORLD_SIZE, MASTER_ADDR, ...) describes."""
+    rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    device = _device(config, local)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        dist.init_process_group("nccl", device_id=device)
+        return Ranks(rank, world, device, cast(Any, dist.new_group(backend="gloo")))
+    dist.init_process_group("gloo")
+    return Ranks(rank, world, device, cast(Any, dist.new_group(backend="gloo")))
+
+
+def _device(config: TrainConfig, local_rank: int) -> torch.device:
+    if config.device == "cpu":
+        return torch.device("cpu")
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if config.device == "cuda" and local_rank >= available:
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            f"process {local_rank} has no GPU; this machine has {available}",
+            where="train.resources",
+            cure="ask for at most as many processes as there are GPUs, or none to train on the CPU",
+        )
+    return torch.device("cuda", local_rank) if local_rank < available else torch.device("cpu")
+
+
+def leave() -> None:
+    """Leave the process group."""
+    dist.destroy_process_group()

@@ -1,0 +1,166 @@
+"""A training from its configuration to the model's folder, in one process of one or more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from runwright_components.contract.artifacts import History, ModelManifest, PreparedManifest
+from runwright_components.contract.config import TrainConfig
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.progress import Progress
+from runwright_components.models import Shape, build, shape_of
+from runwright_components.train import rng
+from runwright_components.train.artifact import write_model
+from runwright_components.train.checkpoints import CheckpointStore
+from runwright_components.train.data import TensorSplit, read_split
+from runwright_components.train.job import Job
+from runwright_components.train.loop import Trainer
+from runwright_components.train.objective import Objective, balanced_weights
+from runwright_components.train.optim import make_optimizer
+from runwright_components.train.precision import Precision, make_scaler, resolve
+from runwright_components.train.ranks import Ranks
+from runwright_components.train.signals import StopSignal
+from runwright_components.train.state import TrainingState
+
+
+def run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelManifest | None:
+    """Train; rank 0 writes the model and returns its manifest. Raises StageError."""
+    try:
+        # cuDNN may choose another algorithm each time; a resumed training must not.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):  # type: ignore[no-untyped-call]
+            return _run(job, ranks, stop, progress)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(job.config, ranks, str(error)) from error
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):
+            raise _out_of_memory(job.config, ranks, str(error)) from error
+        raise
+
+
+def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelManifest | None:
+    config, prepared = job.config, Path(job.prepared)
+    shape = shape_of(prepared)
+    manifest = PreparedManifest.read(prepared)
+    precision = resolve(config.precision, ranks.device)
+    rng.seed_everything(config.seed)  # the same weights on every rank
+    module = build(config.model, shape, base=Path(config.base)).to(ranks.device)
+    state = TrainingState(module, make_optimizer(config, module), make_scaler(precision, ranks.device), ranks)
+    training = read_split(prepared, "train", config.task, shape.classes, ranks.device)
+    validation = read_split(prepared, "validation", config.task, shape.classes, ranks.device)
+    if not len(validation):
+        progress.note("there are no validation rows; the training split stands in for them")
+        validation = training
+    rng.seed_everything(config.seed + 1 + ranks.rank)  # other dropout and augmentation on every rank
+    store = CheckpointStore(Path(job.checkpoints), keep=config.checkpoint_keep, warn=progress.warning)
+    trainer = Trainer(
+        config,
+        state=state,
+        forward=_wrap(module, ranks),
+        training=training,
+        validation=validation,
+        objective=_objective(config, shape, training),
+        precision=precision,
+        store=store,
+        recipe=recipe(config, manifest.digest, ranks, precision),
+        stop=stop,
+        progress=progress,
+    )
+    _check_batches(trainer, module)
+    try:
+        resumed = _open(store, trainer, resume=job.resume)
+        stop.deferred = True
+        trainer.run()
+    finally:
+        stop.deferred = False
+        store.close()
+    if not ranks.main:
+        return None
+    cursor = state.cursor
+    state.load_best()
+    progress.note("writing the model")
+    return write_model(
+        module,
+        shape=shape,
+        config=config,
+        prepared=prepared,
+        out=Path(job.out),
+        history=History.model_validate(
+            {
+                "epochs": tuple(cursor.history),
+                "best_epoch": cursor.best_epoch,
+                "stopped": cursor.stopped,
+                "resumed_from_step": resumed,
+            }
+        ),
+        precision=precision,
+        ranks=ranks,
+        seconds=cursor.total_seconds,
+    )
+
+
+def _open(store: CheckpointStore, trainer: Trainer, *, resume: bool) -> int:
+    """Prepare the checkpoints' folder and go to where the newest left off; returns its step, 0 for a fresh start."""
+    state, ranks = trainer.state, trainer.ranks
+    newest = None
+    if ranks.main:
+        store.open(resume=resume)
+        newest = store.newest(trainer.recipe) if resume else None
+    step = int(ranks.sum(torch.tensor([newest.step if newest else 0])).item())
+    if not step:
+        return 0
+    state.restore(newest or store.load(step))
+    trainer.progress.note(f"continuing after step {step}")
+    return step
+
+
+def recipe(config: TrainConfig, prepared_digest: str, ranks: Ranks, precision: Precision) -> str:
+    """What a training must have in common with a checkpoint to continue from it, bit by bit."""
+    unrelated = {"base": ".", "checkpoint_every_steps": None, "checkpoint_keep": 2, "max_restarts": 0}
+    numbers = config.model_copy(update=unrelated).digest()
+    return f"{numbers} {prepared_digest} {ranks.device.type} {ranks.world} {precision}"
+
+
+def _wrap(module: nn.Module, ranks: Ranks) -> nn.Module:
+    if ranks.world == 1:
+        return module
+    devices = [ranks.device.index] if ranks.device.type == "cuda" else None
+    return nn.parallel.DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True)
+
+
+def _objective(config: TrainConfig, shape: Shape, training: TensorSplit) -> Objective:
+    weights: Tensor | None = None
+    if config.task == "classification" and config.class_weights == "balanced":
+        weights = balanced_weights(torch.bincount(training.target, minlength=shape.classes))
+    return Objective(config.task, smoothing=config.label_smoothing, weights=weights)
+
+
+def _check_batches(trainer: Trainer, module: nn.Module) -> None:
+    plan = trainer.plan
+    least = 2 if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules()) else 1
+    if plan.rows and plan.smallest >= least:
+        return
+    if plan.rows < least * plan.world * plan.accumulate:
+        raise StageError(
+            Reason.DATA_INVALID,
+            f"{plan.rows} training rows are too few for {plan.world} processes with {plan.accumulate} micro-batches",
+            where="train",
+            cure="collect more rows, or give the training split a larger share (prepare.split.train)",
+        )
+    raise StageError(
+        Reason.INVALID_CONFIG,
+        f"batches of {plan.smallest} row cannot be normalized over the batch",
+        where="train.batchSize",
+        cure="set it to 4 or more, or set train.model.normalization to layer",
+    )
+
+
+def _out_of_memory(config: TrainConfig, ranks: Ranks, message: str) -> StageError:
+    return StageError(
+        Reason.OUT_OF_MEMORY,
+        f"rank {ranks.rank} ran out of memory on {ranks.device}: {message.splitlines()[0] if message else ''}",
+        where="train.batchSize",
+        cure=f"halve train.batchSize (now {config.batch_size}) and double train.accumulate for the same result",
+    )

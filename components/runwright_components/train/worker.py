@@ -1,0 +1,70 @@
+"""One process of a training, alone or as a rank under torchrun's elastic agent (`python -m ...train.worker JOB`)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.progress import Progress, file_sink
+from runwright_components.train.job import EVENTS, JOB, Failure, Job
+from runwright_components.train.signals import StopSignal, die_with_parent
+
+LAST_LINES = 12
+
+
+def main(folder: Path) -> int:
+    """Run this rank of the job in `folder`; a failure is left there as JSON. Returns the exit code."""
+    die_with_parent()
+    rank = int(os.environ["RANK"])
+    restart = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    failures = sorted(folder.glob("failure-*.json"))
+    final = [failure for failure in (Failure.read(folder, path.name) for path in failures) if is_final(failure)]
+    if final:  # the agent starts all workers again; what a restart cannot mend must not run again
+        return int(StageError(Reason(final[0].reason), "").exit_code)
+    with StopSignal() as stop:
+        try:
+            from runwright_components.train import session
+            from runwright_components.train.ranks import join, leave
+
+            job = Job.read(folder, JOB)
+            progress = Progress(job.stage, sink=file_sink(folder / EVENTS), interval=0.0)
+            ranks = join(job.config)
+            session.run(job.model_copy(update={"resume": job.resume or restart > 0}), ranks, stop, progress)
+            leave()
+        except StageError as error:
+            _leave_failure(folder, rank, error)
+            return int(error.exit_code)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the stage must hear of it)
+            _leave_failure(folder, rank, unexpected(error))
+            return 1
+    return 0
+
+
+def is_final(failure: Failure) -> bool:
+    """Whether a restart would meet the same failure again."""
+    return Reason(failure.reason) not in (Reason.WORKER_FAILED, Reason.INTERNAL, Reason.STORAGE_FULL)
+
+
+def unexpected(error: Exception) -> StageError:
+    """An exception that nobody foresaw, with the last lines of its traceback."""
+    lines = traceback.format_exception(error)
+    last = "".join(lines).rstrip().splitlines()[-LAST_LINES:]
+    return StageError(
+        Reason.INTERNAL,
+        f"{type(error).__name__}: {error}\n" + "\n".join(last),
+        cure="this is a defect, or the prepared data was altered; run prepare again, and report it if it stays",
+    )
+
+
+def _leave_failure(folder: Path, rank: int, error: StageError) -> None:
+    Failure(
+        rank=rank, time=time.time(), reason=str(error.reason), message=error.message, cure=error.cure, where=error.where
+    ).write(folder, f"failure-{rank}.json")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
