@@ -106,9 +106,8 @@ def failure_of(folder: Path, code: int, log: str) -> StageError | None:
         return cancelled()
     if deaths:
         first = min(deaths, key=lambda death: death.time)
-        return _worker_failed(
-            f"rank {first.rank} ended with exit code {first.exit_code}", first.log, "see the last lines"
-        )
+        message = f"rank {first.rank} ended with exit code {first.exit_code}"
+        return _worker_failed(message, first.log, "see the last lines")
     ending = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     lines = "\n".join(log.splitlines()[-12:])
     return _worker_failed(f"the elastic agent {ending}", lines, "continue with `runwright run --resume`")

@@ -18,10 +18,8 @@ def random_crop(pixels: Tensor) -> Tensor:
     lefts = torch.randint(0, 2 * left + 1, (count, 1)) + torch.arange(width)
     rows = torch.arange(count).view(-1, 1, 1, 1)
     planes = torch.arange(channels).view(1, -1, 1, 1)
-    device = pixels.device
-    return padded[
-        rows.to(device), planes.to(device), tops.view(count, 1, height, 1).to(device), lefts.view(count, 1, 1, width).to(device)
-    ]  # fmt: skip
+    places = (rows, planes, tops.view(count, 1, height, 1), lefts.view(count, 1, 1, width))
+    return padded[tuple(place.to(pixels.device) for place in places)]
 
 
 def random_flip(pixels: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class CheckpointStore:
                     Reason.CHECKPOINT_INVALID,
                     f"the checkpoint of step {step} is of another configuration or of other data",
                     where=str(self.folder),
-                    cure="run without --resume to train anew, or restore the configuration and the data it was made with",
+                    cure="run without --resume to train anew, or restore the configuration and the data of then",
                 )
             return found
         if steps:

@@ -99,10 +99,7 @@ def read_split(prepared: Path, name: SplitName, task: TaskKind, classes: int, de
     """Load a prepared split onto `device`. Raises StageError (DataInvalid) for targets that cannot be learned from."""
     split = load_split(prepared, name)
     target = np.asarray(split.target)
-    if task == "classification":
-        bad = (target < 0) | (target >= classes)
-    else:
-        bad = ~np.isfinite(target)
+    bad = (target < 0) | (target >= classes) if task == "classification" else ~np.isfinite(target)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise StageError(

@@ -27,7 +27,7 @@ from runwright_components.train.state import TrainingState
 
 REPORT_SECONDS = 0.25
 EVALUATION_FACTOR = 4  # rows of a validation batch over those of a training batch
-# Checkpoints at the ends of epochs are spaced so that copying the state takes under 2 % of the time, writing under 10 %.
+# Checkpoints at ends of epochs are spaced so that copying the state takes under 2 % of the time, writing under 10 %.
 STALL_FACTOR = 60
 WRITE_FACTOR = 10
 
@@ -90,7 +90,7 @@ class Trainer:
     # -------------------------------------------------------- epochs
 
     def run(self) -> None:
-        """Train to the end. Raises StageError: Cancelled after a stop, TrainingDiverged for a loss that is no number."""
+        """Train to the end. Raises StageError: Cancelled after a stop, TrainingDiverged when the loss is no number."""
         cursor = self.state.cursor
         self.meter.saved_at = self.meter.reported_at = self.clock()
         self.meter.reported_step = cursor.step
@@ -234,7 +234,7 @@ class Trainer:
         mine = torch.arange(self.ranks.rank, len(self.validation), self.ranks.world)
         sums = torch.zeros(5, dtype=torch.float64, device=self.ranks.device)
         with torch.inference_mode():
-            for rows in mine.split(size):
+            for rows in torch.split(mine, size):
                 if len(rows):
                     inputs, target = self.validation.take(rows)
                     sums += self.objective.sums(module(**inputs), target)
@@ -258,8 +258,8 @@ class Trainer:
             f"the loss is not a number after step {self.state.cursor.step}"
             + (f"; the checkpoint of step {kept[0]} is kept" if kept else ""),
             where="train",
-            cure=f"lower train.learningRate (now {self.config.learning_rate:g}), clip gradients (train.gradientClip: 1.0)"
-            " or add warmupSteps; scale numeric columns if prepare.numeric.scale is none",
+            cure=f"lower train.learningRate (now {self.config.learning_rate:g}), set train.gradientClip to 1.0"
+            " or add train.warmupSteps; scale numeric columns if prepare.numeric.scale is none",
         )
 
     def _due(self) -> bool:

@@ -24,7 +24,7 @@ def capture(device: torch.device) -> dict[str, Tensor]:
     states = {
         "python": torch.tensor([*words], dtype=torch.int64),
         "python_gauss": torch.tensor(float("nan") if gauss is None else gauss, dtype=torch.float64),
-        "numpy": torch.tensor([*keys.tolist(), position, has_gauss], dtype=torch.int64),
+        "numpy": torch.tensor([*np.asarray(keys).tolist(), position, has_gauss], dtype=torch.int64),
         "numpy_gauss": torch.tensor(cached, dtype=torch.float64),
         "torch": torch.get_rng_state().clone(),
     }

@@ -30,7 +30,7 @@ def run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelMa
     """Train; rank 0 writes the model and returns its manifest. Raises StageError."""
     try:
         # cuDNN may choose another algorithm each time; a resumed training must not.
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):  # type: ignore[no-untyped-call]
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             return _run(job, ranks, stop, progress)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise _out_of_memory(job.config, ranks, str(error)) from error
