@@ -25,7 +25,7 @@ $(VENV)/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml
 	@touch $@
 
 demo: setup  ## run the table example end to end, serve it, print a real prediction
-	@PATH="$(abspath $(BIN)):$$PATH" sh examples/demo.sh
+	@$(BIN)/python examples/demo.py
 
 test: lint check-generated test-unit test-local  ## every tier that this machine can run
 
@@ -42,10 +42,11 @@ test-local: setup  ## every example end to end on this machine
 
 generate: setup  ## draw the CRD and the golden pipelines again from the code
 	@$(BIN)/python -m runwright_api.crd manifests/crd/trainingruns.yaml charts/runwright/crds/trainingruns.yaml
+	@$(BIN)/python -m runwright_api.reference docs/reference/trainingrun.md
 	@$(BIN)/python -m tests.golden.generate
 
 check-generated: setup generate  ## fail when a generated file differs from what is committed
-	@git diff --exit-code --stat -- manifests charts tests/golden || \
+	@git diff --exit-code --stat -- manifests charts docs/reference tests/golden || \
 	  { echo "generated files differ from the code: run 'make generate' and commit the result"; exit 1; }
 
 requirements: setup  ## pin again, with hashes
