@@ -12,6 +12,7 @@ package        manifest.json (PackageManifest) and the files that it lists, a fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -192,6 +193,17 @@ class ModelManifest(Document):
     files: dict[str, str]  # relative path -> sha256:HEX
     signature: Signature
     lineage: Lineage
+
+
+def model_digest(files: Mapping[str, str]) -> str:
+    """The digest that names a model: over weights, ONNX and preprocessing, so that the times in its history do not count.
+
+    `files` are those of a ModelManifest.
+    """
+    from runwright_components.contract.files import files_digest
+
+    decisive = (WEIGHTS, ONNX, f"{PREPROCESSING}/")
+    return files_digest({name: digest for name, digest in files.items() if name.startswith(decisive)})
 
 
 class Check(Document):

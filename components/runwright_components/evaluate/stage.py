@@ -22,13 +22,15 @@ from runwright_components.contract.artifacts import (
     ModelManifest,
     PreparedManifest,
     SliceMetrics,
+    model_digest,
 )
 from runwright_components.contract.config import EvaluateConfig
-from runwright_components.contract.files import file_digest, files_digest, new_folder
+from runwright_components.contract.files import file_digest, new_folder
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.evaluate import classification, gate, regression, slices, speed
 from runwright_components.features import Predictions
+from runwright_components.features.tabular import TabularPreprocessing
 from runwright_components.serve.predictor import Predictor
 
 _CHUNK = 4096
@@ -113,7 +115,7 @@ def evaluate(config: EvaluateConfig, *, model: Path, prepared: Path, out: Path, 
 
 def _inputs(config: EvaluateConfig, model: Path, prepared: Path) -> tuple[ModelManifest, PreparedManifest]:
     manifest, data = ModelManifest.read(model), PreparedManifest.read(prepared)
-    if files_digest(manifest.files) != manifest.digest:
+    if model_digest(manifest.files) != manifest.digest:
         raise StageError(
             Reason.DIGEST_MISMATCH,
             f"the model's digest {manifest.digest} is not that of the files in its manifest",
@@ -226,7 +228,10 @@ def _slices(
     *,
     measured: bool,
 ) -> tuple[SliceMetrics, ...]:
-    words, read_number = predictor.preprocessing.target_state.words, predictor.preprocessing.read_number
+    preprocessing = predictor.preprocessing
+    columns_read = preprocessing.state.columns if isinstance(preprocessing, TabularPreprocessing) else ()
+    readers = {reader.name: reader for reader in columns_read}
+    words = preprocessing.target_state.words
     return tuple(
         SliceMetrics(
             column=column,
@@ -235,7 +240,7 @@ def _slices(
             metrics=_metrics(predictions[index], test.truth[index], config) if measured else {},
         )
         for column in columns
-        for name, index in slices.groups(test.rows, column, predictor.signature, words, read_number)
+        for name, index in slices.groups(test.rows, column, readers, words)
     )
 
 

@@ -21,6 +21,7 @@ from runwright_components.contract.artifacts import (
     ModelManifest,
     PackageManifest,
     PreparedManifest,
+    model_digest,
 )
 from runwright_components.contract.config import ModelConfig, PackageConfig
 from runwright_components.contract.files import (
@@ -104,7 +105,7 @@ def _refuse_unjudged(
 ) -> None:
     """The metrics must be those of exactly these files and data, and must have passed."""
     verify_files(model, manifest.files)
-    actual = files_digest(manifest.files)
+    actual = model_digest(manifest.files)
     if actual != manifest.digest:
         raise StageError(
             Reason.DIGEST_MISMATCH,

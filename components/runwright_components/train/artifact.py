@@ -18,9 +18,10 @@ from runwright_components.contract.artifacts import (
     Lineage,
     ModelManifest,
     PreparedManifest,
+    model_digest,
 )
 from runwright_components.contract.config import TrainConfig
-from runwright_components.contract.files import files_digest, folder_files, new_folder, write_json
+from runwright_components.contract.files import folder_files, new_folder, write_json
 from runwright_components.models import ENCODER, Shape, export_onnx, untied
 from runwright_components.train.ranks import Ranks
 
@@ -52,9 +53,8 @@ def write_model(
         tensors = export_onnx(module, shape, folder / ONNX)
         history.write(folder, HISTORY)
         files = folder_files(folder)
-        named = (WEIGHTS, ONNX, f"{PREPROCESSING}/")
         manifest = ModelManifest(
-            digest=files_digest({name: digest for name, digest in files.items() if name.startswith(named)}),
+            digest=model_digest(files),
             model=config.model,
             task=config.task,
             modality=config.modality,
