@@ -30,7 +30,7 @@ def _head(name: str, place: str, found: Guess) -> str:
     source = f"      - path: {_text(place)}  # relative to this file; a folder or a pattern works too"
     if found.format:
         source += f"\n        format: {found.format}"
-    return f"""# `runwright run FILE` trains, judges and packages a model from these data; `runwright schema` lists every field.
+    return f"""# `runwright run FILE` makes a model of these data; `runwright schema` lists every field.
 apiVersion: runwright.dev/v1alpha1
 kind: TrainingRun
 metadata:
