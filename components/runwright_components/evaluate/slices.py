@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from runwright_components.contract.artifacts import Signature
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.features.tabular_state import Reader
 from runwright_components.features.values import Words, key
 
 Rows = NDArray[np.int64]
@@ -35,59 +36,54 @@ def require(column: str, rows: pl.DataFrame, *, where: str) -> None:
         raise StageError(Reason.INVALID_CONFIG, message, where=where, cure="slice by a column of words or numbers")
 
 
-def groups(
-    rows: pl.DataFrame,
-    column: str,
-    signature: Signature,
-    words: Words,
-    read_number: Callable[[str, str], float | None],
-) -> Groups:
+def groups(rows: pl.DataFrame, column: str, readers: Mapping[str, Reader], words: Words) -> Groups:
     """The slices of `rows` by `column`: (name, indexes), none of them empty, together every row but those of categories
-    beyond the MOST_GROUPS most frequent.
-
-    `read_number(column, text)` reads a numeric input as the preprocessing does and raises ValueError where it cannot.
-    """
+    beyond the MOST_GROUPS most frequent. A column with a reader is read as the model reads it."""
     values = rows[column]
-    kinds = {field.name: field.type for field in signature.inputs}
-    if kinds.get(column) == "numeric" or (column not in kinds and values.dtype.is_numeric()):
-        return _by_number(_numbers(values, read_number))
-    return _by_category(values, words)
+    reader = readers.get(column)
+    if reader is None:
+        if values.dtype.is_numeric():
+            return _by_number(values.cast(pl.Float64), _plain)
+        return _by_category(values, words)
+    if reader.type == "categorical":
+        return _by_category(values, words)
+    read = rows.select(reader.expression(values.dtype, words)).to_series().cast(pl.Float64)
+    return _by_number(read, _NAMES[reader.type])
 
 
-def _numbers(values: pl.Series, read_number: Callable[[str, str], float | None]) -> NDArray[np.float64]:
-    if values.dtype.is_numeric():
-        return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-    def read(text: str) -> float:
-        try:
-            number = read_number(values.name, text)
-        except ValueError:
-            return float("nan")
-        return float("nan") if number is None else number
-
-    texts = values.cast(pl.String)
-    known = {text: read(text) for text in texts.unique().drop_nulls()}
-    return np.array([known[text] if text is not None else float("nan") for text in texts], dtype=np.float64)
+def _plain(number: float) -> str:
+    return f"{number:.6g}"
 
 
-def _by_number(numbers: NDArray[np.float64]) -> Groups:
+def _day(microseconds: float) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)).date().isoformat()
+
+
+_NAMES: dict[str, Callable[[float], str]] = {
+    "numeric": _plain,
+    "boolean": lambda number: "true" if number else "false",
+    "datetime": _day,
+}
+
+
+def _by_number(values: pl.Series, name: Callable[[float], str]) -> Groups:
+    numbers = values.fill_null(float("nan")).to_numpy()
     known = np.isfinite(numbers)
     distinct = np.unique(numbers[known])
     if len(distinct) <= FEW_NUMBERS:
-        cut = [(f"{number:g}", np.flatnonzero(numbers == number)) for number in distinct]
+        cut = [(name(number), np.flatnonzero(numbers == number)) for number in distinct]
     else:
         first, second, third = np.quantile(numbers[known], (0.25, 0.5, 0.75))
         bounds = ((-np.inf, first), (first, second), (second, third), (third, np.inf))
         names = (
-            f"Q1: up to {first:g}",
-            f"Q2: {first:g} to {second:g}",
-            f"Q3: {second:g} to {third:g}",
-            f"Q4: above {third:g}",
+            f"Q1: up to {name(first)}",
+            f"Q2: {name(first)} to {name(second)}",
+            f"Q3: {name(second)} to {name(third)}",
+            f"Q4: above {name(third)}",
         )
-        places = [np.flatnonzero((numbers > low) & (numbers <= high)) for low, high in bounds]
-        cut = [(name, place) for name, place in zip(names, places, strict=True) if len(place)]
-    absent = ~known
-    return cut + ([(MISSING, np.flatnonzero(absent))] if absent.any() else [])
+        places = [np.flatnonzero(known & (numbers > low) & (numbers <= high)) for low, high in bounds]
+        cut = [(text, place) for text, place in zip(names, places, strict=True) if len(place)]
+    return cut + ([(MISSING, np.flatnonzero(~known))] if not known.all() else [])
 
 
 def _by_category(values: pl.Series, words: Words) -> Groups:

@@ -1,0 +1,286 @@
+"""Charts as geometry: what a template needs to draw them as SVG, in the units of the view box. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from runwright_components.report.wording import number
+
+Tone = Literal["one", "two", "quiet", "good", "bad"]
+Point = tuple[float, float]
+
+WIDTH, HEIGHT = 440.0, 280.0
+LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 14.0, 44.0
+
+
+@dataclass(frozen=True)
+class Tick:
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A polyline; `points` as SVG wants them. `end` is where its name may stand."""
+
+    name: str
+    tone: str
+    points: str
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Dot:
+    x: float
+    y: float
+    radius: float
+    tone: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    x: float
+    y: float
+    width: float
+    height: float
+    tone: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A straight line for reference, with a short text at its upper end."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """`description` says in words what the picture shows, for those who do not see it."""
+
+    title: str
+    description: str
+    x_label: str = ""
+    y_label: str = ""
+    x_ticks: tuple[Tick, ...] = ()
+    y_ticks: tuple[Tick, ...] = ()
+    lines: tuple[Line, ...] = ()
+    dots: tuple[Dot, ...] = ()
+    bars: tuple[Bar, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    width: float = WIDTH
+    height: float = HEIGHT
+    left: float = LEFT
+    right: float = WIDTH - RIGHT
+    top: float = TOP
+    bottom: float = HEIGHT - BOTTOM
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A linear map from data to the view box. A domain of one value is widened."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        span = self.high - self.low or 1.0
+        return round(self.start + (value - self.low) / span * (self.end - self.start), 2)
+
+
+def across(low: float, high: float) -> Scale:
+    return Scale(low, high, LEFT, WIDTH - RIGHT)
+
+
+def upward(low: float, high: float) -> Scale:
+    return Scale(low, high, HEIGHT - BOTTOM, TOP)
+
+
+def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Round numbers that lie in [low, high], about `count` of them (1, 2 or 5 times a power of ten apart)."""
+    span = high - low
+    if span <= 0 or not math.isfinite(span):
+        return [low]
+    raw = span / max(count, 1)
+    magnitude = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= raw * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [round(index * step, 12) + 0.0 for index in range(first, last + 1)]
+
+
+def padded(values: Sequence[float], *, share: float = 0.06, zero: bool = False) -> tuple[float, float]:
+    """The range of the finite values with some air, from 0 where `zero`; (0, 1) when there is none."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return 0.0, 1.0
+    low, high = min(finite), max(finite)
+    if zero and low >= 0:
+        return 0.0, (high or 1.0) * (1 + share)
+    air = (high - low) * share or abs(high) * share or 1.0
+    return low - air, high + air
+
+
+def polyline(points: Sequence[Point], x: Scale, y: Scale) -> str:
+    return " ".join(f"{x(a):g},{y(b):g}" for a, b in points if math.isfinite(a) and math.isfinite(b))
+
+
+def ticks(scale: Scale, count: int = 5, texts: Sequence[float] | None = None) -> tuple[Tick, ...]:
+    values = nice_ticks(scale.low, scale.high, count) if texts is None else texts
+    return tuple(Tick(scale(value), tick_text(value)) for value in values)
+
+
+def tick_text(value: float) -> str:
+    """As short as an axis needs: 250k, 1.5M, 0.25."""
+    size = abs(value)
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if size >= unit:
+            divisor = 1e3 if name == "k" else unit
+            return f"{value / divisor:.4g}{name}".replace("-", "\u2212")
+    return f"{value:.4g}".replace("-", "\u2212") if size >= 1e-4 or size == 0 else number(value)
+
+
+def curves(
+    title: str,
+    description: str,
+    series: Sequence[tuple[str, Tone, Sequence[Point]]],
+    *,
+    x_label: str,
+    y_label: str = "",
+    mark: tuple[float, str] | None = None,
+    whole_x: bool = True,
+) -> Chart:
+    """Lines over a common axis; `mark` is a place on x with its name. A single point is shown as a dot."""
+    xs = [a for _, _, points in series for a, _ in points]
+    ys = [b for _, _, points in series for _, b in points]
+    low, high = (min(xs), max(xs)) if xs else (0.0, 1.0)
+    x = across(low, high if high > low else low + 1)
+    y = upward(*padded(ys))
+    x_values = [value for value in nice_ticks(x.low, x.high) if not whole_x or value == int(value)]
+    return Chart(
+        title,
+        description,
+        x_label,
+        y_label,
+        ticks(x, texts=x_values),
+        ticks(y),
+        lines=tuple(Line(name, tone, polyline(points, x, y)) for name, tone, points in series),
+        dots=tuple(
+            Dot(x(a), y(b), 2.5, tone, f"{name}, {x_label} {a:g}: {number(b)}")
+            for name, tone, points in series
+            if len(points) <= 60
+            for a, b in points
+            if math.isfinite(b)
+        ),
+        rules=(Rule(x(mark[0]), TOP, x(mark[0]), HEIGHT - BOTTOM, mark[1]),) if mark else (),
+    )
+
+
+def unit_square(
+    title: str,
+    description: str,
+    series: Sequence[tuple[str, Tone, Sequence[Point]]],
+    *,
+    x_label: str,
+    y_label: str,
+    dots: Sequence[tuple[float, float, float, str]] = (),
+    bars: Sequence[tuple[float, float, float, str]] = (),
+) -> Chart:
+    """Lines in the square from 0 to 1 with its diagonal. `dots` are (x, y, radius, note), `bars` (from, to, height,
+    note), all in the units of the square."""
+    x, y = across(0, 1), upward(0, 1)
+    marks = (0.0, 0.25, 0.5, 0.75, 1.0)
+    return Chart(
+        title,
+        description,
+        x_label,
+        y_label,
+        ticks(x, texts=marks),
+        ticks(y, texts=marks),
+        lines=tuple(Line(name, tone, polyline(points, x, y)) for name, tone, points in series),
+        dots=tuple(Dot(x(a), y(b), radius, "one", note) for a, b, radius, note in dots),
+        bars=tuple(
+            Bar(x(a) + 1, y(top), round(x(b) - x(a) - 2, 2), round(y(0) - y(top), 2), "quiet", note)
+            for a, b, top, note in bars
+        ),
+        rules=(Rule(x(0), y(0), x(1), y(1)),),
+    )
+
+
+def scatter(title: str, description: str, points: Sequence[Point], *, x_label: str, y_label: str) -> Chart:
+    """Dots over equal axes with the diagonal on which they would lie if both were the same."""
+    low, high = padded([value for point in points for value in point])
+    x, y = across(low, high), upward(low, high)
+    return Chart(
+        title,
+        description,
+        x_label,
+        y_label,
+        ticks(x),
+        ticks(y),
+        dots=tuple(Dot(x(a), y(b), 2.2, "one", f"{x_label} {number(a)}, {y_label} {number(b)}") for a, b in points),
+        rules=(Rule(x(low), y(low), x(high), y(high)),),
+    )
+
+
+def histogram(
+    title: str, description: str, edges: Sequence[float], counts: Sequence[float], *, x_label: str, y_label: str
+) -> Chart:
+    x = across(edges[0], edges[-1])
+    y = upward(0, max(counts, default=1) * 1.06 or 1.0)
+    return Chart(
+        title,
+        description,
+        x_label,
+        y_label,
+        ticks(x),
+        ticks(y, 4),
+        bars=_bars(edges, counts, x, y, "one"),
+        rules=(Rule(x(0), TOP, x(0), HEIGHT - BOTTOM),) if edges[0] < 0 < edges[-1] else (),
+    )
+
+
+SPARK_WIDTH, SPARK_HEIGHT = 240.0, 56.0
+
+
+def spark(
+    description: str, edges: Sequence[float], counts: Sequence[float], *, domain: Point, labels: Point, tone: Tone
+) -> Chart:
+    """A small histogram without axes over `domain`, with the ends of the axis as `labels`."""
+    x = Scale(domain[0], domain[1], 0, SPARK_WIDTH)
+    y = Scale(0, max(counts, default=1) or 1.0, SPARK_HEIGHT, 2)
+    return Chart(
+        "",
+        description,
+        x_ticks=(Tick(0, tick_text(labels[0])), Tick(SPARK_WIDTH, tick_text(labels[1]))),
+        bars=_bars(edges, counts, x, y, tone),
+        width=SPARK_WIDTH,
+        height=SPARK_HEIGHT + 14,
+        left=0,
+        right=SPARK_WIDTH,
+        top=0,
+        bottom=SPARK_HEIGHT,
+    )
+
+
+def _bars(edges: Sequence[float], counts: Sequence[float], x: Scale, y: Scale, tone: str) -> tuple[Bar, ...]:
+    """Bars that touch but for a hair; what is not empty is at least one unit high, so that it can be seen."""
+    found = []
+    for low, high, height in zip(edges, edges[1:], counts, strict=False):
+        if height <= 0:
+            continue
+        left, right, top = x(low), x(high), min(y(height), y(0) - 1)
+        width = max(right - left - 0.6, 0.8)
+        note = f"{number(low)} to {number(high)}: {height:,.0f}"
+        found.append(Bar(round(left, 2), round(top, 2), round(width, 2), round(y(0) - top, 2), tone, note))
+    return tuple(found)

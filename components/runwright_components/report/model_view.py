@@ -1,0 +1,154 @@
+"""What the pages show of the model: its facts, its learning curves, its inputs and how to call it. Pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from runwright_components.contract.artifacts import Epoch, Evaluation, History, Lineage, ModelManifest, Signature
+from runwright_components.report.charts import Chart, curves
+from runwright_components.report.wording import count, fixed, number, seconds, short
+
+_STOPPED = {
+    "epochs": "all epochs were run",
+    "steps": "the limit of steps was reached",
+    "early": "stopped early, for the validation loss no longer fell",
+}
+LONGEST_EXAMPLE = 1500
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    facts: tuple[tuple[str, str], ...]
+    charts: tuple[Chart, ...]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """A box of the lineage."""
+
+    name: str
+    facts: tuple[str, ...]
+    digest: str
+
+    @property
+    def brief(self) -> str:
+        return short(self.digest)
+
+
+@dataclass(frozen=True)
+class UseView:
+    serve: str
+    predict: str
+    call: str
+    example: str
+
+
+def training_view(model: ModelManifest, history: History) -> TrainingView:
+    epochs = history.epochs
+    best = next((entry for entry in epochs if entry.epoch == history.best_epoch), None)
+    metric_name = "accuracy" if model.task == "classification" else "R\u00b2"
+    mark = (float(history.best_epoch), "best") if best else None
+    charts = (
+        curves(
+            "Loss",
+            _trend("training loss", [entry.train_loss for entry in epochs])
+            + "; "
+            + _trend("validation loss", [entry.validation_loss for entry in epochs]),
+            (
+                ("training", "quiet", [(entry.epoch, entry.train_loss) for entry in epochs]),
+                ("validation", "one", [(entry.epoch, entry.validation_loss) for entry in epochs]),
+            ),
+            x_label="epoch",
+            mark=mark,
+        ),
+        curves(
+            f"Validation {metric_name}",
+            _trend(f"validation {metric_name}", [entry.validation_metric for entry in epochs]),
+            (("validation", "one", [(entry.epoch, entry.validation_metric) for entry in epochs]),),
+            x_label="epoch",
+            mark=mark,
+        ),
+        curves(
+            "Learning rate",
+            _trend("learning rate", [entry.learning_rate for entry in epochs]),
+            (("rate", "two", [(entry.epoch, entry.learning_rate) for entry in epochs]),),
+            x_label="epoch",
+        ),
+    )
+    sentence = f"{_STOPPED[history.stopped]}"
+    if best:
+        sentence += (
+            f"; the weights are those of epoch {best.epoch} (validation loss {number(best.validation_loss)}, "
+            f"{metric_name} {fixed(best.validation_metric)})"
+        )
+    if history.resumed_from_step:
+        sentence += f"; resumed from step {count(history.resumed_from_step)}"
+    return TrainingView(_facts(model, epochs), charts if epochs else (), sentence[:1].upper() + sentence[1:] + ".")
+
+
+def _facts(model: ModelManifest, epochs: tuple[Epoch, ...]) -> tuple[tuple[str, str], ...]:
+    shape = model.model
+    sizes = {
+        "mlp": "hidden " + " \u2192 ".join(str(size) for size in shape.hidden),
+        "pretrained": f"from {shape.pretrained}" + (", encoder frozen" if shape.freeze else ""),
+    }
+    speed = [entry.samples_per_second for entry in epochs]
+    facts = [
+        ("Architecture", f"{shape.name}, {sizes.get(shape.name, f'width {shape.width}, depth {shape.depth}')}"),
+        ("Parameters", count(model.parameters)),
+        ("Epochs and steps", f"{count(len(epochs))} and {count(model.steps)}"),
+        ("Precision", model.precision),
+        ("Device", f"{model.device}, {model.world_size} {'process' if model.world_size == 1 else 'processes'}"),
+        ("Duration", seconds(model.seconds)),
+    ]
+    if speed:
+        facts.append(("Throughput", f"{count(sum(speed) / len(speed))} rows/s"))
+    return tuple(facts)
+
+
+def _trend(name: str, values: list[float]) -> str:
+    return f"{name} from {number(values[0])} to {number(values[-1])}" if values else f"no {name}"
+
+
+def lineage(evaluation: Evaluation) -> tuple[tuple[Node, ...], ...]:
+    """The way from the sources to the verdict: columns of boxes, each made from the one before."""
+    inputs = evaluation.lineage.inputs
+    found = _parents(evaluation.lineage)
+    raw = next((entry.inputs for entry in found if entry.stage == "prepare"), {})
+    sources = next((entry.inputs for entry in found if entry.stage == "collect"), {})
+    columns = [
+        tuple(Node(name, ("source",), digest) for name, digest in sorted(sources.items())),
+        tuple(Node("raw data", ("collect",), digest) for digest in list(raw.values())[:1]),
+        (Node("prepared data", ("prepare",), evaluation.prepared_digest),),
+        (Node("model", ("train",), evaluation.model_digest),),
+        (Node("test rows", ("evaluate",), inputs.get("testRows", "")),),
+    ]
+    return tuple(column for column in columns if column)
+
+
+def _parents(entry: Lineage) -> list[Lineage]:
+    return [entry] + [deep for parent in entry.parents for deep in _parents(parent)]
+
+
+def use_view(run_name: str, signature: Signature) -> UseView:
+    """The commands that serve the model and ask it; texts of data are quoted for the shell."""
+    folder = f".runwright/{run_name}/registry/{run_name}/1"
+    body = json.dumps({"instances": [signature.example]}, ensure_ascii=False)
+    shown = {name: _abbreviated(value) for name, value in signature.example.items()}
+    call = f"curl -s localhost:8080/v1/models/{run_name}:predict -d "
+    whole = len(body) <= LONGEST_EXAMPLE
+    return UseView(
+        serve=f"runwright serve {shlex.quote(folder)}",
+        predict=f"runwright predict {shlex.quote(folder)} --input rows.json",
+        call=call + (shlex.quote(body) if whole else "@rows.json"),
+        example=json.dumps({"instances": [shown]}, ensure_ascii=False, indent=2),
+    )
+
+
+def _abbreviated(value: JsonValue) -> JsonValue:
+    return value[:77] + "..." if isinstance(value, str) and len(value) > 80 else value

@@ -1,0 +1,84 @@
+"""Reads the artifacts and renders the pages."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from runwright_components.contract.artifacts import (
+    EVALUATION,
+    HISTORY,
+    QUALITY,
+    Evaluation,
+    History,
+    ModelManifest,
+    PreparedManifest,
+)
+from runwright_components.prepare.quality import Quality
+from runwright_components.report import model_view, wording
+from runwright_components.report.data_view import data_view
+from runwright_components.report.evaluation_view import SMALL_SLICE, evaluation_view
+
+
+def report_page(*, run_name: str, prepared: Path, model: Path, evaluation: Path) -> str:
+    """The whole report of a run as one HTML page. Raises StageError when an artifact is missing or altered."""
+    manifest = ModelManifest.read(model)
+    judged = Evaluation.read(evaluation, EVALUATION)
+    return _render(
+        "report.html.jinja",
+        title=f"{run_name}: report",
+        run_name=run_name,
+        manifest=manifest,
+        judged=judged,
+        evaluation=evaluation_view(judged),
+        data=data_view(Quality.read(prepared, QUALITY)),
+        training=model_view.training_view(manifest, History.read(model, HISTORY)),
+        lineage=model_view.lineage(judged),
+        use=model_view.use_view(run_name, manifest.signature),
+        small_slice=SMALL_SLICE,
+    )
+
+
+def quality_page(prepared: Path) -> str:
+    """What the data were like before and after cleaning, as one HTML page. Raises StageError."""
+    manifest = PreparedManifest.read(prepared)
+    return _render(
+        "quality.html.jinja", title="Data quality", manifest=manifest, data=data_view(Quality.read(prepared, QUALITY))
+    )
+
+
+def curves_page(model: Path) -> str:
+    """The learning curves as one HTML page. Raises StageError."""
+    manifest = ModelManifest.read(model)
+    return _render(
+        "curves.html.jinja",
+        title="Learning curves",
+        manifest=manifest,
+        training=model_view.training_view(manifest, History.read(model, HISTORY)),
+    )
+
+
+def _render(template: str, **context: Any) -> str:
+    environment = Environment(
+        loader=PackageLoader("runwright_components.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        number=wording.number, count=wording.count, rows=wording.rows, percent=wording.percent, short=wording.short
+    )
+    style = environment.get_template("style.css").render()
+    # The browser runs nothing and loads nothing, whatever a label or a column name holds: the style is the only
+    # content that the policy lets act, and it is named by its digest.
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    page = environment.get_template(template)
+    return page.render(style=Markup(style), policy=policy, **context)  # noqa: S704 (our own style sheet)

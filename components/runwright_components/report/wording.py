@@ -1,0 +1,112 @@
+"""Figures in the words and digits of the pages; pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+UNIT_SECONDS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
+MINUS = "\u2212"
+ABSENT = "\u2013"
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, groups of thousands, a true minus; a dash where there is no number."""
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    size = abs(value)
+    if size >= 1e15 or 0 < size < 1e-4:
+        text = f"{value:.2e}"
+    elif size >= 1000 or value == int(value):
+        text = f"{value:,.0f}"
+    else:
+        digits = max(0, 3 - math.floor(math.log10(size))) if size < 1 else 3 - math.floor(math.log10(size))
+        text = f"{value:.{digits}f}"
+    return text.replace("-", MINUS)
+
+
+def fixed(value: float | None, digits: int = 3) -> str:
+    """A fixed number of digits, so that a column of them aligns."""
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    return f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+def percent(share: float | None) -> str:
+    """A share as per cent; what is not quite nothing or everything does not look like it."""
+    if share is None or not math.isfinite(share):
+        return ABSENT
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    if 0.999 < share < 1:
+        return "> 99.9 %"
+    return f"{share * 100:.1f} %".replace(".0 %", " %")
+
+
+def count(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:,.0f}"
+
+
+def rows(value: int) -> str:
+    return "1 row" if value == 1 else f"{value:,} rows"
+
+
+def seconds(value: float) -> str:
+    if value < 60:
+        return f"{number(round(value, 3 if value < 1 else 1))} s"
+    for size, unit in UNIT_SECONDS:
+        if value >= size:
+            return f"{value / size:.1f} {unit}"
+    return f"{value:.0f} s"
+
+
+def short(digest: str) -> str:
+    """The first 12 digits of a digest, without its algorithm."""
+    return digest.partition(":")[2][:12] or digest[:12]
+
+
+@dataclass(frozen=True)
+class MetricText:
+    """How a metric is shown. `ratio`: it lies between 0 and 1."""
+
+    name: str
+    meaning: str
+    higher_is_better: bool = True
+    ratio: bool = True
+
+    def show(self, value: float | None) -> str:
+        return fixed(value) if self.ratio else number(value)
+
+
+METRICS: dict[str, MetricText] = {
+    "accuracy": MetricText("Accuracy", "share of rows that are predicted right"),
+    "errorRate": MetricText("Error rate", "share of rows that are predicted wrong", higher_is_better=False),
+    "balancedAccuracy": MetricText("Balanced accuracy", "mean recall of the classes, each counts the same"),
+    "precisionMacro": MetricText(
+        "Precision, macro", "of what is predicted as a class, the share that is; mean of classes"
+    ),
+    "recallMacro": MetricText("Recall, macro", "of what is a class, the share that is found; mean of classes"),
+    "f1Macro": MetricText("F1, macro", "harmonic mean of precision and recall; mean of classes"),
+    "precisionWeighted": MetricText("Precision, weighted", "the same, each class by its rows"),
+    "recallWeighted": MetricText("Recall, weighted", "the same, each class by its rows"),
+    "f1Weighted": MetricText("F1, weighted", "the same, each class by its rows"),
+    "rocAuc": MetricText("ROC AUC", "how well probabilities rank a class above the rest; 0.5 is chance"),
+    "logLoss": MetricText("Log loss", "surprise at the truth, in nats", higher_is_better=False, ratio=False),
+    "calibrationError": MetricText(
+        "Calibration error", "mean distance of confidence from accuracy", higher_is_better=False
+    ),
+    "mae": MetricText("MAE", "mean absolute error, in the target's unit", higher_is_better=False, ratio=False),
+    "rmse": MetricText(
+        "RMSE", "root of the mean squared error, in the target's unit", higher_is_better=False, ratio=False
+    ),
+    "r2": MetricText("R\u00b2", "share of the target's variance that is explained"),
+    "latencyP50Ms": MetricText("Latency p50, ms", "half of single requests are faster", False, False),
+    "latencyP99Ms": MetricText("Latency p99, ms", "99 % of single requests are faster", False, False),
+    "rowsPerSecond": MetricText("Rows a second", "in batches, preprocessing included", ratio=False),
+    "baselineAccuracy": MetricText("Accuracy of a guess", "always the most frequent class of the training split"),
+    "baselineRmse": MetricText("RMSE of a guess", "always the mean of the training split", False, False),
+}
+
+
+def metric(name: str) -> MetricText:
+    return METRICS.get(name, MetricText(name, "", ratio=False))
