@@ -5,8 +5,8 @@ prepared data  manifest.json (PreparedManifest), {train,validation,test}.parquet
                test.raw.parquet - the test rows as they came from the source; preprocessing/ - the fitted state;
                quality.json (see `runwright_components.prepare.quality`)
 model          manifest.json (ModelManifest), weights.safetensors, model.onnx, history.json, preprocessing/
-evaluation     evaluation.json (Evaluation), predictions.parquet - a row a test row: row_id, truth, prediction and, for a
-               classification, probabilities
+evaluation     evaluation.json (Evaluation), predictions.parquet - a row a test row: row_id, truth, prediction and, for
+               a classification, probabilities
 package        manifest.json (PackageManifest) and the files that it lists, a folder that KServe can mount
 """
 
@@ -196,7 +196,8 @@ class ModelManifest(Document):
 
 
 def model_digest(files: Mapping[str, str]) -> str:
-    """The digest that names a model: over weights, ONNX and preprocessing, so that the times in its history do not count.
+    """The digest that names a model: over weights, ONNX and preprocessing, so that the times in its history do not
+    count.
 
     `files` are those of a ModelManifest.
     """

@@ -129,7 +129,8 @@ def _inputs(config: EvaluateConfig, model: Path, prepared: Path) -> tuple[ModelM
             where=str(model),
             cure="evaluate a model with the data it was trained on",
         )
-    if manifest.signature != data.signature:
+    # Training adds the graph's outputs to the tensors.
+    if manifest.signature.model_copy(update={"tensors": data.signature.tensors}) != data.signature:
         raise StageError(
             Reason.DATA_INVALID,
             "the model was trained on data with another signature",
