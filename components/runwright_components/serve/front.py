@@ -23,7 +23,7 @@ from kserve import ModelRepository
 
 from runwright_components.serve.metrics import ServerMetrics
 from runwright_components.serve.model import RunwrightModel
-from runwright_components.serve.validation import RequestError
+from runwright_components.serve.request_error import RequestError
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

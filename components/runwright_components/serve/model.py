@@ -15,7 +15,7 @@ from kserve.errors import InvalidInput
 
 from runwright_components.serve import protocol
 from runwright_components.serve.predictor import Predictor
-from runwright_components.serve.validation import Limits, RequestError
+from runwright_components.serve.request_error import Limits, RequestError
 
 
 class RunwrightModel(kserve.Model):  # type: ignore[misc]

@@ -27,21 +27,15 @@ from runwright_components.contract.artifacts import (
 from runwright_components.contract.files import verify_files
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features import Predictions, Preprocessing
-from runwright_components.features.values import Notation, Words
-from runwright_components.serve.numbers import reader
-from runwright_components.serve.validation import Cell, Limits, RequestError, Root, Validator
+from runwright_components.features.tabular import TabularPreprocessing
+from runwright_components.serve.encoding import TableEncoder, frame_of
+from runwright_components.serve.reading import WordReader, no_words
+from runwright_components.serve.request_error import Limits, RequestError, Root
+from runwright_components.serve.validation import Columns, Validator
 
 __all__ = ["Limits", "Predictor", "RequestError"]
 
 _BATCH_BYTES = 64 * 2**20  # of input tensors at once, so that a large frame does not need memory for all its rows
-_DTYPES = {
-    "numeric": pl.Float64,
-    "categorical": pl.String,
-    "boolean": pl.String,
-    "datetime": pl.String,
-    "text": pl.String,
-    "image": pl.Binary,
-}
 
 
 class Predictor:
@@ -64,8 +58,9 @@ class Predictor:
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._inputs = frozenset(value.name for value in self._session.get_inputs())
         self._batch = _rows_in(_BATCH_BYTES, self.signature)
-        self._validator = Validator(self.signature, reader(lambda _field: (Notation(), Words())), limits)
-        self._schema = {field.name: _DTYPES[field.type] for field in self.signature.inputs}
+        table = self.preprocessing if isinstance(self.preprocessing, TabularPreprocessing) else None
+        self._validator = Validator(self.signature, WordReader(table).read if table else no_words, limits)
+        self._encoder = TableEncoder(table) if table and TableEncoder.fits(table) else None
 
     @property
     def name(self) -> str:
@@ -78,43 +73,49 @@ class Predictor:
 
     def frame(self, rows: Sequence[Mapping[str, JsonValue]]) -> pl.DataFrame:
         """The rows of a request as a frame that `predict` takes. Raises RequestError, which says the place."""
-        return self._frame(self._validator.rows(rows))
-
-    def frame_of_columns(self, columns: Mapping[str, Sequence[object]]) -> pl.DataFrame:
-        """The same from columns of JSON values, all of one length."""
-        return self._frame(self._validator.columns(columns))
+        return frame_of(self._validator.rows(rows), self.signature)
 
     def predict(self, frame: pl.DataFrame) -> Predictions:
-        """Predictions for raw rows, as `frame` gives them or as they come from the source; memory does not grow with
-        the rows but for the answers."""
-        parts = [self._run(part) for part in frame.iter_slices(self._batch)]
-        return self.preprocessing.outputs(
-            {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
-            if len(parts) > 1
-            else parts[0]
-        )
+        """Predictions for raw rows, as `frame` gives them or as they come from the source. Beyond the answers, memory
+        does not grow with the rows. Raises StageError for rows of another schema than the training data's."""
+        parts = (self.preprocessing.transform(part) for part in frame.iter_slices(self._batch))
+        return self._answer([self.run(part) for part in parts])
 
     def predict_rows(self, rows: Sequence[Mapping[str, JsonValue]]) -> Predictions:
         """Predictions for the rows of a request. Raises RequestError."""
-        return self._predict_request(self.frame(rows), "instances")
+        return self._predict_cells(self._validator.rows(rows), "instances")
 
     def predict_columns(self, columns: Mapping[str, Sequence[object]]) -> Predictions:
-        """Predictions for the columns of a request. Raises RequestError."""
-        return self._predict_request(self.frame_of_columns(columns), "inputs")
+        """Predictions for a request that gives a column of JSON values a field. Raises RequestError."""
+        return self._predict_cells(self._validator.columns(columns), "inputs")
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The graph's outputs by name for its input tensors."""
         given = {name: value for name, value in inputs.items() if name in self._inputs}
         return dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))
 
-    def _run(self, frame: pl.DataFrame) -> dict[str, NDArray[Any]]:
-        return self.run(self.preprocessing.transform(frame))
-
-    def _predict_request(self, frame: pl.DataFrame, root: Root) -> Predictions:
+    def _predict_cells(self, columns: Columns, root: Root) -> Predictions:
+        if self._encoder is not None:
+            tensors = self._encoder.tensors(columns)
+            rows = len(next(iter(tensors.values())))
+            return self._answer(
+                [
+                    self.run({name: value[start : start + self._batch] for name, value in tensors.items()})
+                    for start in range(0, rows, self._batch)
+                ]
+            )
+        frame = frame_of(columns, self.signature)
         try:
             return self.predict(frame)
         except StageError as error:
             raise self._blame(frame, error, root) from error
+
+    def _answer(self, parts: Sequence[Mapping[str, NDArray[Any]]]) -> Predictions:
+        if len(parts) == 1:
+            return self.preprocessing.outputs(parts[0])
+        return self.preprocessing.outputs(
+            {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
+        )
 
     def _blame(self, frame: pl.DataFrame, error: StageError, root: Root) -> RequestError:
         """The row that the preprocessing refused, such as a damaged image; it looks at many rows at once."""
@@ -125,9 +126,6 @@ class Predictor:
             except StageError as found:
                 return RequestError("value", found.message, cure=found.cure, row=number, field=field, root=root)
         return RequestError("value", error.message, cure=error.cure, root=root)
-
-    def _frame(self, cells: Mapping[str, Sequence[Cell]]) -> pl.DataFrame:
-        return pl.DataFrame(dict(cells), schema=self._schema)
 
 
 def read_manifest(folder: Path) -> PackageManifest | ModelManifest:

@@ -15,7 +15,7 @@ from typing import Any
 
 from runwright_components.contract.artifacts import Field, Signature
 from runwright_components.features import Predictions
-from runwright_components.serve.validation import RequestError, kind_of
+from runwright_components.serve.request_error import Kind, RequestError, kind_of
 
 _NUMBERS = frozenset(["FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"])
 _DATATYPES: dict[str, frozenset[str]] = {
@@ -64,7 +64,7 @@ def columns(body: object, signature: Signature) -> dict[str, Sequence[object]]:
         raise _refused("type", f"expected an object, got {kind_of(body)}", 'send {"inputs": [tensor, ...]}')
     inputs = body.get("inputs")
     if not isinstance(inputs, list):
-        kind = "missing" if inputs is None else "type"
+        kind: Kind = "missing" if inputs is None else "type"
         raise _refused(kind, f'expected "inputs", a list of tensors, got {kind_of(inputs)}', "send a tensor a field")
     fields = {field.name: field for field in signature.inputs}
     found: dict[str, Sequence[object]] = {}
@@ -193,5 +193,5 @@ def _shown(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _refused(kind: Any, message: str, cure: str = "", *, field: str | None = None) -> RequestError:
+def _refused(kind: Kind, message: str, cure: str = "", *, field: str | None = None) -> RequestError:
     return RequestError(kind, message, cure=cure, field=field, root="inputs")

@@ -22,7 +22,7 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.serve.front import PredictionFront
 from runwright_components.serve.metrics import ServerMetrics
 from runwright_components.serve.model import RunwrightModel
-from runwright_components.serve.validation import Limits
+from runwright_components.serve.request_error import Limits
 
 
 @dataclass(frozen=True)

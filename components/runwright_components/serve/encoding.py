@@ -1,0 +1,70 @@
+"""From the checked cells of a request to the frame, or straight to the tensors, that the model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from runwright_components.contract.artifacts import Signature
+from runwright_components.features.tabular import TabularPreprocessing
+from runwright_components.features.values import missing_numbers
+from runwright_components.serve.validation import Columns
+
+_DTYPES = {
+    "numeric": pl.Float64,
+    "categorical": pl.String,
+    "boolean": pl.Float64,
+    "datetime": pl.Float64,
+    "text": pl.String,
+    "image": pl.Binary,
+}
+
+
+def frame_of(columns: Columns, signature: Signature) -> pl.DataFrame:
+    """The cells as a frame that `Preprocessing.transform` takes."""
+    schema = {field.name: _DTYPES[field.type] for field in signature.inputs}
+    dates = [field.name for field in signature.inputs if field.type == "datetime"]
+    frame = pl.DataFrame(dict(columns), schema=schema)
+    return frame.with_columns(pl.col(dates).cast(pl.Int64).cast(pl.Datetime("us"))) if dates else frame
+
+
+class TableEncoder:
+    """Tensors of a table's cells without a frame: for one row a frame and its expressions cost ten times the rest.
+
+    Numbers, truth values and dates are read already, by the expressions of `transform`; what is left of it is the
+    same code, so the bits are the same.
+    """
+
+    def __init__(self, preprocessing: TabularPreprocessing) -> None:
+        self._preprocessing = preprocessing
+        state = preprocessing.state
+        self._numbers = [reader.name for reader in state.columns if reader.type != "categorical"]
+        self._categories = [item.column for item in state.categorical]
+        self._coded = [item.column for item in state.coded]
+        self._has_numeric = bool(state.numeric_names)
+
+    @staticmethod
+    def fits(preprocessing: object) -> bool:
+        """Numbers that mean missing ("-999") need the frame's expressions."""
+        return isinstance(preprocessing, TabularPreprocessing) and not missing_numbers(preprocessing.state.words)
+
+    def tensors(self, columns: Columns) -> dict[str, NDArray[Any]]:
+        """`numeric` float32 [N, F] and `categorical` int64 [N, C], as `TabularPreprocessing.transform` gives them."""
+        rows = len(next(iter(columns.values())))
+        # None becomes NaN, which the encoder takes for missing.
+        numbers = {name: np.array(columns[name], dtype=np.float64) for name in self._numbers}
+        codes: Mapping[str, NDArray[np.int32]] = {
+            name: self._preprocessing.codes_of(name, pl.Series(columns[name], dtype=pl.String))
+            for name in self._categories
+        }
+        inputs: dict[str, NDArray[Any]] = {}
+        if self._has_numeric:
+            inputs["numeric"] = np.ascontiguousarray(self._preprocessing.encode_numbers(numbers, codes, rows).T)
+        if self._coded:
+            stacked = np.array([codes[name] for name in self._coded])
+            inputs["categorical"] = np.ascontiguousarray(stacked.T.astype(np.int64))
+        return inputs
