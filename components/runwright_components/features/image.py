@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from runwright_components.contract.artifacts import Document, PreparedManifest
+from runwright_components.contract.artifacts import ROW_ID, Document, PreparedManifest
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features.preprocessing import Preprocessing, State
 
@@ -137,9 +137,10 @@ def resized(picture: Picture, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def unreadable(rows: pl.DataFrame, number: int, error: PictureError) -> StageError:
-    """The error for row `number`, by its path where the rows have one."""
+    """The error for row `number` of `rows`, by its path where it has one, else by its number in the raw data."""
     path = rows["path"][number] if "path" in rows.columns else None
-    return StageError(Reason.DATA_UNREADABLE, str(error), where=str(path or f"row {number}"), cure=error.cure)
+    row = rows[ROW_ID][number] if ROW_ID in rows.columns else number
+    return StageError(Reason.DATA_UNREADABLE, str(error), where=str(path or f"row {row}"), cure=error.cure)
 
 
 def split_inputs(frame: pl.DataFrame, _prepared: Path, manifest: PreparedManifest, /) -> dict[str, NDArray[Any]]:

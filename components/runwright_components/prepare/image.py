@@ -135,7 +135,8 @@ def _decode_all(config: PrepareConfig, data: RawData, spool: Path, progress: Pro
             if sum(each.estimated_size() for each in part) > _PART_BYTES:
                 part = _flush(part, spool)
             progress.update(survey.seen, data.rows, unit="images", message="decoding")
-    _flush(part, spool)
+    if part:
+        _flush(part, spool)
     return survey
 
 

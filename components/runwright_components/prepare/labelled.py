@@ -14,7 +14,9 @@ import polars as pl
 from runwright_components.contract.artifacts import ROW_ID, TARGET
 from runwright_components.contract.config import SPLITS, PrepareConfig, SplitName
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.features.tabular_state import ISO_FORMATS
 from runwright_components.features.target import Target
+from runwright_components.features.values import moment
 from runwright_components.prepare import labels
 from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates, SplitQuality
 from runwright_components.prepare.raw import RawData
@@ -154,18 +156,23 @@ def _split_by(rows: pl.DataFrame, config: PrepareConfig) -> pl.Series | None:
             )
         return rows[_KEY]
     by = rows[BY]
-    if config.split.strategy == "time" and by.dtype == pl.String:
-        times = by.str.to_datetime(strict=False)
-        bad = by.filter(times.is_null() & by.is_not_null())
-        if len(bad):
-            raise StageError(
-                Reason.DATA_INVALID,
-                f"{len(bad)} values are not ISO dates or times, such as {bad[0]!r}",
-                where=f"column {config.split.by}",
-                cure="write them as 2026-01-31 or 2026-01-31T12:00:00, or choose another split",
-            )
-        return times
-    return by
+    return _times(by, config) if config.split.strategy == "time" and by.dtype == pl.String else by
+
+
+def _times(by: pl.Series, config: PrepareConfig) -> pl.Series:
+    """Text read as dates, in the formats given or ISO. Raises StageError that shows a value that is none."""
+    given = next((column.date_formats for column in config.columns if column.name == config.split.by), ())
+    formats = (*given, *config.formats.dates, *ISO_FORMATS)
+    times = by.to_frame().select(moment(pl.col(BY), by.dtype, formats, labels.words(config))).to_series()
+    bad = by.filter(times.is_nan().fill_null(False))
+    if len(bad):
+        raise StageError(
+            Reason.DATA_INVALID,
+            f"{len(bad)} values are not dates in a known format, such as {bad[0]!r}",
+            where=f"column {config.split.by}",
+            cure=f"give their format: prepare.columns: [{{name: {config.split.by}, dateFormats: ['%m/%d/%y']}}]",
+        )
+    return times
 
 
 def _split_quality(kept: pl.DataFrame, target: Target) -> Iterator[SplitQuality]:
