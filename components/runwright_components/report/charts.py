@@ -7,13 +7,48 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from runwright_components.report.wording import number
+from runwright_components.report.wording import MINUS, number
 
 Tone = Literal["one", "two", "quiet", "good", "bad"]
 Point = tuple[float, float]
 
-WIDTH, HEIGHT = 440.0, 280.0
-LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 14.0, 44.0
+
+@dataclass(frozen=True)
+class Scale:
+    """A linear map from data to the view box. A domain of one value is widened."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        span = self.high - self.low or 1.0
+        return round(self.start + (value - self.low) / span * (self.end - self.start), 2)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The view box and, within it, the plot; what is around the plot is for the axes."""
+
+    width: float
+    height: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+    def x(self, low: float, high: float) -> Scale:
+        return Scale(low, high, self.left, self.right)
+
+    def y(self, low: float, high: float) -> Scale:
+        return Scale(low, high, self.bottom, self.top)
+
+
+# The text of a chart has a fixed size in its view box, so a chart that is shown small has a smaller one.
+LARGE = Frame(440.0, 290.0, left=58.0, right=426.0, top=14.0, bottom=246.0)
+SMALL = Frame(330.0, 232.0, left=48.0, right=318.0, top=18.0, bottom=190.0)
+SPARK = Frame(240.0, 70.0, left=0.0, right=240.0, top=2.0, bottom=56.0)
 
 
 @dataclass(frozen=True)
@@ -53,7 +88,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Rule:
-    """A straight line for reference, with a short text at its upper end."""
+    """A straight line for reference, with a short text above its upper end."""
 
     x1: float
     y1: float
@@ -76,34 +111,7 @@ class Chart:
     dots: tuple[Dot, ...] = ()
     bars: tuple[Bar, ...] = ()
     rules: tuple[Rule, ...] = ()
-    width: float = WIDTH
-    height: float = HEIGHT
-    left: float = LEFT
-    right: float = WIDTH - RIGHT
-    top: float = TOP
-    bottom: float = HEIGHT - BOTTOM
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A linear map from data to the view box. A domain of one value is widened."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        span = self.high - self.low or 1.0
-        return round(self.start + (value - self.low) / span * (self.end - self.start), 2)
-
-
-def across(low: float, high: float) -> Scale:
-    return Scale(low, high, LEFT, WIDTH - RIGHT)
-
-
-def upward(low: float, high: float) -> Scale:
-    return Scale(low, high, HEIGHT - BOTTOM, TOP)
+    frame: Frame = LARGE
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -119,14 +127,12 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [round(index * step, 12) + 0.0 for index in range(first, last + 1)]
 
 
-def padded(values: Sequence[float], *, share: float = 0.06, zero: bool = False) -> tuple[float, float]:
-    """The range of the finite values with some air, from 0 where `zero`; (0, 1) when there is none."""
+def padded(values: Sequence[float], *, share: float = 0.06) -> Point:
+    """The range of the finite values with some air; (0, 1) when there is none."""
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return 0.0, 1.0
     low, high = min(finite), max(finite)
-    if zero and low >= 0:
-        return 0.0, (high or 1.0) * (1 + share)
     air = (high - low) * share or abs(high) * share or 1.0
     return low - air, high + air
 
@@ -141,13 +147,16 @@ def ticks(scale: Scale, count: int = 5, texts: Sequence[float] | None = None) ->
 
 
 def tick_text(value: float) -> str:
-    """As short as an axis needs: 250k, 1.5M, 0.25."""
+    """As short as an axis needs: 1.5M, 250,000, 0.25."""
     size = abs(value)
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if size >= unit:
-            divisor = 1e3 if name == "k" else unit
-            return f"{value / divisor:.4g}{name}".replace("-", "\u2212")
-    return f"{value:.4g}".replace("-", "\u2212") if size >= 1e-4 or size == 0 else number(value)
+    if size >= 1e6:
+        unit, name = (1e9, "G") if size >= 1e9 else (1e6, "M")
+        text = f"{value / unit:,.4g}{name}"
+    elif size >= 1000:
+        text = f"{value:,.0f}"
+    else:
+        text = f"{value:.4g}"
+    return text.replace("-", MINUS)
 
 
 def curves(
@@ -158,15 +167,15 @@ def curves(
     x_label: str,
     y_label: str = "",
     mark: tuple[float, str] | None = None,
-    whole_x: bool = True,
+    frame: Frame = SMALL,
 ) -> Chart:
-    """Lines over a common axis; `mark` is a place on x with its name. A single point is shown as a dot."""
+    """Lines over a common axis of whole numbers; `mark` is a place on x with its name."""
     xs = [a for _, _, points in series for a, _ in points]
     ys = [b for _, _, points in series for _, b in points]
     low, high = (min(xs), max(xs)) if xs else (0.0, 1.0)
-    x = across(low, high if high > low else low + 1)
-    y = upward(*padded(ys))
-    x_values = [value for value in nice_ticks(x.low, x.high) if not whole_x or value == int(value)]
+    x = frame.x(low, high if high > low else low + 1)
+    y = frame.y(*padded(ys))
+    x_values = [value for value in nice_ticks(x.low, x.high) if value == int(value)]
     return Chart(
         title,
         description,
@@ -182,7 +191,8 @@ def curves(
             for a, b in points
             if math.isfinite(b)
         ),
-        rules=(Rule(x(mark[0]), TOP, x(mark[0]), HEIGHT - BOTTOM, mark[1]),) if mark else (),
+        rules=(Rule(x(mark[0]), frame.top, x(mark[0]), frame.bottom, mark[1]),) if mark else (),
+        frame=frame,
     )
 
 
@@ -198,7 +208,7 @@ def unit_square(
 ) -> Chart:
     """Lines in the square from 0 to 1 with its diagonal. `dots` are (x, y, radius, note), `bars` (from, to, height,
     note), all in the units of the square."""
-    x, y = across(0, 1), upward(0, 1)
+    x, y = LARGE.x(0, 1), LARGE.y(0, 1)
     marks = (0.0, 0.25, 0.5, 0.75, 1.0)
     return Chart(
         title,
@@ -220,7 +230,7 @@ def unit_square(
 def scatter(title: str, description: str, points: Sequence[Point], *, x_label: str, y_label: str) -> Chart:
     """Dots over equal axes with the diagonal on which they would lie if both were the same."""
     low, high = padded([value for point in points for value in point])
-    x, y = across(low, high), upward(low, high)
+    x, y = LARGE.x(low, high), LARGE.y(low, high)
     return Chart(
         title,
         description,
@@ -236,8 +246,8 @@ def scatter(title: str, description: str, points: Sequence[Point], *, x_label: s
 def histogram(
     title: str, description: str, edges: Sequence[float], counts: Sequence[float], *, x_label: str, y_label: str
 ) -> Chart:
-    x = across(edges[0], edges[-1])
-    y = upward(0, max(counts, default=1) * 1.06 or 1.0)
+    x = LARGE.x(edges[0], edges[-1])
+    y = LARGE.y(0, max(counts, default=1) * 1.06 or 1.0)
     return Chart(
         title,
         description,
@@ -246,30 +256,27 @@ def histogram(
         ticks(x),
         ticks(y, 4),
         bars=_bars(edges, counts, x, y, "one"),
-        rules=(Rule(x(0), TOP, x(0), HEIGHT - BOTTOM),) if edges[0] < 0 < edges[-1] else (),
+        rules=(Rule(x(0), LARGE.top, x(0), LARGE.bottom),) if edges[0] < 0 < edges[-1] else (),
     )
 
 
-SPARK_WIDTH, SPARK_HEIGHT = 240.0, 56.0
-
-
 def spark(
-    description: str, edges: Sequence[float], counts: Sequence[float], *, domain: Point, labels: Point, tone: Tone
+    description: str,
+    edges: Sequence[float],
+    counts: Sequence[float],
+    *,
+    domain: Point,
+    ends: tuple[str, str],
+    tone: Tone,
 ) -> Chart:
-    """A small histogram without axes over `domain`, with the ends of the axis as `labels`."""
-    x = Scale(domain[0], domain[1], 0, SPARK_WIDTH)
-    y = Scale(0, max(counts, default=1) or 1.0, SPARK_HEIGHT, 2)
+    """A small histogram without axes over `domain`, whose ends are written below."""
+    x, y = SPARK.x(*domain), SPARK.y(0, max(counts, default=1) or 1.0)
     return Chart(
         "",
         description,
-        x_ticks=(Tick(0, tick_text(labels[0])), Tick(SPARK_WIDTH, tick_text(labels[1]))),
+        x_ticks=(Tick(SPARK.left, ends[0]), Tick(SPARK.right, ends[1])),
         bars=_bars(edges, counts, x, y, tone),
-        width=SPARK_WIDTH,
-        height=SPARK_HEIGHT + 14,
-        left=0,
-        right=SPARK_WIDTH,
-        top=0,
-        bottom=SPARK_HEIGHT,
+        frame=SPARK,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runwright_components.prepare.quality import ColumnQuality, Measure, Quality, Repair, Summary, Top
-from runwright_components.report.charts import Chart, Point, Tone, spark
+from runwright_components.report.charts import Chart, Point, Tone, spark, tick_text
 from runwright_components.report.wording import count, number, percent, rows
 
 MOST_CATEGORIES = 6
@@ -21,6 +21,7 @@ _REPAIRS = {
     "missing": "words that mean missing",
     "infinite": "NaN or infinite",
     "unreadable": "unreadable, now missing",
+    "text": "cleaned",
     "image": "images mended",
 }
 _ACTIONS = {"none": "kept", "clip": "clipped", "drop": "rows dropped", "missing": "treated as missing"}
@@ -206,13 +207,10 @@ def _spark(title: str, summary: Summary, domain: Point | None, tone: Tone) -> Ch
     outside = histogram.below + histogram.above
     beyond = f", {count(outside)} outside the picture" if outside else ""
     words = f"Distribution {title} cleaning, from {number(summary.min)} to {number(summary.max)}{beyond}"
-    labels = domain
-    chart = spark(words, histogram.edges, histogram.counts, domain=domain, labels=labels, tone=tone)
+    ends = (tick_text(domain[0]), tick_text(domain[1]))
     if summary.first is not None and summary.last is not None:
         ends = (summary.first[:10], summary.last[:10])
-        ticks = tuple(type(tick)(tick.at, end) for tick, end in zip(chart.x_ticks, ends, strict=True))
-        return Chart(**{**vars(chart), "x_ticks": ticks})
-    return chart
+    return spark(words, histogram.edges, histogram.counts, domain=domain, ends=ends, tone=tone)
 
 
 def _categories(summary: Summary) -> tuple[CategoryBar, ...]:
@@ -293,7 +291,8 @@ def _measure(measure: Measure) -> tuple[str, str, Chart | None]:
     if histogram is not None:
         low, high = histogram.edges[0], histogram.edges[-1]
         domain = (low, high) if high > low else (low - 0.5, high + 0.5)
-        chart = spark(measure.label, histogram.edges, histogram.counts, domain=domain, labels=domain, tone="one")
+        ends = (tick_text(low), tick_text(high))
+        chart = spark(measure.label, histogram.edges, histogram.counts, domain=domain, ends=ends, tone="one")
     facts = f"{number(summary.min)} to {number(summary.max)}, mean {number(summary.mean)}"
     return measure.label, facts, chart
 

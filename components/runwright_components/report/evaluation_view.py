@@ -116,6 +116,7 @@ def _headline(evaluation: Evaluation) -> str:
 
 def _tiles(evaluation: Evaluation) -> Iterator[Tile]:
     found = evaluation.metrics
+    wanted: tuple[str, ...]
     if evaluation.task == "classification":
         wanted = ("accuracy", "f1Macro", "rocAuc", "logLoss")
         context = {

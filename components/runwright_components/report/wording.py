@@ -11,7 +11,7 @@ ABSENT = "\u2013"
 
 
 def number(value: float | None) -> str:
-    """Four significant digits, groups of thousands, a true minus; a dash where there is no number."""
+    """At most four significant digits, groups of thousands, a true minus; a dash where there is no number."""
     if value is None or not math.isfinite(value):
         return ABSENT
     size = abs(value)
@@ -20,8 +20,7 @@ def number(value: float | None) -> str:
     elif size >= 1000 or value == int(value):
         text = f"{value:,.0f}"
     else:
-        digits = max(0, 3 - math.floor(math.log10(size))) if size < 1 else 3 - math.floor(math.log10(size))
-        text = f"{value:.{digits}f}"
+        text = f"{value:.{3 - math.floor(math.log10(size))}f}".rstrip("0").rstrip(".")
     return text.replace("-", MINUS)
 
 
@@ -53,7 +52,7 @@ def rows(value: int) -> str:
 
 def seconds(value: float) -> str:
     if value < 60:
-        return f"{number(round(value, 3 if value < 1 else 1))} s"
+        return f"{number(round(value, 1 if value >= 1 else 3))} s"
     for size, unit in UNIT_SECONDS:
         if value >= size:
             return f"{value / size:.1f} {unit}"
