@@ -38,7 +38,6 @@ from runwright_components.prepare import outputs
 from runwright_components.prepare.labelled import CONTENT, Selection, columns_of, require_content, select
 from runwright_components.prepare.quality import ColumnQuality, Measure, Repair, Summary
 from runwright_components.prepare.raw import RawData
-from runwright_components.prepare.summaries import measure
 
 _IMAGE = "image"
 _BATCH = 64  # images decoded at once: bounds memory, whatever their size
@@ -253,9 +252,9 @@ def _content(
 
 def _measures(kept: pl.DataFrame) -> list[Measure]:
     return [
-        measure("width", "width of an image, pixels", kept["width"].to_numpy()),
-        measure("height", "height of an image, pixels", kept["height"].to_numpy()),
-        measure("brightness", "mean brightness of an image, 0 to 1", kept["brightness"].to_numpy()),
+        outputs.measure("width", "width of an image, pixels", kept["width"].to_numpy()),
+        outputs.measure("height", "height of an image, pixels", kept["height"].to_numpy()),
+        outputs.measure("brightness", "mean brightness of an image, 0 to 1", kept["brightness"].to_numpy()),
     ]
 
 

@@ -18,10 +18,10 @@ from runwright_components.features.tabular_state import ISO_FORMATS
 from runwright_components.features.target import Target
 from runwright_components.features.values import moment
 from runwright_components.prepare import labels
+from runwright_components.prepare.describe import numbers
 from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates, SplitQuality
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.split import assign
-from runwright_components.prepare.summaries import numbers
 
 CONTENT, BY, SPLIT = "content", "by", "split"
 _KEY = "key"

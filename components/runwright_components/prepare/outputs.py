@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
 from runwright_components.contract.artifacts import (
     PREPROCESSING,
@@ -23,10 +25,10 @@ from runwright_components.contract.artifacts import (
 from runwright_components.contract.config import PrepareConfig
 from runwright_components.contract.files import files_digest, folder_files
 from runwright_components.features.preprocessing import Preprocessing
+from runwright_components.prepare.describe import categories, numbers
 from runwright_components.prepare.labelled import Selection
 from runwright_components.prepare.quality import ColumnQuality, Measure, Quality, Repair, Summary
 from runwright_components.prepare.raw import RawData
-from runwright_components.prepare.summaries import numbers, words
 
 ROW_GROUP = 65_536  # rows; fixed, so that the files' bytes do not depend on the machine
 
@@ -96,6 +98,11 @@ def repairs(before: pl.Series, after: pl.Series, note: str) -> tuple[Repair, ...
     return (Repair(kind="text", rows=len(changed), note=note, samples=tuple(samples.iter_rows())),)
 
 
+def measure(name: str, label: str, values: ArrayLike) -> Measure:
+    """A derived quantity of each row."""
+    return Measure(name=name, label=label, summary=numbers(np.asarray(values, dtype=np.float64)))
+
+
 def finish(
     config: PrepareConfig,
     data: RawData,
@@ -140,7 +147,7 @@ def finish(
 def _target_column(config: PrepareConfig, selection: Selection, raw: pl.Series) -> ColumnQuality:
     if config.task == "regression":
         present = raw.cast(pl.Float64, strict=False)
-        before = numbers(present.filter(present.is_finite()).to_numpy())
+        before = numbers(present.fill_null(float("nan")).to_numpy())
         return ColumnQuality(
             name=config.target, source_type=str(raw.dtype), type="numeric", role="target", before=before
         )
@@ -150,6 +157,11 @@ def _target_column(config: PrepareConfig, selection: Selection, raw: pl.Series) 
         source_type=str(raw.dtype),
         type="categorical",
         role="target",
-        before=words(raw.cast(pl.String)),
-        after=words(shown),
+        before=_words(raw.cast(pl.String)),
+        after=_words(shown),
     )
+
+
+def _words(values: pl.Series) -> Summary:
+    present = values.drop_nulls().rename("value")
+    return categories(present.value_counts(name="rows"), values.null_count())

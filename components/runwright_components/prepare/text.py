@@ -30,7 +30,6 @@ from runwright_components.prepare import tokenizer as tokens
 from runwright_components.prepare.labelled import CONTENT, SPLIT, Selection, columns_of, require_content, select
 from runwright_components.prepare.quality import ColumnQuality, Measure, Summary
 from runwright_components.prepare.raw import RawData
-from runwright_components.prepare.summaries import measure
 
 _TEXT = "text"
 _BATCH = 8192  # texts tokenized at once
@@ -163,9 +162,9 @@ def _content(config: PrepareConfig, data: RawData, texts: pl.DataFrame, kept: pl
 def _measures(kept: pl.DataFrame, encoded: _Encoded) -> list[Measure]:
     words = kept[CONTENT].str.count_matches(r"\S+").to_numpy()
     return [
-        measure("characters", "characters of a text", kept[CONTENT].str.len_chars().to_numpy()),
-        measure("tokens", "tokens of a text, before it is cut", encoded.full),
-        measure("tokens_per_word", "tokens a word", encoded.full / np.maximum(words, 1)),
+        outputs.measure("characters", "characters of a text", kept[CONTENT].str.len_chars().to_numpy()),
+        outputs.measure("tokens", "tokens of a text, before it is cut", encoded.full),
+        outputs.measure("tokens_per_word", "tokens a word", encoded.full / np.maximum(words, 1)),
     ]
 
 
@@ -183,7 +182,7 @@ def _known_words(kept: pl.DataFrame) -> list[Measure]:
         .sort(ROW_ID)
     )
     label = "share of a validation or test text's words that the training split has"
-    return [measure("known_words", label, shares["known"].to_numpy())] if len(shares) else []
+    return [outputs.measure("known_words", label, shares["known"].to_numpy())] if len(shares) else []
 
 
 def _warnings(encoded: _Encoded, max_tokens: int, state: TextState) -> list[str]:
