@@ -72,11 +72,13 @@ def verify_image(content: bytes) -> bytes:
             with Image.open(BytesIO(content), formats=_FORMATS) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
-                    raise BadFileError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}")
+                    raise BadFileError(f"too large: {width} x {height} pixels are more than {MAX_PIXELS:,}")
                 image.load()
         except UnidentifiedImageError as error:
             raise BadFileError("not a PNG, JPEG, BMP, GIF or WebP image") from error
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except Image.DecompressionBombError as error:
+            raise BadFileError(f"too large: {error}") from error
+        except (OSError, SyntaxError, ValueError) as error:
             raise BadFileError(f"corrupt: {error}") from error
     return content
 
@@ -99,7 +101,7 @@ def _contents(
         with reading(file.display):
             size = file.path.stat().st_size
             if size > MAX_FILE_BYTES:
-                return BadFileError(f"{size:,} bytes are more than {MAX_FILE_BYTES:,}")
+                return BadFileError(f"too large: {size:,} bytes are more than {MAX_FILE_BYTES:,}")
             content = file.path.read_bytes()
         if not content:
             return BadFileError("empty")

@@ -54,7 +54,7 @@ def read_layout(path: Path, options: CsvOptions, *, where: str) -> CsvLayout:
     text = sample.decode("utf-8", errors="replace")
     quote = _quote(options, where)
     delimiter = _one_byte(options.delimiter, "csv.delimiter", where) if options.delimiter else None
-    delimiter = delimiter or detect_delimiter(text, quote, whole=whole, preferred="\t" if _is_tsv(where) else ",")
+    delimiter = delimiter or detect_delimiter(text, quote, whole=whole)
     first = next(_records(text, delimiter, quote), [])
     if not options.header:
         return CsvLayout(delimiter, quote, False, tuple(f"column_{index}" for index in range(len(first))))
@@ -71,10 +71,13 @@ def read_layout(path: Path, options: CsvOptions, *, where: str) -> CsvLayout:
     return CsvLayout(delimiter, quote, True, names)
 
 
-def detect_delimiter(text: str, quote: str | None, *, whole: bool, preferred: str = ",") -> str:
-    """The delimiter whose first record has several fields and agrees best with the records after it."""
-    best, best_score = preferred, (0.0, 0)
-    for delimiter in sorted(DELIMITERS, key=lambda candidate: candidate != preferred):
+def detect_delimiter(text: str, quote: str | None, *, whole: bool) -> str:
+    """The delimiter whose first record has several fields and agrees best with the records after it; else a comma.
+
+    `whole` says that `text` is all of the file, so that the last record is not cut.
+    """
+    best, best_score = DELIMITERS[0], (0.0, 0)
+    for delimiter in DELIMITERS:
         records = [record for record, _ in zip(_records(text, delimiter, quote), range(200), strict=False)]
         if not whole and len(records) > 1:
             records.pop()  # may be cut
@@ -121,7 +124,3 @@ def _one_byte(mark: str, field: str, where: str) -> str:
 
 def _quote(options: CsvOptions, where: str) -> str | None:
     return _one_byte(options.quote, "csv.quote", where) if options.quote else None
-
-
-def _is_tsv(name: str) -> bool:
-    return name.lower().removesuffix(".gz").endswith(".tsv")

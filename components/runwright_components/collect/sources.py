@@ -1,4 +1,7 @@
-"""The kinds of sources: a path on this machine, HTTP(S), object storage."""
+"""The kinds of sources: a path on this machine, HTTP(S), object storage.
+
+The clients of the network are imported when needed: they cost half a second.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runwright_components.collect.files import SourceFile, local_files
-from runwright_components.collect.remote import Sign, http_files, http_signs, s3_files, s3_signs
 from runwright_components.contract.config import Source
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.storage.addresses import public_url
 from runwright_components.storage.reading import reading
+
+Sign = tuple[str | int, ...]
 
 
 def source_files(source: Source, base: str, *, scratch: Callable[[], Path], progress: Progress) -> list[SourceFile]:
@@ -23,8 +27,12 @@ def source_files(source: Source, base: str, *, scratch: Callable[[], Path], prog
         case "file":
             return local_files(source, base)
         case "http" | "https":
+            from runwright_components.collect.remote import http_files
+
             return http_files(source, scratch=scratch, progress=progress)
         case "s3":
+            from runwright_components.collect.remote import s3_files
+
             return s3_files(source, scratch=scratch, progress=progress)
         case other:
             raise _unknown(other, source)
@@ -36,8 +44,12 @@ def source_signs(source: Source, base: str) -> list[Sign]:
         case "file":
             return [_local_sign(file) for file in local_files(source, base)]
         case "http" | "https":
+            from runwright_components.collect.remote import http_signs
+
             return http_signs(source)
         case "s3":
+            from runwright_components.collect.remote import s3_signs
+
             return s3_signs(source)
         case other:
             raise _unknown(other, source)

@@ -22,7 +22,7 @@ from runwright_components.contract.config import CollectConfig, Format, Source
 from runwright_components.contract.files import files_digest, new_folder
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
-from runwright_components.storage.reading import polars_disk_errors
+from runwright_components.storage.reading import polars_disk_errors, reading
 
 DATA = "data"
 
@@ -81,14 +81,16 @@ def _open(source: Source, config: CollectConfig, scratch: Callable[[], Path], pr
     files, left_out = of_format(source, kind, found)
     if left_out:
         progress.warning(f"{source.name}: {len(left_out)} file(s) not of format {kind} left out: {left_out[0]}, ...")
-    size = sum(file.path.stat().st_size for file in files)
+    with reading(source.name):
+        size = sum(file.path.stat().st_size for file in files)
     if kind in ("images", "text"):
         return _Opened(source, kind, files, size, [])
     limited = config.max_rows is not None
-    tables = [
-        open_table(file, uncompressed(file, kind, scratch), kind, source.csv, limited=limited, scratch=scratch)
-        for file in files
-    ]
+    tables = []
+    for file in files:
+        with reading(file.display):
+            plain = uncompressed(file, kind, scratch)
+            tables.append(open_table(file, plain, kind, source.csv, limited=limited, scratch=scratch))
     return _Opened(source, kind, files, size, tables)
 
 
@@ -187,6 +189,8 @@ def _spread(files: list[SourceFile], limit: int) -> list[SourceFile]:
 
 def _digest(config: CollectConfig, records: list[SourceRecord]) -> str:
     """Over the content and whatever decides which rows come of it; the order of the sources is the order of rows."""
-    parts = {f"{index}:{record.format}": record.digest for index, record in enumerate(records)}
-    options = {f"{index}:csv": source.csv.digest() for index, source in enumerate(config.sources)}
-    return files_digest({**parts, **options, "maxRows": str(config.max_rows)})
+    table = {"maxRows": str(config.max_rows)}
+    for index, (source, record) in enumerate(zip(config.sources, records, strict=False)):
+        table[f"{index}:{record.format}"] = record.digest
+        table[f"{index}:options"] = source.csv.digest() if record.format == "csv" else ""
+    return files_digest(table)

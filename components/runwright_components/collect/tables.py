@@ -16,7 +16,7 @@ from runwright_components.collect.files import SourceFile
 from runwright_components.collect.json_tables import scan_json
 from runwright_components.contract.config import CsvOptions, Format, Source
 from runwright_components.contract.outcome import Reason, StageError
-from runwright_components.storage.reading import polars_disk_errors, reading
+from runwright_components.storage.reading import polars_disk_errors
 
 OnBytes = Callable[[int], None]
 
@@ -40,14 +40,13 @@ def open_table(
     def digest(on_bytes: OnBytes) -> str:
         return _digest(file.path, on_bytes)
 
-    with reading(file.display):
-        if kind == "csv":
-            if options.delimiter is None and file.name.lower().removesuffix(".gz").endswith(".tsv"):
-                options = options.model_copy(update={"delimiter": "\t"})
-            return _csv_table(file, CsvFile.open(plain, options, display=file.display, scratch=scratch), limited)
-        if kind == "parquet":
-            return Table(file.display, _scan_parquet(plain, file.display), digest, _explain_parquet(file.display))
-        frame = scan_json(plain, display=file.display, scratch=scratch)
+    if kind == "csv":
+        if options.delimiter is None and file.name.lower().removesuffix(".gz").endswith(".tsv"):
+            options = options.model_copy(update={"delimiter": "\t"})
+        return _csv_table(file, CsvFile.open(plain, options, display=file.display, scratch=scratch), limited)
+    if kind == "parquet":
+        return Table(file.display, _scan_parquet(plain, file.display), digest, _explain_parquet(file.display))
+    frame = scan_json(plain, display=file.display, scratch=scratch)
     return Table(file.display, frame, digest, _explain_other(file.display))
 
 

@@ -10,7 +10,10 @@ from runwright_components.contract.outcome import Reason, StageError
 
 def public_url(url: str) -> str:
     """The URL without what may be secret: user, password, query (signatures, tokens) and fragment."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the address"
     if not parts.scheme or not parts.netloc:
         return url
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -20,7 +20,7 @@ from runwright_components.storage.addresses import public_url
 MAX_BYTES = 1 << 40
 MAX_REDIRECTS = 5
 ATTEMPTS = 3
-_PAUSE_SECONDS = 0.25  # before the second attempt; doubles
+PAUSE_SECONDS = 0.25  # before the second attempt; doubles
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 # These log whole URLs and headers, which may hold tokens.
@@ -68,7 +68,7 @@ def download(request: Request, target: Path, *, on_bytes: OnBytes, max_bytes: in
             passing = isinstance(error, StageError) and error.reason is Reason.SOURCE_UNAVAILABLE
             if not passing or attempt == ATTEMPTS - 1:
                 raise
-            time.sleep(_PAUSE_SECONDS * 2**attempt)
+            time.sleep(PAUSE_SECONDS * 2**attempt)
     raise AssertionError("unreachable")
 
 
@@ -85,7 +85,7 @@ def inspect(request: Request) -> Facts:
 @contextmanager
 def _response(request: Request, method: str) -> Iterator[httpx.Response]:
     """The final response after redirects, not yet read; every failure of the network becomes a StageError."""
-    url, user, password = _split_credentials(request.url)
+    url, user, password = _split_credentials(request, request.url)
     headers = {"User-Agent": "runwright", "Accept-Encoding": "identity"}
     with _network_errors(request), httpx.Client(timeout=request.timeout, follow_redirects=False) as client:
         at = url
@@ -109,7 +109,7 @@ def _response(request: Request, method: str) -> Iterator[httpx.Response]:
 
 
 def _redirected(at: str, location: str, request: Request) -> str:
-    target, _, _ = _split_credentials(urljoin(at, location))
+    target, _, _ = _split_credentials(request, location, base=at)
     scheme = urlsplit(target).scheme
     if scheme not in ("http", "https") or (scheme == "http" and urlsplit(at).scheme == "https"):
         raise StageError(
@@ -121,8 +121,15 @@ def _redirected(at: str, location: str, request: Request) -> str:
     return target
 
 
-def _split_credentials(url: str) -> tuple[str, str, str]:
-    parts = urlsplit(url)
+def _split_credentials(request: Request, url: str, base: str = "") -> tuple[str, str, str]:
+    """The address without user, password and fragment, and the two."""
+    try:
+        parts = urlsplit(urljoin(base, url))
+        _ = parts.port  # raises for one out of range
+    except ValueError as error:
+        raise StageError(
+            Reason.INVALID_CONFIG, "not a usable address", where=request.place, cure="write http(s)://HOST/PATH"
+        ) from error
     userinfo, _, host = parts.netloc.rpartition("@")
     user, _, password = userinfo.partition(":")
     return urlunsplit(parts._replace(netloc=host, fragment="")), unquote(user), unquote(password)
