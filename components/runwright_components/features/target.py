@@ -43,6 +43,11 @@ class Target(Document):
             )
         return ((read - self.mean) / self.scale).cast(pl.Float32)
 
+    def classes_of(self, keys: pl.Series) -> NDArray[np.int32]:
+        """The class int32 [N] of each label key; -1 where the training split does not have it."""
+        read = pl.col(keys.name)
+        return keys.to_frame().select(self.encode_read(read)).to_series().fill_null(-1).to_numpy()
+
     def of(self, rows: pl.DataFrame) -> NDArray[Any]:
         """int32 [N], -1 where `encode` gives null; or float32 [N], NaN there. Raises StageError without the column."""
         if self.name not in rows.columns:

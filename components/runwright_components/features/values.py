@@ -41,8 +41,8 @@ def key(value: pl.Expr, dtype: pl.DataType, words: Words) -> pl.Expr:
     True and False are `true` and `false`; a float without fraction reads like the integer, for JSON and CSV
     give the same number as 1, 1.0 or "1".
     """
-    text = _text(value, dtype)
-    if _holds_text(dtype):
+    text = text_of(value, dtype)
+    if holds_text(dtype):
         text = text.str.normalize("NFC").str.replace_all(r"\s+", " ").str.strip_chars(" ")
         if words.fold_case:
             text = text.str.to_lowercase()
@@ -53,11 +53,11 @@ def key(value: pl.Expr, dtype: pl.DataType, words: Words) -> pl.Expr:
 
 def number(value: pl.Expr, dtype: pl.DataType, notation: Notation, words: Words) -> pl.Expr:
     """The number (Float64; null: missing; NaN or infinite: there, but not a finite number)."""
-    if not _holds_text(dtype):
+    if not holds_text(dtype):
         read = value.cast(pl.Float64)
         missing = missing_numbers(words)
         return pl.when(~read.is_in(missing)).then(read) if missing else read
-    text = _text(value, dtype).str.strip_chars()
+    text = text_of(value, dtype).str.strip_chars()
     read = _plain(text, notation).cast(pl.Float64, strict=False)
     return _missing_or(text, read, words)
 
@@ -66,10 +66,10 @@ def truth(value: pl.Expr, dtype: pl.DataType, words: Words) -> pl.Expr:
     """1.0 for true, 0.0 for false (Float64; null: missing; NaN: neither). Takes booleans, 0 and 1, and words."""
     if dtype == pl.Boolean or dtype == pl.Null:
         return value.cast(pl.Float64)
-    if not _holds_text(dtype):
+    if not holds_text(dtype):
         read = value.cast(pl.Float64)
         return pl.when(value.is_null() | read.is_in([0.0, 1.0])).then(read).otherwise(_NAN)
-    text = _text(value, dtype).str.strip_chars()
+    text = text_of(value, dtype).str.strip_chars()
     lowered = text.str.to_lowercase()
     read = (
         pl.when(lowered.is_in((*TRUE_WORDS, "1", "1.0")))
@@ -89,11 +89,11 @@ def moment(value: pl.Expr, dtype: pl.DataType, formats: tuple[str, ...], words: 
         value = value.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     if isinstance(dtype, (pl.Date, pl.Datetime)):
         return value.cast(pl.Datetime("us")).to_physical().cast(pl.Float64)
-    if not _holds_text(dtype):
+    if not holds_text(dtype):
         if dtype == pl.Null:
             return value.cast(pl.Float64)
-        return pl.when(value.is_not_null()).then(_moment_of(_text(value, dtype), formats))
-    text = _text(value, dtype).str.strip_chars()
+        return pl.when(value.is_not_null()).then(_moment_of(text_of(value, dtype), formats))
+    text = text_of(value, dtype).str.strip_chars()
     return _missing_or(text, _moment_of(text, formats), words)
 
 
@@ -108,11 +108,13 @@ def missing_numbers(words: Words) -> list[float]:
     return [number for number in found if number == number]
 
 
-def _holds_text(dtype: pl.DataType) -> bool:
+def holds_text(dtype: pl.DataType) -> bool:
+    """Whether a column of this type holds text."""
     return dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum))
 
 
-def _text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+def text_of(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """A typed value as text, whole floats like integers (String; null: missing or NaN); text as it is."""
     if dtype == pl.String:
         return value
     if dtype.is_float():

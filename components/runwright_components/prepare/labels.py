@@ -11,7 +11,7 @@ import polars as pl
 from runwright_components.contract.config import PrepareConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features.target import Target, read_target
-from runwright_components.features.values import Notation, Words
+from runwright_components.features.values import Notation, Words, holds_text
 
 MAX_CLASSES = 10_000
 
@@ -51,15 +51,19 @@ def read(column: pl.Series, config: PrepareConfig, notation: Notation | None = N
     """Read the raw target column (named as the target). The notation is that of a regression's numbers."""
     dtype, rules = column.dtype, words(config)
     source = pl.col(column.name)
-    # A label's missing words count as missing, and an empty text; a number that cannot be read is another matter.
-    read_values, present = column.to_frame().select(
-        read_target(source, dtype, config.task, notation or Notation(), rules).alias("value"),
-        read_target(source, dtype, "classification", Notation(), rules).is_not_null().alias("present"),
+    values = column.to_frame().select(
+        read_target(source, dtype, config.task, notation or Notation(), rules).alias(column.name)
+    )[column.name]
+    if config.task == "classification":
+        return Labels(values, values.null_count(), 0)
+    bad = ~values.is_finite()
+    samples = column.filter(bad.fill_null(False)).head(5).cast(pl.String).to_list()
+    return Labels(
+        values.set(bad.fill_null(False), None),
+        values.null_count(),
+        int(bad.sum()),
+        tuple(dict.fromkeys(str(text) for text in samples)),
     )
-    values = read_values.rename(column.name)
-    bad = values.is_null() & present
-    samples = column.filter(bad).head(5).cast(pl.String).to_list()
-    return Labels(values, int((~present).sum()), int(bad.sum()), tuple(dict.fromkeys(str(text) for text in samples)))
 
 
 def check(labels: Labels, config: PrepareConfig) -> None:
@@ -87,7 +91,7 @@ def check(labels: Labels, config: PrepareConfig) -> None:
             cure="choose another target, or mend the source; what counts as missing is prepare.missing.words",
         )
     if config.task == "regression":
-        if usable.n_unique() == 1:
+        if usable.min() == usable.max():
             raise StageError(
                 Reason.DATA_INVALID,
                 f"the target has the one value {usable[0]:g}",
@@ -95,10 +99,12 @@ def check(labels: Labels, config: PrepareConfig) -> None:
                 cure="a constant needs no model; choose another target",
             )
         return
-    _check_classes(usable.value_counts(sort=True, name="rows"), where, config)
+    check_classes(usable.value_counts(sort=True, name="rows"), config)
 
 
-def _check_classes(counts: pl.DataFrame, where: str, config: PrepareConfig) -> None:
+def check_classes(counts: pl.DataFrame, config: PrepareConfig) -> None:
+    """Of a table with a row a class, its label and `rows`, the largest first; raises like `check`."""
+    where = f"column {config.target}"
     if len(counts) == 1:
         raise StageError(
             Reason.DATA_INVALID,
@@ -139,17 +145,28 @@ def fit(raw: pl.Series, read_values: pl.Series, config: PrepareConfig, notation:
             mean=mean,
             scale=deviation if deviation > 0 else 1.0,
         )
-    shown = spellings(raw, read_values)
+    return target_of_classes(spellings(raw, read_values), config)
+
+
+def target_of_classes(shown: dict[str, str], config: PrepareConfig) -> Target:
+    """The state of a classification's target, of the label shown for each key of the training split."""
+    if len(shown) == 1:
+        raise StageError(
+            Reason.DATA_INVALID,
+            f"the training split has the single class {next(iter(shown.values()))!r}",
+            where="prepare.split",
+            cure="use split.strategy: stratified, or give more rows of the other classes",
+        )
     keys = tuple(sorted(shown, key=_natural))
     return Target(
-        name=config.target, task=config.task, words=rules, keys=keys, labels=tuple(shown[key] for key in keys)
+        name=config.target, task=config.task, words=words(config), keys=keys, labels=tuple(shown[key] for key in keys)
     )
 
 
 def spellings(raw: pl.Series, keys: pl.Series) -> dict[str, str]:
     """The most frequent spelling of each key."""
     counted = (
-        pl.DataFrame({"key": keys, "raw": raw.cast(pl.String) if raw.dtype != pl.Float64 else keys})
+        pl.DataFrame({"key": keys, "raw": raw.cast(pl.String).str.strip_chars() if holds_text(raw.dtype) else keys})
         .drop_nulls()
         .group_by("key", "raw")
         .len()

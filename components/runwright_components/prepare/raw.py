@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from pydantic import JsonValue
 
 from runwright_components.contract.artifacts import MANIFEST, ROW_ID, RawManifest
 from runwright_components.contract.outcome import Reason, StageError
@@ -27,6 +31,25 @@ class RawData:
     def columns(self) -> list[str]:
         """The source's columns, without `row_id`."""
         return [name for name in self.frame.collect_schema().names() if name != ROW_ID]
+
+    def rows_at(self, numbers: Sequence[int]) -> list[dict[str, JsonValue]]:
+        """A few rows by their numbers, without `row_id`, in values that JSON knows."""
+        slices = [self.frame.slice(number, 1).drop(ROW_ID) for number in numbers]
+        found = pl.collect_all(slices)
+        return [{name: json_value(value) for name, value in frame.row(0, named=True).items()} for frame in found]
+
+
+def json_value(value: object) -> JsonValue:
+    """A cell as JSON has it: what is neither null, number, text nor truth value becomes text; NaN becomes null."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    if isinstance(value, (datetime.date, datetime.datetime)):
+        return value.isoformat()
+    return str(value)
 
 
 def open_raw(folder: Path) -> RawData:

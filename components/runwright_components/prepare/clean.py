@@ -1,0 +1,128 @@
+"""Raw columns read once: numbers, and numbers of spellings, in an Arrow file that later passes map a column at a time.
+
+What the columns of `cleaned.arrow` hold: Float64 as `features.values` reads it (null: missing, NaN: unreadable) for
+numeric, boolean and datetime columns; the number of the spelling (UInt32) for categories, labels and groups; a hash of
+the raw value (UInt64) for ignored columns, which still tell duplicates apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from runwright_components.features.values import Notation, Words, holds_text, key, number, text_of
+from runwright_components.prepare.infer import Plan
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Spellings:
+    """The distinct values of a categorical column, as text; `keys[i]` is that of `texts[i]`, null where it is missing.
+    `code_of[i]` numbers the distinct keys (from 1; 0: missing)."""
+
+    texts: pl.Series
+    keys: pl.Series
+    code_of: NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """The cleaned columns, and what the raw ones looked like where the cleaned ones no longer tell."""
+
+    path: Path
+    rows: int
+    spellings: dict[str, Spellings]
+    nulls: dict[str, int]  # of text columns that are read as numbers, truth values or times
+    plain: dict[str, int]  # rows of text columns that are plain numbers as they stand
+
+    def column(self, name: str) -> pl.Series:
+        """One column, mapped from the file rather than read."""
+        return pl.read_ipc(self.path, columns=[name]).to_series()
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A Float64 column with NaN where it is missing or unreadable."""
+        return self.column(name).to_numpy()
+
+    def keys(self, name: str) -> NDArray[np.uint32]:
+        """The number of each row's key, 0 where it is missing."""
+        column, known = self.column(name), self.spellings[name].code_of
+        if not len(known):
+            return np.zeros(len(column), dtype=np.uint32)
+        codes: NDArray[np.uint32] = known[column.fill_null(0).to_numpy()]
+        if column.null_count():
+            codes[column.is_null().to_numpy()] = 0
+        return codes
+
+
+def clean(frame: pl.LazyFrame, plans: Sequence[Plan], words: Words, path: Path, rows: int) -> Cleaned:
+    """Read the raw rows in one streaming pass into the file `path`."""
+    pools: dict[str, pl.Categories] = {}
+    columns: list[pl.Expr] = []
+    counts: list[pl.Expr] = []
+    for plan in plans:
+        name = plan.name
+        value = pl.col(name)
+        if plan.reader is None:
+            if not (plan.dtype.is_nested() or plan.dtype == pl.Object):
+                columns.append(value.hash().alias(name))
+        elif plan.type == "categorical":
+            pools[name] = pl.Categories.random()
+            spelled = text_of(value, plan.dtype).cast(pl.Categorical(pools[name]))
+            columns.append(spelled.to_physical().alias(name))
+        else:
+            columns.append(plan.reader.expression(plan.dtype, words).alias(name))
+            if holds_text(plan.dtype):
+                as_plain = number(value, plan.dtype, Notation(), Words()).is_finite().sum()
+                counts += [value.null_count().alias(f"nulls:{name}"), as_plain.alias(f"plain:{name}")]
+    sink = frame.select(columns).sink_ipc(path, compression="uncompressed", lazy=True)
+    found: dict[str, int] = {}
+    if counts:
+        _, counted = pl.collect_all([sink, frame.select(counts)], engine="streaming")
+        found = counted.row(0, named=True)
+    else:
+        sink.collect(engine="streaming")
+    return Cleaned(
+        path,
+        rows,
+        {name: _spellings(pool.to_series(), words) for name, pool in pools.items()},
+        {name.removeprefix("nulls:"): count for name, count in found.items() if name.startswith("nulls:")},
+        {name.removeprefix("plain:"): count for name, count in found.items() if name.startswith("plain:")},
+    )
+
+
+def _spellings(texts: pl.Series, words: Words) -> Spellings:
+    named = texts.alias("text")
+    keys = named.to_frame().select(key(pl.col("text"), pl.String(), words)).to_series()
+    # Numbered by the alphabet: the order in which spellings were met depends on threads.
+    code_of = keys.rank("dense").fill_null(0).cast(pl.UInt32).to_numpy()
+    return Spellings(named, keys, code_of)
+
+
+def first_of_each(cleaned: Cleaned, plans: Sequence[Plan]) -> Mask:
+    """True for each row that repeats no earlier one, bool [rows].
+
+    All columns are compared as read (1,000 is 1000, MALE is male), but for those that the configuration ignores.
+    Rows are compared by a 64-bit hash: among n distinct rows one is taken for a duplicate with probability
+    n^2 / 2^65, 3 in a million for ten million rows.
+    """
+    mixed = np.full(cleaned.rows, 0x243F6A8885A308D3, dtype=np.uint64)
+    for plan in plans:
+        if not compared(plan):
+            continue
+        column = pl.Series(cleaned.keys(plan.name)) if plan.type == "categorical" else cleaned.column(plan.name)
+        mixed *= np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= column.hash().to_numpy()
+    return pl.Series(mixed).is_first_distinct().to_numpy()
+
+
+def compared(plan: Plan) -> bool:
+    """Whether the column counts for duplicates."""
+    return not (plan.dtype.is_nested() or plan.dtype == pl.Object) and not (
+        plan.rules is not None and plan.rules.type == "ignore"
+    )

@@ -1,0 +1,223 @@
+"""Fitting the inputs of numeric, boolean and datetime columns: outliers' bounds, imputation and scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runwright_components.contract.config import OutlierRules, PrepareConfig
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.features.numeric import date_part
+from runwright_components.features.tabular_state import NumericInput, Part
+from runwright_components.prepare.clean import Mask
+from runwright_components.prepare.describe import numbers as describe
+from runwright_components.prepare.infer import Plan
+from runwright_components.prepare.quality import SAMPLES, Imputation, Outliers, Summary
+
+Numbers = NDArray[np.float64]
+
+_CYCLES: tuple[tuple[Part, Part], ...] = (
+    ("month_sin", "month_cos"),
+    ("weekday_sin", "weekday_cos"),
+    ("hour_sin", "hour_cos"),
+)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Of a column's outliers; `rules` with the action that holds for this column."""
+
+    low: float
+    high: float
+    rules: OutlierRules
+
+    def outside(self, values: Numbers) -> Mask:
+        """False where the value is missing."""
+        with np.errstate(invalid="ignore"):
+            return (values < self.low) | (values > self.high)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The inputs of one column, none where it cannot serve (`reason` says why), and what the report tells of it."""
+
+    inputs: tuple[NumericInput, ...]
+    reason: str = ""
+    after: Summary | None = None
+    imputation: Imputation | None = None
+
+
+def bounds(plan: Plan, train: Numbers, config: PrepareConfig) -> Bounds | None:
+    """The bounds by the rule over the training split; None where no rule applies or the values have no spread.
+
+    Tukey's fences (factor times the interquartile range beyond the quartiles), or standard deviations from the mean.
+    """
+    rules = config.outliers
+    action = plan.rules.outliers if plan.rules else None
+    if plan.type != "numeric" or action == "none" or (rules.rule == "none" and action is None):
+        return None
+    rules = rules.model_copy(
+        update={"rule": "iqr" if rules.rule == "none" else rules.rule, "action": action or rules.action}
+    )
+    finite = train[np.isfinite(train)]
+    if not len(finite):
+        return None
+    if rules.rule == "iqr":
+        first, third = (float(quartile) for quartile in np.quantile(finite, (0.25, 0.75)))
+        reach = rules.factor * (third - first)
+        low, high = first - reach, third + reach
+    else:
+        mean, reach = float(finite.mean()), rules.factor * float(finite.std())
+        low, high = mean - reach, mean + reach
+    return Bounds(low, high, rules) if reach > 0 and np.isfinite(reach) else None
+
+
+def outliers(found: Bounds, values: Numbers, kept: Mask) -> Outliers:
+    """What the report says of them, over the kept rows."""
+    outside = found.outside(values) & kept
+    samples = values[np.flatnonzero(outside)[:SAMPLES]]
+    rule = "zscore" if found.rules.rule == "zscore" else "iqr"
+    return Outliers(
+        rule=rule,
+        factor=found.rules.factor,
+        action=found.rules.action,
+        low=found.low,
+        high=found.high,
+        found=int(outside.sum()),
+        samples=tuple(samples.tolist()),
+    )
+
+
+def fit(
+    plan: Plan, values: Numbers, train: Mask, kept: Mask, limits: Bounds | None, config: PrepareConfig, before: Summary
+) -> Fitted:
+    """Fit a column's inputs on the training rows; `before` gives the bins of the summary after cleaning."""
+    item = NumericInput(name=plan.name, column=plan.name)
+    if limits is not None and limits.rules.action in ("clip", "missing"):
+        action = limits.rules.action
+        item = item.model_copy(update={"low": limits.low, "high": limits.high, "outliers": action})
+        if action == "clip":
+            values = np.clip(values, limits.low, limits.high)
+        else:
+            values = np.where(limits.outside(values), np.nan, values)
+    fitted = values[train]
+    known = np.isfinite(fitted)
+    finite = fitted if known.all() else fitted[known]
+    missing = len(fitted) - len(finite)
+    if not len(finite):
+        return Fitted((), "every value of the training split is missing")
+    indicator = bool(missing) and config.missing.indicator and _strategy(plan, config) != "drop"
+    if finite.min() == finite.max() and not indicator:
+        return Fitted((), f"the one value {_shown(finite[0])} in the training split")
+    edges = before.histogram.edges if before.histogram else None
+    if plan.type == "datetime":
+        inputs = _date_inputs(plan.name, finite)
+        shown, strategy = float(finite.mean()), "mean"
+    else:
+        item, strategy = _scaled(item, finite, missing, plan, config)
+        inputs, shown = [item], item.fill
+    if indicator:
+        inputs.append(NumericInput(name=f"{plan.name}?", column=plan.name, part="missing"))
+    present = values[kept]
+    gaps = ~np.isfinite(present)
+    count = int(gaps.sum())
+    present[gaps] = shown
+    after = describe(present, edges, times=plan.type == "datetime")
+    value = after.last and _date(shown) if plan.type == "datetime" else shown
+    imputation = Imputation.model_validate(
+        {"strategy": strategy, "value": value, "rows": count, "indicator": indicator}
+    )
+    return Fitted(tuple(inputs), "", after, imputation if count or missing else None)
+
+
+def _scaled(
+    item: NumericInput, finite: Numbers, missing: int, plan: Plan, config: PrepareConfig
+) -> tuple[NumericInput, str]:
+    """The input with fill, offset and scale of the training values `finite` and their `missing` gaps."""
+    strategy = _strategy(plan, config)
+    fill = _fill(plan, finite, strategy, config)
+    if plan.type == "boolean" or config.numeric.scale == "none":
+        return item.model_copy(update={"fill": fill}), strategy
+    rows = len(finite) + missing
+    if config.numeric.scale == "standard":
+        # Moments of the filled column without making it.
+        mean = (float(finite.sum()) + missing * fill) / rows
+        square = float(np.square(finite - mean).sum()) + missing * (fill - mean) ** 2
+        offset, scale = mean, float(np.sqrt(square / rows))
+    elif config.numeric.scale == "minmax":
+        offset = min(float(finite.min()), fill if missing else np.inf)
+        scale = max(float(finite.max()), fill if missing else -np.inf) - offset
+    else:
+        first, offset, third = (float(q) for q in np.quantile(finite, (0.25, 0.5, 0.75)))
+        scale = third - first
+    if not (np.isfinite(offset) and np.isfinite(scale)):
+        raise StageError(
+            Reason.DATA_INVALID,
+            f"the values reach from {finite.min():g} to {finite.max():g}, too far to be scaled",
+            where=f"column {plan.name}",
+            cure="mend the source, or treat outliers (prepare.outliers.rule: iqr)",
+        )
+    return item.model_copy(update={"fill": fill, "offset": offset, "scale": scale if scale > 0 else 1.0}), strategy
+
+
+def _strategy(plan: Plan, config: PrepareConfig) -> str:
+    if plan.rules is not None and plan.rules.missing is not None:
+        return plan.rules.missing
+    return "mode" if plan.type == "boolean" and config.missing.numeric != "drop" else config.missing.numeric
+
+
+def _fill(plan: Plan, finite: Numbers, strategy: str, config: PrepareConfig) -> float:
+    """What missing values become. Rows dropped for a missing value cannot be dropped from a request: there the median
+    stands in."""
+    if strategy == "mean":
+        return float(finite.mean())
+    if strategy == "mode":
+        found, counts = np.unique(finite, return_counts=True)
+        return float(found[counts.argmax()])
+    if strategy == "constant":
+        return _constant(plan, config)
+    middle = len(finite) // 2
+    if len(finite) % 2:
+        return float(np.partition(finite, middle)[middle])
+    upper = np.partition(finite, (middle - 1, middle))
+    return float((upper[middle - 1] + upper[middle]) / 2)
+
+
+def _constant(plan: Plan, config: PrepareConfig) -> float:
+    given = plan.rules.fill if plan.rules is not None and plan.rules.fill is not None else config.missing.fill_numeric
+    if isinstance(given, (int, float)) and np.isfinite(given):
+        return float(given)
+    raise StageError(
+        Reason.INVALID_CONFIG,
+        f"column {plan.name!r} is {plan.type}, its fill is {given!r}",
+        where="prepare.columns.fill",
+        cure="give a number",
+    )
+
+
+def _date_inputs(name: str, finite: Numbers) -> list[NumericInput]:
+    """Days and year, standardized, and what repeats (month, weekday, hour) as points on a circle; parts that do not
+    vary in the training split are left out."""
+    inputs = []
+    for part in ("days", "year"):
+        values = date_part(finite, part)
+        mean, deviation = float(values.mean()), float(values.std())
+        if deviation > 0:
+            inputs.append(
+                NumericInput(name=f"{name}.{part}", column=name, part=part, fill=mean, offset=mean, scale=deviation)
+            )
+    for sine, cosine in _CYCLES:
+        step = date_part(finite[:100_000], sine)
+        if step.min() < step.max() or np.ptp(date_part(finite[:100_000], cosine)) > 0:
+            inputs += [NumericInput(name=f"{name}.{part}", column=name, part=part) for part in (sine, cosine)]
+    return inputs
+
+
+def _date(microseconds: float) -> str:
+    return str(np.datetime64(int(microseconds) // 1_000_000, "s"))
+
+
+def _shown(value: np.float64) -> str:
+    return f"{float(value):g}"

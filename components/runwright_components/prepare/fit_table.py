@@ -1,0 +1,286 @@
+"""Fitting a table's preprocessing on the training split, a column at a time, with the report of each column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from pydantic import JsonValue
+
+from runwright_components.contract.artifacts import Field, Signature, Tensor
+from runwright_components.contract.config import PrepareConfig
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.features.tabular_state import CategoricalInput, NumericInput, TabularState
+from runwright_components.features.target import Target
+from runwright_components.prepare import fit_categorical, fit_numeric, labels
+from runwright_components.prepare.clean import Cleaned, Mask
+from runwright_components.prepare.describe import categories, numbers
+from runwright_components.prepare.infer import Plan
+from runwright_components.prepare.quality import ColumnQuality, Summary
+from runwright_components.prepare.raw import RawData
+from runwright_components.prepare.repairs import number_repairs
+from runwright_components.prepare.select import Selection
+
+_LISTED = 200  # categories that the signature lists
+
+
+@dataclass(frozen=True)
+class FittedTable:
+    state: TabularState
+    columns: tuple[ColumnQuality, ...]
+    selection: Selection  # without the training rows that outliers: drop left out
+    warnings: tuple[str, ...]
+
+
+def fit(
+    data: RawData,
+    cleaned: Cleaned,
+    plans: Sequence[Plan],
+    selection: Selection,
+    config: PrepareConfig,
+    tick: Callable[[str], None],
+) -> FittedTable:
+    """Fit every column. Raises StageError when no input is left, or two inputs would have one name."""
+    limits = _limits(cleaned, plans, selection, config)
+    for name, found in limits.items():
+        if found.rules.action == "drop":
+            outside = found.outside(cleaned.numbers(name)) & selection.of("train")
+            selection = selection.leave_out(outside, "an outlier, in the training split", name)
+    train, kept = selection.of("train"), selection.kept
+    numeric: list[NumericInput] = []
+    categorical: list[CategoricalInput] = []
+    shown: dict[str, tuple[str, ...]] = {}
+    fitted_plans, reports = [], []
+    for plan in plans:
+        tick(plan.name)
+        if plan.reader is None:
+            report = _ignored(plan, cleaned)
+        elif plan.type == "categorical":
+            report, item, names = _categorical(plan, cleaned, train, kept, config)
+            if item is not None:
+                categorical.append(item)
+                shown[plan.name] = names
+        else:
+            report, made = _numeric(plan, data, cleaned, train, kept, limits.get(plan.name), config)
+            numeric.extend(made)
+        if report.role == "ignored" and plan.role == "input":
+            plan = plan.ignore(report.reason)
+        fitted_plans.append(plan)
+        reports.append(report)
+    inputs = [plan for plan in fitted_plans if plan.role == "input"]
+    _require_inputs(inputs, reports)
+    state = TabularState(
+        words=labels.words(config),
+        columns=tuple(plan.reader for plan in inputs if plan.reader is not None),
+        numeric=tuple(numeric),
+        categorical=tuple(categorical),
+        target=_target(cleaned, plans, train, config),
+        signature=Signature(task=config.task, modality="tabular", inputs=(), tensors=()),
+    )
+    _require_unique(state)
+    signature = _signature(state, fitted_plans, shown, data, train, config)
+    return FittedTable(
+        state.model_copy(update={"signature": signature}),
+        tuple(reports),
+        selection,
+        tuple(plan.warning for plan in fitted_plans if plan.warning),
+    )
+
+
+def _limits(
+    cleaned: Cleaned, plans: Sequence[Plan], selection: Selection, config: PrepareConfig
+) -> dict[str, fit_numeric.Bounds]:
+    """The outliers' bounds of each column that has a rule."""
+    train = selection.of("train")
+    found = {}
+    for plan in plans:
+        ruled = config.outliers.rule != "none" or (plan.rules is not None and plan.rules.outliers is not None)
+        if plan.role == "input" and plan.type == "numeric" and ruled:
+            limits = fit_numeric.bounds(plan, cleaned.numbers(plan.name)[train], config)
+            if limits is not None:
+                found[plan.name] = limits
+    return found
+
+
+def _numeric(
+    plan: Plan,
+    data: RawData,
+    cleaned: Cleaned,
+    train: Mask,
+    kept: Mask,
+    limits: fit_numeric.Bounds | None,
+    config: PrepareConfig,
+) -> tuple[ColumnQuality, tuple[NumericInput, ...]]:
+    column = cleaned.column(plan.name)
+    values = column.to_numpy()
+    before = numbers(values, times=plan.type == "datetime")
+    report = ColumnQuality(
+        name=plan.name,
+        source_type=str(plan.dtype),
+        type=plan.type,
+        role=plan.role,
+        reason=plan.reason,
+        given=plan.given,
+        before=before,
+        repairs=tuple(number_repairs(plan, data, cleaned, column)),
+    )
+    if plan.role != "input":
+        edges = before.histogram.edges if before.histogram else None
+        after = numbers(values[kept], edges, times=plan.type == "datetime")
+        return report.model_copy(update={"after": after}), ()
+    fitted = fit_numeric.fit(plan, values, train, kept, limits, config, before)
+    if not fitted.inputs:
+        return report.model_copy(update={"role": "ignored", "reason": fitted.reason}), ()
+    update = {
+        "after": fitted.after,
+        "imputation": fitted.imputation,
+        "outliers": fit_numeric.outliers(limits, values, kept) if limits else None,
+        "inputs": tuple(f"n:{item.name}" for item in fitted.inputs),
+    }
+    return report.model_copy(update=update), fitted.inputs
+
+
+def _categorical(
+    plan: Plan, cleaned: Cleaned, train: Mask, kept: Mask, config: PrepareConfig
+) -> tuple[ColumnQuality, CategoricalInput | None, tuple[str, ...]]:
+    spelled = cleaned.spellings[plan.name]
+    column = cleaned.column(plan.name)
+    size = len(spelled.texts)
+    all_rows = fit_categorical.counts(column, size)
+    train_rows = fit_categorical.counts(column.filter(pl.Series(train)), size)
+    kept_rows = fit_categorical.counts(column.filter(pl.Series(kept)), size)
+    everything = fit_categorical.by_key(spelled, all_rows)
+    shown = dict(everything.select("key", "label").iter_rows())
+    shown.update(fit_categorical.by_key(spelled, train_rows).select("key", "label").iter_rows())
+    spellings = pl.DataFrame({"value": spelled.texts, "rows": all_rows})
+    report = ColumnQuality(
+        name=plan.name,
+        source_type=str(plan.dtype),
+        type=plan.type,
+        role=plan.role,
+        reason=plan.reason,
+        given=plan.given,
+        before=categories(spellings, column.null_count()),
+        repairs=tuple(fit_categorical.repairs(spelled, all_rows, shown)),
+    )
+    if plan.role != "input":
+        after = fit_categorical.by_key(spelled, kept_rows).select(pl.col("key").replace(shown).alias("value"), "rows")
+        gaps = int(kept.sum()) - int(after["rows"].sum())
+        return report.model_copy(update={"after": categories(after, gaps)}), None, ()
+    rows = {"train": int(train.sum()), "kept": int(kept.sum())}
+    fitted = fit_categorical.fit(plan, spelled, train_rows, kept_rows, rows, config)
+    if fitted.item is None:
+        return report.model_copy(update={"role": "ignored", "reason": fitted.reason}), None, ()
+    item = fitted.item
+    names = tuple(f"n:{name}" for name in item.onehot_names) if item.onehot else (f"c:{item.name}",)
+    update: dict[str, object] = {"after": fitted.after, "imputation": fitted.imputation, "inputs": names}
+    if fitted.rare:
+        note = f"{fitted.rare} rare categories are coded like unseen ones"
+        update["reason"] = f"{plan.reason}; {note}" if plan.reason else note
+    return report.model_copy(update=update), item, fitted.labels
+
+
+def _ignored(plan: Plan, cleaned: Cleaned) -> ColumnQuality:
+    return ColumnQuality(
+        name=plan.name,
+        source_type=str(plan.dtype),
+        type="ignore",
+        role="ignored",
+        reason=plan.reason,
+        given=plan.given,
+        before=Summary(rows=cleaned.rows),
+    )
+
+
+def _target(cleaned: Cleaned, plans: Sequence[Plan], train: Mask, config: PrepareConfig) -> Target:
+    plan = next(plan for plan in plans if plan.role == "target")
+    if config.task == "classification":
+        spelled = cleaned.spellings[plan.name]
+        column = cleaned.column(plan.name).filter(pl.Series(train))
+        table = fit_categorical.by_key(spelled, fit_categorical.counts(column, len(spelled.texts)))
+        return labels.target_of_classes(dict(table.select("key", "label").iter_rows()), config)
+    values = pl.Series(cleaned.numbers(plan.name)[train])
+    notation = plan.reader.notation if plan.reader else None
+    return labels.fit(values, values, config, notation)
+
+
+def _require_inputs(inputs: Sequence[Plan], reports: Sequence[ColumnQuality]) -> None:
+    if inputs:
+        return
+    ignored = [report for report in reports if report.role == "ignored"]
+    said = "; ".join(f"{report.name}: {report.reason}" for report in ignored[:5]) or "the target is the only column"
+    raise StageError(
+        Reason.DATA_INVALID,
+        f"no column is left to learn from ({said})",
+        where="prepare.columns",
+        cure="give a column its type in prepare.columns, or add columns to the source",
+    )
+
+
+def _require_unique(state: TabularState) -> None:
+    owner: dict[str, str] = {}
+    pairs = [(item.name, item.column) for item in state.numeric]
+    pairs += [(name, item.column) for item in state.categorical if item.onehot for name in item.onehot_names]
+    for name, column in pairs:
+        if name in owner:
+            raise StageError(
+                Reason.DATA_INVALID,
+                f"the columns {owner[name]!r} and {column!r} both make the input {name!r}",
+                where=f"column {column}",
+                cure="rename one of them in the source, or ignore one in prepare.columns",
+            )
+        owner[name] = column
+
+
+def _signature(
+    state: TabularState,
+    plans: Sequence[Plan],
+    shown: dict[str, tuple[str, ...]],
+    data: RawData,
+    train: Mask,
+    config: PrepareConfig,
+) -> Signature:
+    inputs = [plan for plan in plans if plan.role == "input" and plan.reader is not None]
+    row = _example(data, train, [plan.name for plan in inputs], set(config.missing.words))
+    fields = []
+    for plan in inputs:
+        reader = plan.reader
+        assert reader is not None
+        names = shown.get(plan.name, ())
+        fields.append(
+            Field(
+                name=plan.name,
+                type=reader.type,
+                text=reader.text,
+                categories=names if len(names) <= _LISTED else (),
+                example=row[plan.name],
+            )
+        )
+    tensors = []
+    if state.numeric_names:
+        tensors.append(Tensor(name="numeric", dtype="float32", shape=(None, len(state.numeric_names))))
+    if state.coded:
+        tensors.append(Tensor(name="categorical", dtype="int64", shape=(None, len(state.coded))))
+    return Signature(
+        task=config.task,
+        modality="tabular",
+        inputs=tuple(fields),
+        ignored=tuple(plan.name for plan in plans if plan.role != "input"),
+        labels=state.target.labels,
+        target=config.target,
+        tensors=tuple(tensors),
+        example=row,
+    )
+
+
+def _example(data: RawData, train: Mask, names: Sequence[str], missing: set[str]) -> dict[str, JsonValue]:
+    """Of the first training rows the one with the fewest gaps."""
+    rows = data.rows_at(np.flatnonzero(train)[:10].tolist())
+
+    def known(row: dict[str, JsonValue]) -> int:
+        return sum(row[name] is not None and str(row[name]).strip().lower() not in missing for name in names)
+
+    fullest = max(rows, key=known)
+    return {name: fullest[name] for name in names}

@@ -1,0 +1,172 @@
+"""Which rows of a table are kept, and which split each goes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from runwright_components.contract.config import SPLITS, PrepareConfig, SplitName
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.prepare import labels
+from runwright_components.prepare.clean import Cleaned, Mask, compared, first_of_each
+from runwright_components.prepare.fit_categorical import by_key, counts
+from runwright_components.prepare.infer import Plan
+from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates
+from runwright_components.prepare.raw import RawData
+from runwright_components.prepare.split import assign
+
+LEFT_OUT = 255
+
+
+@dataclass(frozen=True)
+class Selection:
+    """`codes` uint8 [rows]: the position in SPLITS, or LEFT_OUT."""
+
+    codes: NDArray[np.uint8]
+    duplicates: Duplicates
+    dropped: tuple[Dropped, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> Mask:
+        kept: Mask = self.codes != LEFT_OUT
+        return kept
+
+    def of(self, split: SplitName) -> Mask:
+        rows: Mask = self.codes == SPLITS.index(split)
+        return rows
+
+    def leave_out(self, rows: Mask, reason: str, column: str | None) -> Selection:
+        """Without `rows`, which are counted under `reason`."""
+        rows = rows & self.kept
+        if not rows.any():
+            return self
+        codes = np.where(rows, np.uint8(LEFT_OUT), self.codes)
+        return Selection(codes, self.duplicates, (*self.dropped, _dropped(rows, reason, column)), self.warnings)
+
+
+def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: PrepareConfig) -> Selection:
+    """Drop what cannot be used, then split the rest. Raises StageError when too little is left."""
+    target = next(plan for plan in plans if plan.role == "target")
+    usable, dropped = _with_target(target, cleaned, config)
+    for plan in plans:
+        rule = plan.rules.missing if plan.rules and plan.rules.missing else None
+        by_type = config.missing.categorical if plan.type == "categorical" else config.missing.numeric
+        if plan.role == "input" and (rule or by_type) == "drop":
+            gaps = _missing(plan, cleaned) & usable
+            if gaps.any():
+                dropped.append(_dropped(gaps, "the value is missing", plan.name))
+                usable &= ~gaps
+    duplicates = Duplicates()
+    warnings = []
+    first = first_of_each(cleaned, plans)
+    repeated = ~first & usable
+    if repeated.any():
+        duplicates = _duplicates(repeated, data, plans, drop=config.duplicates == "drop")
+        if config.duplicates == "drop":
+            usable &= first
+        else:
+            warnings.append(f"{duplicates.found} duplicate rows are kept and may lie in two splits at once")
+    if not usable.any():
+        raise StageError(
+            Reason.DATA_INVALID,
+            "no row is left: " + ", ".join(f"{item.rows} rows: {item.reason} ({item.column})" for item in dropped),
+            where="prepare.missing",
+            cure="fill missing values in place of dropping the rows",
+        )
+    _check_target(target, cleaned, usable, config)
+    codes = np.full(cleaned.rows, LEFT_OUT, dtype=np.uint8)
+    codes[usable] = assign(int(usable.sum()), config.split, _by(plans, cleaned, usable, config))
+    selection = Selection(codes, duplicates, tuple(dropped), tuple(warnings))
+    return _without_unseen(selection, target, cleaned) if config.task == "classification" else selection
+
+
+def _with_target(target: Plan, cleaned: Cleaned, config: PrepareConfig) -> tuple[Mask, list[Dropped]]:
+    missing = _missing(target, cleaned)
+    dropped = [_dropped(missing, "the target is missing", target.name)] if missing.any() else []
+    if missing.all():
+        labels.check(
+            labels.Labels(pl.Series(config.target, [None] * cleaned.rows, pl.Float64), cleaned.rows, 0), config
+        )
+    return ~missing, dropped
+
+
+def _check_target(target: Plan, cleaned: Cleaned, usable: Mask, config: PrepareConfig) -> None:
+    column = cleaned.column(target.name)
+    if config.task == "regression":
+        labels.check(labels.Labels(column.filter(pl.Series(usable)), 0, 0), config)
+        return
+    spelled = cleaned.spellings[target.name]
+    rows = counts(column.filter(pl.Series(usable)), len(spelled.texts))
+    labels.check_classes(by_key(spelled, rows).select("label", "rows"), config)
+
+
+def _missing(plan: Plan, cleaned: Cleaned) -> Mask:
+    if plan.type == "categorical":
+        missing: Mask = cleaned.keys(plan.name) == 0
+        return missing
+    return ~np.isfinite(cleaned.numbers(plan.name))
+
+
+def _by(plans: Sequence[Plan], cleaned: Cleaned, usable: Mask, config: PrepareConfig) -> pl.Series | None:
+    """The class, group or time of each usable row."""
+    strategy = config.split.strategy
+    if strategy == "random":
+        return None
+    if strategy == "stratified":
+        if config.task == "regression":
+            raise StageError(
+                Reason.INVALID_CONFIG,
+                "a regression has no classes to stratify by",
+                where="prepare.split.strategy",
+                cure="use strategy: random",
+            )
+        return pl.Series(cleaned.keys(config.target)[usable])
+    plan = next((plan for plan in plans if plan.name == config.split.by), None)
+    if plan is None:
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            f"the data have no column {config.split.by!r} to split by"
+            if config.split.by
+            else f"a split by {strategy} needs the {strategy}'s column",
+            where="prepare.split.by",
+            cure=f"name one of the columns: {', '.join([plan.name for plan in plans][:20])}",
+        )
+    if plan.type == "categorical":
+        return pl.Series(cleaned.keys(plan.name)[usable])
+    return cleaned.column(plan.name).filter(pl.Series(usable)).fill_nan(None)
+
+
+def _without_unseen(selection: Selection, target: Plan, cleaned: Cleaned) -> Selection:
+    """Without rows whose label the training split lacks: no model can know it."""
+    keys = cleaned.keys(target.name)
+    known = np.zeros(int(keys.max(initial=0)) + 1, dtype=np.bool_)
+    known[keys[selection.of("train")]] = True
+    unseen = ~known[keys] & selection.kept
+    if not unseen.any():
+        return selection
+    spelled = cleaned.spellings[target.name]
+    names = by_key(spelled, counts(cleaned.column(target.name).filter(pl.Series(unseen)), len(spelled.texts)))["label"]
+    left = selection.leave_out(unseen, "the training split lacks the label", target.name)
+    warning = f"the training split lacks the labels {', '.join(repr(name) for name in names[:5])}"
+    return Selection(left.codes, left.duplicates, left.dropped, (*left.warnings, warning))
+
+
+def _duplicates(repeated: Mask, data: RawData, plans: Sequence[Plan], *, drop: bool) -> Duplicates:
+    left_out = [plan.name for plan in plans if not compared(plan)]
+    note = "rows that are equal in every column, after values were read"
+    if left_out:
+        note += f"; not compared: {', '.join(left_out)}"
+    found = int(repeated.sum())
+    sample = data.rows_at(np.flatnonzero(repeated)[:SAMPLES].tolist())
+    return Duplicates(found=found, dropped=found if drop else 0, note=note, sample=tuple(sample))
+
+
+def _dropped(rows: Mask, reason: str, column: str | None) -> Dropped:
+    return Dropped(
+        reason=reason, rows=int(rows.sum()), column=column, samples=tuple(np.flatnonzero(rows)[:SAMPLES].tolist())
+    )

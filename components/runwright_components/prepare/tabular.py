@@ -1,0 +1,171 @@
+"""Preparing a table: plan the columns, read them once, choose the rows, fit on the training split, write the splits.
+
+Memory is bounded by a few columns at a time: the raw rows stream into an Arrow file of cleaned columns, statistics map
+one of them after the other, and the splits stream out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import polars as pl
+
+from runwright_components.contract.artifacts import PREPROCESSING, QUALITY, ROW_ID, Lineage, PreparedManifest
+from runwright_components.contract.config import SPLITS, PrepareConfig
+from runwright_components.contract.files import files_digest, folder_files
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.progress import Progress
+from runwright_components.features.tabular import TabularPreprocessing
+from runwright_components.features.values import holds_text
+from runwright_components.prepare import infer, labels
+from runwright_components.prepare.clean import Cleaned, clean
+from runwright_components.prepare.dates import AMBIGUOUS
+from runwright_components.prepare.describe import numbers
+from runwright_components.prepare.fit_categorical import by_key, counts
+from runwright_components.prepare.fit_table import FittedTable, fit
+from runwright_components.prepare.infer import SAMPLE, TOLERATED, Plan
+from runwright_components.prepare.quality import Quality, SplitQuality
+from runwright_components.prepare.raw import RawData
+from runwright_components.prepare.select import select
+from runwright_components.prepare.write_table import write_splits
+
+_CLEANED = ".cleaned.arrow"
+_SLICES = 10
+
+
+def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress) -> PreparedManifest:
+    """Prepare the table `data` into `folder`."""
+    total = len(data.columns) + 4
+    done = 0
+
+    def tick(message: str) -> None:
+        nonlocal done
+        done += 1
+        progress.update(done, total, unit="steps", message=message)
+
+    plans: Sequence[Plan] = infer.plan(_sample(data), config, lambda column: _evidence(data, column))
+    tick("reading")
+    plans, cleaned = _clean(data, plans, config, folder / _CLEANED)
+    tick("selecting rows")
+    selection = select(data, cleaned, plans, config)
+    tick("fitting")
+    fitted = fit(data, cleaned, plans, selection, config, tick)
+    for warning in (*fitted.selection.warnings, *fitted.warnings):
+        progress.warning(warning)
+    preprocessing = TabularPreprocessing(fitted.state)
+    write_splits(folder, data, cleaned, preprocessing, fitted.selection)
+    tick("writing")
+    preprocessing.save(folder / PREPROCESSING)
+    splits = _splits(cleaned, fitted, config)
+    cleaned.path.unlink()
+    _quality(data, config, fitted, splits).write(folder, QUALITY)
+    manifest = PreparedManifest(
+        digest=files_digest(folder_files(folder)),
+        modality="tabular",
+        task=config.task,
+        rows={split.name: split.rows for split in splits},
+        signature=preprocessing.signature,
+        categories=tuple(item.size for item in fitted.state.coded),
+        class_counts=tuple(splits[0].classes.values()),
+        lineage=Lineage(
+            stage="prepare",
+            config=config.digest(),
+            inputs={"raw": data.manifest.digest},
+            version=version("runwright"),
+            parents=(data.manifest.lineage,),
+        ),
+    )
+    manifest.write(folder)
+    return manifest
+
+
+def _sample(data: RawData) -> pl.DataFrame:
+    """All rows of a small table, else slices spread over it; the types are told from these and verified on all."""
+    frame = data.frame.drop(ROW_ID)
+    if data.rows <= SAMPLE:
+        return frame.collect(engine="streaming")
+    step = data.rows // _SLICES
+    return pl.concat(pl.collect_all([frame.slice(i * step, SAMPLE // _SLICES) for i in range(_SLICES)]))
+
+
+def _evidence(data: RawData, column: str) -> tuple[int, int]:
+    """How many dates have a first and how many a second number above 12, over all rows."""
+    if data.rows <= SAMPLE:
+        return (0, 0)  # the sample is the table
+    parts = pl.col(column).cast(pl.String).str.extract_groups(AMBIGUOUS)
+    first, second = (parts.struct.field(str(place)).cast(pl.Int32, strict=False) > 12 for place in (1, 2))
+    counted = data.frame.select(first.sum().alias("first"), second.sum().alias("second")).collect(engine="streaming")
+    return counted.row(0)
+
+
+def _clean(data: RawData, plans: Sequence[Plan], config: PrepareConfig, path: Path) -> tuple[Sequence[Plan], Cleaned]:
+    """Read the columns. One whose inferred type does not hold beyond the sample is read again, as categories."""
+    cleaned = clean(data.frame, plans, labels.words(config), path, data.rows)
+    wrong = {plan.name: found for plan in plans if (found := _unreadable(plan, data, cleaned))}
+    if not wrong:
+        return plans, cleaned
+    mended = [plan.as_categories(wrong[plan.name]) if plan.name in wrong else plan for plan in plans]
+    return mended, clean(data.frame, mended, labels.words(config), path, data.rows)
+
+
+def _unreadable(plan: Plan, data: RawData, cleaned: Cleaned) -> str:
+    """Why an inferred type does not hold; empty where it does. Raises StageError where the type was given."""
+    if plan.reader is None or plan.type == "categorical" or not (holds_text(plan.dtype) or plan.reader.text):
+        return ""
+    column = cleaned.column(plan.name)
+    broken = column.is_nan() | column.is_infinite()
+    count, present = int(broken.sum()), len(column) - column.null_count()
+    if count <= TOLERATED * present:
+        return ""
+    rows = data.rows_at(broken.arg_true().head(50).to_list())
+    samples = ", ".join(dict.fromkeys(repr(row[plan.name]) for row in rows[:5]))
+    said = f"{count} of {present} values ({count / present:.0%}) cannot be read as {plan.type}, such as {samples}"
+    if plan.role == "input" and not plan.given:
+        return said
+    raise StageError(
+        Reason.DATA_INVALID,
+        said,
+        where=f"column {plan.name}",
+        cure="give the dates' formats (dateFormats)"
+        if plan.type == "datetime"
+        else "choose another target or a classification task"
+        if plan.role == "target"
+        else "give the column type: categorical, or name the words that mean missing in prepare.missing.words",
+    )
+
+
+def _splits(cleaned: Cleaned, fitted: FittedTable, config: PrepareConfig) -> tuple[SplitQuality, ...]:
+    kept = int(fitted.selection.kept.sum())
+    target = fitted.state.target
+    described = []
+    for name in SPLITS:
+        rows = fitted.selection.of(name)
+        size = int(rows.sum())
+        if config.task == "regression":
+            summary = numbers(cleaned.numbers(target.name)[rows])
+            described.append(SplitQuality(name=name, rows=size, share=size / kept, target=summary))
+            continue
+        spelled = cleaned.spellings[target.name]
+        counted = by_key(spelled, counts(cleaned.column(target.name).filter(pl.Series(rows)), len(spelled.texts)))
+        found = dict(counted.select("key", "rows").iter_rows())
+        classes = {label: found.get(key, 0) for key, label in zip(target.keys, target.labels, strict=True)}
+        described.append(SplitQuality(name=name, rows=size, share=size / kept, classes=classes))
+    return tuple(described)
+
+
+def _quality(data: RawData, config: PrepareConfig, fitted: FittedTable, splits: tuple[SplitQuality, ...]) -> Quality:
+    return Quality(
+        modality="tabular",
+        task=config.task,
+        target=config.target,
+        rows_in=data.rows,
+        rows_out=sum(split.rows for split in splits),
+        columns=fitted.columns,
+        duplicates=fitted.selection.duplicates,
+        dropped=fitted.selection.dropped,
+        strategy=config.split.strategy,
+        splits=splits,
+        warnings=(*fitted.selection.warnings, *fitted.warnings),
+    )

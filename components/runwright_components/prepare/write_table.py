@@ -1,0 +1,90 @@
+"""The encoded splits of a table, streamed from the cleaned columns to Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from runwright_components.contract.artifacts import RAW_TEST, ROW_ID, TARGET
+from runwright_components.contract.config import SPLITS
+from runwright_components.features.split_io import CATEGORICAL, NUMERIC
+from runwright_components.features.tabular import Codes, TabularPreprocessing
+from runwright_components.prepare.clean import Cleaned
+from runwright_components.prepare.raw import RawData
+from runwright_components.prepare.select import Selection
+
+ROW_GROUP = 65_536 * 4  # rows; fixed, so that the files' bytes do not depend on the machine
+
+
+def write_splits(
+    folder: Path, data: RawData, cleaned: Cleaned, preprocessing: TabularPreprocessing, selection: Selection
+) -> None:
+    """Write `{train,validation,test}.parquet` and the raw rows of the test split."""
+    encoder = _Encoder(cleaned, preprocessing)
+    source = pl.scan_ipc(cleaned.path, row_index_name=ROW_ID).select(ROW_ID, *encoder.columns)
+    for code, name in enumerate(SPLITS):
+        rows = source.filter(_in_split(selection.codes, code))
+        encoded = rows.map_batches(encoder, schema=encoder.schema, streamable=True, validate_output_schema=False)
+        _sink(encoded, folder / f"{name}.parquet")
+    _sink(data.frame.filter(_in_split(selection.codes, SPLITS.index("test"))), folder / RAW_TEST)
+
+
+class _Encoder:
+    """Encodes cleaned rows by the code that also encodes a request; a spelling's code is worked out once."""
+
+    def __init__(self, cleaned: Cleaned, preprocessing: TabularPreprocessing) -> None:
+        state = preprocessing.state
+        self._preprocessing = preprocessing
+        self._target = state.target
+        self._numbers = [reader.name for reader in state.columns if reader.type != "categorical"]
+        self._codes: dict[str, tuple[Codes, int]] = {}
+        for item in state.categorical:
+            texts = cleaned.spellings[item.column].texts
+            self._codes[item.column] = (preprocessing.codes_of(item.column, texts), item.missing)
+        self._classes: Codes | None = None
+        if self._target.task == "classification":
+            keys = cleaned.spellings[self._target.name].keys
+            self._classes = self._target.classes_of(keys)
+        names = state.numeric_names
+        self.columns = [*self._numbers, *self._codes, self._target.name]
+        self.schema: dict[str, type[pl.DataType]] = {ROW_ID: pl.UInt32}
+        self.schema |= {NUMERIC + name: pl.Float32 for name in names}
+        self.schema |= {CATEGORICAL + item.name: pl.Int32 for item in state.coded}
+        self.schema[TARGET] = pl.Int32 if self._target.task == "classification" else pl.Float32
+
+    def __call__(self, rows: pl.DataFrame) -> pl.DataFrame:
+        state = self._preprocessing.state
+        numbers = {name: rows.get_column(name).to_numpy() for name in self._numbers}
+        codes = {name: _coded(rows.get_column(name), *known) for name, known in self._codes.items()}
+        columns = [rows.get_column(ROW_ID)]
+        if state.numeric_names:
+            encoded = self._preprocessing.encode_numbers(numbers, codes, len(rows))
+            columns += [pl.Series(NUMERIC + name, encoded[i]) for i, name in enumerate(state.numeric_names)]
+        columns += [pl.Series(CATEGORICAL + item.name, codes[item.column]) for item in state.coded]
+        target = rows.get_column(self._target.name)
+        if self._classes is not None:
+            return pl.DataFrame([*columns, pl.Series(TARGET, self._classes[target.to_numpy()])])
+        values = (target.to_numpy() - self._target.mean) / self._target.scale
+        return pl.DataFrame([*columns, pl.Series(TARGET, values.astype(np.float32))])
+
+
+def _coded(spelled: pl.Series, code_of: Codes, missing: int) -> Codes:
+    if not spelled.null_count():
+        codes: Codes = code_of[spelled.to_numpy()]
+        return codes
+    if not len(code_of):
+        return np.full(len(spelled), missing, dtype=np.int32)
+    return np.where(spelled.is_null().to_numpy(), np.int32(missing), code_of[spelled.fill_null(0).to_numpy()])
+
+
+def _in_split(codes: NDArray[np.uint8], code: int) -> pl.Expr:
+    return pl.col(ROW_ID).map_batches(
+        lambda rows: pl.Series(codes[rows.to_numpy()] == code), return_dtype=pl.Boolean, is_elementwise=True
+    )
+
+
+def _sink(frame: pl.LazyFrame, path: Path) -> None:
+    frame.sink_parquet(path, row_group_size=ROW_GROUP, maintain_order=True)
