@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +93,8 @@ def make_quality(labels: tuple[str, ...], column: str, task: str) -> Quality:
         source_type="String",
         type="categorical",
         role="target",
-        before=words(344, 0, **{label: 100 for label in labels}),
-        after=words(336, 0, **{label: 100 for label in labels}),
+        before=words(344, 0, **dict.fromkeys(labels, 100)),
+        after=words(336, 0, **dict.fromkeys(labels, 100)),
     )
     if task == "regression":
         target = ColumnQuality(
@@ -319,3 +321,9 @@ def run(tmp_path: Path) -> Run:
         Check(metric="f1Macro", value=0.7, min=0.8, passed=False, message="f1Macro 0.7 is below the required 0.8"),
     )
     return write_run(tmp_path, checks=checks)
+
+
+@pytest.fixture
+def run_of(tmp_path: Path) -> Callable[..., Run]:
+    """Writes a run with what the test wants to be special."""
+    return partial(write_run, tmp_path)
