@@ -91,10 +91,9 @@ def check(config: ModelConfig, shape: Shape) -> None:
 
 
 def _check_encoder(encoder: nn.Module, shape: Shape) -> None:
-    from runwright_components.models.pretrained import encoder_settings
+    from runwright_components.models.pretrained import encoder_settings, longest_text
 
-    settings = encoder_settings(encoder)
-    vocabulary, positions = settings.get("vocab_size"), settings.get("max_position_embeddings")
+    vocabulary, positions = encoder_settings(encoder).get("vocab_size"), longest_text(encoder)
     if vocabulary is not None and vocabulary < shape.vocabulary:
         message = f"the encoder knows {vocabulary} tokens, the prepared text has {shape.vocabulary}"
         raise _invalid("pretrained", message, "prepare the text with the tokenizer of the same folder")

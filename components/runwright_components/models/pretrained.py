@@ -15,6 +15,8 @@ from runwright_components.models.layers import Head
 from runwright_components.models.shape import Shape
 from runwright_components.models.transformer import masked_mean
 
+_POSITIONS_AFTER_PAD = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet")
+
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -23,9 +25,11 @@ class Pretrained(nn.Module):
 
     def __init__(self, encoder: nn.Module, config: ModelConfig, shape: Shape) -> None:
         super().__init__()
+        if getattr(encoder, "pooler", None) is not None:
+            encoder.pooler = None  # type: ignore[assignment]  # unused: its parameters would only be stored, and wait for gradients in vain
         self.encoder = encoder
         self.freeze = config.freeze
-        width = int(encoder_settings(encoder)["hidden_size"])
+        width = int(encoder.config.hidden_size)  # type: ignore[union-attr,arg-type]
         self.head = Head(width, shape.classes, regression=shape.task == "regression", dropout=config.dropout)
         if self.freeze:
             encoder.requires_grad_(False)
@@ -49,6 +53,15 @@ def encoder_settings(encoder: nn.Module) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in ("_name_or_path", "transformers_version")}
 
 
+def longest_text(encoder: nn.Module) -> int | None:
+    """Tokens that the encoder's positions reach; None: any number."""
+    settings = encoder_settings(encoder)
+    positions: int | None = settings.get("max_position_embeddings")
+    if positions is not None and settings["model_type"] in _POSITIONS_AFTER_PAD:
+        return positions - int(settings["pad_token_id"]) - 1
+    return positions
+
+
 def load_encoder(folder: Path) -> nn.Module:
     """Load an encoder in the Hugging Face layout. Raises StageError for a folder without safetensors."""
     settings_of(folder)
@@ -68,13 +81,16 @@ def load_encoder(folder: Path) -> nn.Module:
             where=str(folder),
             cure="name a folder in the Hugging Face layout: config.json, model.safetensors, tokenizer.json",
         )
+    from safetensors import SafetensorError
     from transformers import AutoModel
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         encoder: nn.Module = AutoModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise StageError(
             Reason.DATA_UNREADABLE,
             f"the pretrained encoder cannot be loaded: {str(error).splitlines()[0]}",

@@ -85,9 +85,7 @@ def make_shape(
         )
     numeric = tensors.get("numeric", (None, 0))[1] or 0
     image = tuple(size or 0 for size in tensors.get("pixels", (None, 0, 0, 0))[1:])
-    channels = image[0]
-    text = state.get("text") or {}
-    constants = state.get("image") or {}
+    text, constants = state.get("text", {}), state.get("image", {})
     return Shape(
         task=signature.task,
         modality=signature.modality,
@@ -97,7 +95,7 @@ def make_shape(
         vocabulary=vocabulary or 0,
         max_tokens=int(text.get("max_tokens", 0)),
         pad=int(text.get("pad", 0)),
-        image=(channels, image[1], image[2]),
-        mean=tuple(constants.get("mean") or (0.5,) * channels),
-        std=tuple(constants.get("std") or (0.25,) * channels),
+        image=(image[0], image[1], image[2]),
+        mean=tuple(constants.get("mean", ())),
+        std=tuple(constants.get("std", ())),
     )
