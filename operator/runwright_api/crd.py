@@ -83,7 +83,7 @@ def _printer_columns() -> list[dict[str, Any]]:
     return [{"name": name, "type": kind, "jsonPath": path} for name, kind, path in columns]
 
 
-def crd_yaml() -> str:
+def render() -> str:
     """The CRD as YAML; the same bytes each time."""
     return _HEADER + yaml.safe_dump(crd(), sort_keys=False, width=120, allow_unicode=True, default_flow_style=False)
 
@@ -196,7 +196,7 @@ def main(arguments: list[str]) -> int:
     if not paths or any(argument.startswith("-") for argument in arguments if argument != "--check"):
         sys.stderr.write("usage: python -m runwright_api.crd [--check] PATH...\n")
         return 2
-    text = crd_yaml()
+    text = render()
     stale = [path for path in paths if not path.is_file() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if check:

@@ -20,7 +20,7 @@ from runwright_api.problems import Problem, dotted
 LARGEST_TEXT = 1_572_864
 """Bytes. etcd takes no larger object."""
 DEEPEST = 32
-MOST_NODES = 100_000
+MOST_NODES = 50_000
 
 Path = tuple[str | int, ...]
 
@@ -140,9 +140,12 @@ class _Builder:
         try:
             yield from yaml.parse(text, Loader=_LOADER)
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            message, cure = _explain(error.problem or error.context or "this is not YAML")
-            self._fail(message, mark, cure=cure)
+            problem, mark = error.problem or "", error.problem_mark
+            fault = next(fault for fault in _FAULTS if fault.part in problem)
+            if mark and "\t" in self.tree.excerpt(mark.line + 1)[: mark.column + 1]:
+                fault = _TAB
+            mark = error.context_mark if fault.at_start and error.context_mark else mark
+            self._fail(fault.message, mark, cure=fault.cure)
         except yaml.YAMLError as error:
             self._fail(f"this is not YAML: {error}".splitlines()[0], None, cure="the file must be plain text in UTF-8")
 
@@ -221,6 +224,8 @@ class _Builder:
 
     def _report(self, message: str, mark: Any, *, path: Path = (), cure: str = "") -> None:
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        if line > len(self.tree.lines):  # the parser is behind the last line
+            line, column = len(self.tree.lines), len(self.tree.lines[-1]) + 1
         self.tree.problems.append(self.tree.problem(message, line, column, path=path, cure=cure))
 
     def _fail(self, message: str, mark: Any, *, cure: str) -> None:
@@ -278,38 +283,36 @@ def resolve(text: str) -> bool | int | float | str | None:
     return text
 
 
-_SYNTAX = (
-    ("'\\t'", "a tab, where YAML wants blanks", "indent with blanks"),
-    ("cannot start any token", "this character cannot start a value", "put the value in quotes"),
-    (
+@dataclass(frozen=True)
+class _Fault:
+    """One message of the parser, in words for people."""
+
+    part: str
+    """What the parser's message holds."""
+    message: str
+    cure: str
+    at_start: bool = False
+    """Point at where the broken piece starts, rather than where the parser gave up."""
+
+
+_INDENTATION = "the indentation does not fit the lines before"
+_FAULTS = (
+    _Fault(
         "mapping values are not allowed",
         "a colon where none can be",
         "put text with ': ' in quotes; else compare the indentation with the line before",
     ),
-    ("expected ':'", "a key without a colon", "write `key: value`, with a blank after the colon"),
-    ("expected key", "the indentation does not fit the lines before", "give fields of one part the same indentation"),
-    (
-        "expected '-' indicator",
-        "the indentation does not fit the list before",
-        "start each item with '- ' in one column",
-    ),
-    (
-        "expected <block end>",
-        "the indentation does not fit the lines before",
-        "give fields of one part the same indentation",
-    ),
-    ("unexpected end of stream", "a quote or bracket is not closed", "close it"),
-    ("flow sequence", "a list in brackets is not closed", "separate items with commas and end with ]"),
-    ("expected ',' or ']'", "a list in brackets is not closed", "separate items with commas and end with ]"),
-    ("expected ',' or '}'", "a mapping in braces is not closed", "separate fields with commas and end with }"),
-    ("unknown escape", "an unknown escape in double quotes", "use single quotes, or double each backslash"),
-    ("document start", "text after the end of the document", "compare the indentation with the lines before"),
-    ("directive", "a line that starts with %", "remove it"),
+    _Fault("expected ':'", "a key without a colon", "write `key: value`, with a blank after the colon", at_start=True),
+    _Fault("expected key", _INDENTATION, "give the fields of one part the same indentation"),
+    _Fault("expected '-' indicator", _INDENTATION, "start each item of the list with '- ' in one column"),
+    _Fault("end of stream", "a quote is not closed", "close it", at_start=True),
+    _Fault("expected ',' or ']'", "a list in brackets is not closed", "separate items with commas, end with ]", True),
+    _Fault("expected ',' or '}'", "a mapping in braces is not closed", "separate fields with commas, end with }", True),
+    _Fault("escape", "an unknown escape in double quotes", "use single quotes, or double each backslash"),
+    _Fault("document start", "text after the end of the document", "compare the indentation with the lines before"),
+    _Fault("cannot start any token", "this character cannot start a value", "put the value in quotes"),
+    _Fault("directive", "a line that starts with %", "remove it"),
+    _Fault("version", "a line that starts with %", "remove it"),
+    _Fault("", "this is not YAML", "compare it with the lines around it"),
 )
-
-
-def _explain(problem: str) -> tuple[str, str]:
-    for part, message, cure in _SYNTAX:
-        if part in problem:
-            return message, cure
-    return f"this is not YAML: {problem}", "compare it with the lines around it"
+_TAB = _Fault("", "a tab, where YAML wants blanks", "indent with blanks")

@@ -53,7 +53,7 @@ METRICS: dict[str, tuple[str, ...]] = {
 }
 """The metrics of each kind of task."""
 
-_ANY_NUMBER = Field(ge=-1e300, le=1e300)
+_ANY_NUMBER = Field(ge=-1e15, le=1e15)
 
 
 class Bound(Part):

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from runwright_api.part import Lax, Part, Rule, unless
 from runwright_api.spec.evaluate import Metric
-from runwright_api.spec.shared import Columns, Scalar
-from runwright_api.text import Cron, Duration, Text
+from runwright_api.spec.shared import Columns
+from runwright_api.text import Cron, Duration, Text, Word
 
-_NUMBER = Field(ge=-1e300, le=1e300)
+_NUMBER = Field(ge=-1e15, le=1e15)
 
 
 class Parameter(Part):
@@ -27,8 +27,8 @@ class Parameter(Part):
     """Greatest value."""
     log: bool = False
     """Search on a logarithmic scale. Default: false."""
-    choices: Annotated[tuple[Scalar, ...], Field(max_length=64), Lax] = ()
-    """The values to choose from."""
+    choices: Annotated[tuple[Word, ...], Field(max_length=64), Lax] = ()
+    """The values to choose from, as text: relu, or "64"."""
 
     rules = (
         Rule(

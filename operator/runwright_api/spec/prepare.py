@@ -54,7 +54,7 @@ class MissingRules(Part):
     """Add a 0/1 input for each numeric column that had missing values in training. Default: true."""
     words: Annotated[tuple[Word, ...], Field(max_length=64), Lax] = MISSING_WORDS
     """Texts that mean "missing", in any case. Default: "", na, n/a, nan, null, none, missing, unknown, ?, - and "."."""
-    fill_numeric: float = 0.0
+    fill_numeric: Annotated[float, Field(ge=-1e15, le=1e15)] = 0.0
     """Value for `numeric: constant`. Default: 0."""
     fill_categorical: Word = "missing"
     """Value for `categorical: constant`. Default: missing."""

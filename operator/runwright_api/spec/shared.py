@@ -42,7 +42,7 @@ Scalar = Annotated[
         {"anyOf": [{"type": "string", "maxLength": _LONGEST_SCALAR}, {"type": "number"}, {"type": "boolean"}]}
     ),
 ]
-"""A value of a column or a setting, whose type depends on what it is for."""
+"""A value of a column, whose type depends on the column. The one place where the CRD has no type."""
 
 
 class SecretRef(Part):

@@ -1,0 +1,260 @@
+"""Rules between fields: each broken in one way, and the same field used well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runwright_api import SpecError, load_object
+from runwright_api.part import Part
+from runwright_api.spec import DataSpec, PrepareSpec, Source, TrainingRunSpec, TrainSpec
+
+Make = Callable[..., dict[str, Any]]
+
+IMAGE = {"spec.train.task": "image-classification", "spec.prepare": None}
+TEXT = {"spec.train.task": "text-classification", "spec.prepare": None}
+REGRESSION = {"spec.train.task": "tabular-regression"}
+
+BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
+    # name, changes, path of the problem, words of the message
+    ("no place", {"spec.data.sources.0": {"name": "x"}}, "spec.data.sources[0]", "exactly one of path, http, s3"),
+    (
+        "two places",
+        {"spec.data.sources.0.http": {"url": "https://example.org/x.csv"}},
+        "spec.data.sources[0].http",
+        "exactly one of path, http, s3",
+    ),
+    (
+        "source names",
+        {"spec.data.sources": [{"name": "a", "path": "x"}, {"name": "a", "path": "y"}]},
+        "spec.data.sources[1].name",
+        "unique",
+    ),
+    (
+        "column names",
+        {"spec.prepare.columns": [{"name": "a"}, {"name": "a", "type": "numeric"}]},
+        "spec.prepare.columns[1].name",
+        "unique",
+    ),
+    ("sum of shares", {"spec.prepare.split": {"train": 0.9}}, "spec.prepare.split.train", "sum to 1"),
+    (
+        "empty share",
+        {"spec.prepare.split": {"train": 0.85, "test": 0.0}},
+        "spec.prepare.split.test",
+        "greater than 0",
+    ),
+    ("group without by", {"spec.prepare.split": {"strategy": "group"}}, "spec.prepare.split.by", "needs the column"),
+    ("time without by", {"spec.prepare.split": {"strategy": "time"}}, "spec.prepare.split.by", "needs the column"),
+    ("by without group", {"spec.prepare.split": {"by": "year"}}, "spec.prepare.split.by", "belongs to a group"),
+    (
+        "regression strata",
+        REGRESSION | {"spec.prepare.split": {"strategy": "stratified"}},
+        "spec.prepare.split.strategy",
+        "classes",
+    ),
+    ("no target", {"spec.prepare": None}, "spec.prepare.target", "prepare.target"),
+    ("fill alone", {"spec.prepare.columns": [{"name": "a", "fill": 3}]}, "spec.prepare.columns[0].fill", "fill"),
+    (
+        "constant without fill",
+        {"spec.prepare.columns": [{"name": "a", "missing": "constant"}]},
+        "spec.prepare.columns[0].fill",
+        "fill",
+    ),
+    (
+        "onehot",
+        {"spec.prepare.categorical": {"encode": "onehot", "maxCategories": 5000}},
+        "spec.prepare.categorical.maxCategories",
+        "at most 1000",
+    ),
+    ("cnn on a table", {"spec.train.model": {"name": "cnn"}}, "spec.train.model.name", "fits the task"),
+    ("mlp on images", IMAGE | {"spec.train.model": {"name": "mlp"}}, "spec.train.model.name", "fits the task"),
+    ("resnet on text", TEXT | {"spec.train.model": {"name": "resnet"}}, "spec.train.model.name", "fits the task"),
+    ("pretrained where", TEXT | {"spec.train.model": {"name": "pretrained"}}, "spec.train.model.pretrained", "folder"),
+    (
+        "pretrained for another",
+        TEXT | {"spec.train.model": {"name": "textcnn", "pretrained": "bert"}},
+        "spec.train.model.pretrained",
+        "belong together",
+    ),
+    ("freeze", TEXT | {"spec.train.model": {"freeze": True}}, "spec.train.model.freeze", "pretrained"),
+    (
+        "heads",
+        TEXT | {"spec.train.model": {"name": "transformer", "width": 64, "heads": 5}},
+        "spec.train.model.heads",
+        "divides",
+    ),
+    ("smoothing", REGRESSION | {"spec.train.labelSmoothing": 0.1}, "spec.train.labelSmoothing", "classification"),
+    ("weights", REGRESSION | {"spec.train.classWeights": "balanced"}, "spec.train.classWeights", "classification"),
+    ("augment", {"spec.train.augment": {"flip": True}}, "spec.train.augment", "images"),
+    ("no bound", {"spec.evaluate.gate": [{"metric": "accuracy"}]}, "spec.evaluate.gate[0]", "`min` or `max`"),
+    (
+        "min above max",
+        {"spec.evaluate.gate": [{"metric": "accuracy", "min": 0.9, "max": 0.1}]},
+        "spec.evaluate.gate[0].min",
+        "not greater than max",
+    ),
+    (
+        "foreign metric",
+        {"spec.evaluate.gate": [{"metric": "accuracy", "min": 0.9}, {"metric": "rmse", "max": 1}]},
+        "spec.evaluate.gate[1].metric",
+        "fit the task",
+    ),
+    (
+        "foreign metric of a regression",
+        REGRESSION | {"spec.evaluate.gate": [{"metric": "f1Macro", "min": 0.9}]},
+        "spec.evaluate.gate[0].metric",
+        "fit the task",
+    ),
+    (
+        "slice that is not measured",
+        {"spec.evaluate": {"slices": ["sex"], "gate": [{"metric": "accuracy", "min": 0.9, "slice": "island=Biscoe"}]}},
+        "spec.evaluate.gate[0].slice",
+        "evaluate.slices",
+    ),
+    (
+        "latency of a slice",
+        {
+            "spec.evaluate": {
+                "slices": ["island"],
+                "gate": [{"metric": "latencyP99Ms", "max": 5, "slice": "island=Biscoe"}],
+            }
+        },
+        "spec.evaluate.gate[0].slice",
+        "latency",
+    ),
+    ("onnx is needed", {"spec.package": {"formats": ["safetensors"]}}, "spec.package.formats", "onnx"),
+    ("formats twice", {"spec.package": {"formats": ["onnx", "onnx"]}}, "spec.package.formats", "once"),
+    ("slices twice", {"spec.evaluate": {"slices": ["a", "a"]}}, "spec.evaluate.slices", "once"),
+    ("storage", {"spec.storage": {"uri": "runs"}}, "spec.storage.uri", "address"),
+    (
+        "toleration",
+        {"spec.train.scheduling": {"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}},
+        "spec.train.scheduling.tolerations[0].value",
+        "operator: Equal",
+    ),
+    (
+        "toleration of every key",
+        {"spec.train.scheduling": {"tolerations": [{"value": "b"}]}},
+        "spec.train.scheduling.tolerations[0].key",
+        "needs a key",
+    ),
+]
+
+USED_WELL: list[tuple[str, dict[str, Any]]] = [
+    ("smallest", {}),
+    ("http", {"spec.data.sources.0": {"http": {"url": "https://example.org/x.csv", "headersFrom": {"X-Key": "KEY"}}}}),
+    ("s3", {"spec.data.sources.0": {"s3": {"uri": "s3://bucket/prefix/", "secretRef": {"name": "s3"}}}}),
+    ("sources", {"spec.data.sources": [{"name": "a", "path": "x"}, {"path": "y"}, {"path": "z"}]}),
+    ("tab", {"spec.data.sources.0.csv": {"delimiter": "\t", "quote": "'"}}),
+    ("shares", {"spec.prepare.split": {"train": 0.6, "validation": 0.3, "test": 0.1}}),
+    ("thirds", {"spec.prepare.split": {"train": 1 / 3, "validation": 1 / 3, "test": 1 / 3}}),
+    ("group", {"spec.prepare.split": {"strategy": "group", "by": "person"}}),
+    (
+        "regression",
+        REGRESSION | {"spec.evaluate.gate": [{"metric": "rmse", "max": 2}, {"metric": "latencyP50Ms", "max": 9}]},
+    ),
+    ("fill", {"spec.prepare.columns": [{"name": "a", "missing": "constant", "fill": False}, {"name": "b"}]}),
+    ("onehot", {"spec.prepare.categorical": {"encode": "onehot"}}),
+    ("images", IMAGE | {"spec.train.augment": {"flip": True, "crop": True}}),
+    ("text", TEXT),
+    ("pretrained", TEXT | {"spec.train.model": {"name": "pretrained", "pretrained": "models/bert", "freeze": True}}),
+    ("transformer", TEXT | {"spec.train.model": {"name": "transformer", "width": 96, "heads": 6}}),
+    ("linear", {"spec.train.model": {"hidden": []}}),
+    (
+        "gate",
+        {
+            "spec.evaluate": {
+                "slices": ["island"],
+                "gate": [{"metric": "accuracy", "min": 0.9, "max": 1, "slice": "island=Biscoe"}],
+            }
+        },
+    ),
+    (
+        "scheduling",
+        {
+            "spec.train.scheduling": {
+                "queue": "team-a",
+                "nodeSelector": {"nvidia.com/gpu.product": "H100"},
+                "tolerations": [{"operator": "Exists"}, {"key": "gpu", "value": "true", "effect": "NoSchedule"}],
+            },
+            "spec.train.timeout": "1h30m",
+            "spec.train.resources": {"nodes": 4, "gpusPerNode": 8, "cpu": "8", "memory": "64Gi"},
+        },
+    ),
+    ("storage", {"spec.storage": {"uri": "s3://bucket/runs", "secretRef": {"name": "s3"}}}),
+    ("one brace", {"spec.package": {"description": "a {b} c {\n", "license": "Apache-2.0"}}),
+]
+
+
+@pytest.mark.parametrize(("changes", "path", "words"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
+def test_a_broken_rule_names_the_field(make: Make, changes: dict[str, Any], path: str, words: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_object(make(changes))
+    problems = caught.value.problems
+    assert [problem.path for problem in problems] == [path]
+    assert words in problems[0].message + problems[0].cure
+
+
+@pytest.mark.parametrize("changes", [case[1] for case in USED_WELL], ids=[case[0] for case in USED_WELL])
+def test_good_use_is_accepted(make: Make, changes: dict[str, Any]) -> None:
+    load_object(make(changes))
+
+
+def test_every_rule_is_broken_by_a_case(make: Make) -> None:
+    """A rule nobody breaks in a test may be one that nobody can break."""
+
+    def subclasses(model: type[Part]) -> list[type[Part]]:
+        return [child for each in model.__subclasses__() for child in (each, *subclasses(each))]
+
+    told: set[str] = set()
+    for _, changes, _, _ in BROKEN:
+        with pytest.raises(SpecError) as caught:
+            load_object(make(changes))
+        told |= {problem.message for problem in caught.value.problems}
+    rules = {rule.message for model in subclasses(Part) if model.__name__ != "Parameter" for rule in model.rules}
+    assert rules <= told, "Parameter belongs to spec.tune, which is refused as a whole"
+
+
+def test_all_broken_rules_are_told_at_once(make: Make) -> None:
+    changes = {"spec.prepare.split": {"strategy": "group", "train": 0.9}, "spec.train.model": {"name": "cnn"}}
+    with pytest.raises(SpecError) as caught:
+        load_object(make(changes))
+    assert {problem.path for problem in caught.value.problems} == {
+        "spec.prepare.split.by",
+        "spec.prepare.split.train",
+        "spec.train.model.name",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "model", "strategy", "target"),
+    [
+        ({}, "mlp", "stratified", "species"),
+        (REGRESSION, "mlp", "random", "species"),
+        (IMAGE, "cnn", "stratified", "label"),
+        (TEXT, "textcnn", "stratified", "label"),
+        (TEXT | {"spec.prepare": {"target": "mood"}}, "textcnn", "stratified", "mood"),
+    ],
+)
+def test_defaults_follow_the_task(make: Make, changes: dict[str, Any], model: str, strategy: str, target: str) -> None:
+    spec = load_object(make(changes)).spec
+    assert (spec.train.model.name, spec.prepare.split.strategy, spec.prepare.target) == (model, strategy, target)
+
+
+def test_a_spec_can_be_built_in_python() -> None:
+    spec = TrainingRunSpec(
+        data=DataSpec(sources=(Source(path="a"), Source(path="b"))),
+        prepare=PrepareSpec(target="y"),
+        train=TrainSpec(task="tabular-regression"),
+    )
+    assert [source.name for source in spec.data.sources] == ["source-0", "source-1"]
+    assert spec.prepare.split.strategy == "random"
+    assert (spec.train.modality, spec.train.kind) == ("tabular", "regression")
+
+
+def test_null_means_not_given(make: Make) -> None:
+    run = make()
+    run["spec"]["train"] |= {"epochs": None, "earlyStopping": None, "model": None, "resources": {"cpu": None}}
+    assert load_object(run) == load_object(make())

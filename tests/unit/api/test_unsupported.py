@@ -1,0 +1,104 @@
+"""What is not there yet is refused, at its place, with what to use instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runwright_api import SpecError, load, load_object
+from runwright_api.unsupported import REFUSALS
+
+Make = Callable[..., dict[str, Any]]
+SECRET = {"secretRef": {"name": "x"}}
+
+USES: dict[str, Any] = {
+    "spec.data.engine": "spark",
+    "spec.data.sources.0": {"gcs": {"uri": "gs://bucket/x"}},
+    "spec.train.code": {"path": "src", "entrypoint": "churn.train"},
+    "spec.train.image": "ghcr.io/acme/train:1.2",
+    "spec.train.backend": "trainjob",
+    "spec.tune": {
+        "searchSpace": [
+            {"name": "learningRate", "type": "float", "min": 1e-4, "max": 0.1, "log": True},
+            {"name": "model.activation", "type": "choice", "choices": ["relu", "gelu"]},
+        ],
+        "objective": {"metric": "accuracy", "direction": "maximize"},
+    },
+    "spec.evaluate.gate": [{"metric": "accuracy", "minGain": 0.0}],
+    "spec.evaluate.fairness": {"columns": ["sex"]},
+    "spec.evaluate.explanations": {"method": "permutation"},
+    "spec.package.quantized": {"precision": "int8"},
+    "spec.register.mlflow": {"trackingUri": "https://mlflow.example.org"},
+    "spec.register.modelRegistry": {"url": "https://registry.example.org"},
+    "spec.register.huggingFaceHub": {"repository": "acme/churn"} | SECRET,
+    "spec.deploy.scaling": {"maxReplicas": 3},
+    "spec.deploy.rollout": {"steps": [{"weight": 10, "pause": "5m"}]},
+    "spec.deploy.revision": 3,
+    "spec.monitor": {"drift": {"threshold": 0.3}},
+    "spec.retrain": {"schedule": "0 3 * * 1", "onDrift": True},
+}
+SOURCES: dict[str, Any] = {
+    "azure": {"uri": "az://container/x"},
+    "sql": {"dialect": "postgresql", "query": "SELECT 1"} | SECRET,
+    "logs": {"path": "x.log", "pattern": "(?P<level>\\w+)"},
+    "huggingFace": {"dataset": "acme/reviews"},
+    "pvc": {"claimName": "data"},
+    "synthetic": {"kind": "regression"},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        *USES.items(),
+        ("spec.data.engine", "ray"),
+        *(("spec.data.sources.0", {key: item}) for key, item in SOURCES.items()),
+    ],
+)
+def test_it_is_refused(make: Make, path: str, value: Any) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_object(make({path: value}))
+    (problem,) = caught.value.problems
+    assert "is not available yet in this version" in problem.message
+    assert problem.cure
+
+
+def test_every_refusal_is_tried() -> None:
+    tried = {path.replace(".0", "[]") for path in USES} | {f"spec.data.sources[].{key}" for key in (*SOURCES, "gcs")}
+    assert {refusal.path for refusal in REFUSALS} <= tried | {"spec.evaluate.gate[].minGain"}
+
+
+def test_the_shape_inside_is_not_nagged_about(make: Make) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_object(make({"spec.tune": {"serchSpace": 3}, "spec.data.sources.0": {"sql": {}}}))
+    assert {problem.path for problem in caught.value.problems} == {"spec.tune", "spec.data.sources[0].sql"}
+
+
+def test_the_line_is_told(smallest_yaml: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(smallest_yaml + "  retrain: {onDrift: true}\n", file="run.yaml")
+    assert caught.value.render() == (
+        "run.yaml:13:3: spec.retrain: retrain is not available yet in this version\n"
+        "  13 |   retrain: {onDrift: true}\n"
+        "     |   ^\n"
+        "  cure: run it again by hand or from a scheduler"
+    )
+
+
+def test_what_only_a_cluster_uses_is_accepted(make: Make) -> None:
+    run = load_object(
+        make(
+            {
+                "spec.deploy": {"mode": "Knative", "resources": {"cpu": "1", "gpus": 1}},
+                "spec.train.retries": {"failures": 1, "preemptions": 3},
+                "spec.train.scheduling": {"queue": "team-a", "priorityClassName": "high"},
+                "spec.suspend": True,
+                "spec.storage": {"uri": "s3://bucket/x"},
+                "spec.data.engine": "local",
+                "spec.train.backend": "pytorchjob",
+            }
+        )
+    )
+    assert run.spec.deploy.mode == "Knative"
