@@ -13,8 +13,8 @@ _Count = Annotated[int, Field(ge=0, le=2**53)]
 _Generation = Annotated[int, Field(ge=-1, le=2**53)]
 _RevisionNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]
 _Short = Annotated[str, Field(max_length=256)]
-_Uri = Annotated[str, Field(max_length=2048)]
-_Message = Annotated[str, Field(max_length=32768)]
+_Uri = Annotated[str, Field(max_length=1024)]
+_Message = Annotated[str, Field(max_length=4096)]
 _Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[a-f0-9]{64}$")]
 _Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
 # The CRD takes any word here: were it closed, a status written by a newer operator than the CRD would be refused, and
@@ -54,7 +54,7 @@ class Condition(StatusPart):
 class GateCheck(StatusPart):
     """One bound of the gate and what came of it."""
 
-    metric: _Short
+    metric: Annotated[str, Field(max_length=64)]
     value: float | None = None
     min: float | None = None
     max: float | None = None
@@ -99,7 +99,7 @@ class Failure(StatusPart):
     """Pod that failed."""
     container: _Short | None = None
     exit_code: Annotated[int, Field(ge=-1, le=255)] | None = None
-    log: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=50), Lax] = ()
+    log: Annotated[tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=20), Lax] = ()
     """The last lines of its log."""
     log_uri: _Uri | None = None
     """Where the whole log is kept after the pods are gone."""
@@ -176,7 +176,7 @@ class TrainingRunStatus(StatusPart):
     """One word for people, derived from the conditions."""
     revision: _RevisionNumber | None = None
     """The newest revision."""
-    revisions: Annotated[tuple[Revision, ...], Field(max_length=100, json_schema_extra=map_by("number")), Lax] = ()
+    revisions: Annotated[tuple[Revision, ...], Field(max_length=30, json_schema_extra=map_by("number")), Lax] = ()
     """The newest revisions, bounded by spec.history.limit."""
     serving: Serving | None = None
     """The model that answers now."""

@@ -6,12 +6,14 @@ they find it. Patterns are in the common subset of RE2 (the API server), Rust's 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
-_NO_TEMPLATE = r"^(\{?[^{\x00-\x1f\x7f])*\{?$"
-_NO_TEMPLATE_LINES = r"^(\{?[^{\x00-\x08\x0b-\x1f\x7f])*\{?$"
+_NO_TEMPLATE = r"^(\{?[^{\x00-\x1f\x7f-\x9f])*\{?$"
+_NO_TEMPLATE_LINES = r"^(\{?[^{\x00-\x08\x0b-\x1f\x7f-\x9f])*\{?$"
 _RUN_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 _DNS_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 _LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
@@ -29,14 +31,26 @@ _CRON = r"^(@(hourly|daily|weekly|monthly)|[0-9*,/-]+( [0-9A-Za-z*,/?#L-]+){4})$
 _IMAGE = r"^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?(:[A-Za-z0-9._-]+)?(@sha256:[a-f0-9]{64})?$"
 _SLICE = r"^(\{?[^={\x00-\x1f\x7f])+=(\{?[^{\x00-\x1f\x7f])*\{?$"
 
-Text = Annotated[str, Field(min_length=1, max_length=1024, pattern=_NO_TEMPLATE)]
+_TURNS_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+def _keeps_direction(text: str) -> str:
+    """Refuse what makes a reviewer read another text than the machine does (CVE-2021-42574)."""
+    if _TURNS_DIRECTION.search(text):
+        raise PydanticCustomError("direction", "must not hold characters that turn the direction of text")
+    return text
+
+
+_Visible = AfterValidator(_keeps_direction)
+
+Text = Annotated[str, Field(min_length=1, max_length=1024, pattern=_NO_TEMPLATE), _Visible]
 """One line of text."""
-Word = Annotated[str, Field(max_length=256, pattern=_NO_TEMPLATE)]
+Word = Annotated[str, Field(max_length=256, pattern=_NO_TEMPLATE), _Visible]
 """A short piece of text, possibly empty."""
-Lines = Annotated[str, Field(max_length=4096, pattern=_NO_TEMPLATE_LINES)]
+Lines = Annotated[str, Field(max_length=4096, pattern=_NO_TEMPLATE_LINES), _Visible]
 """Text of several lines."""
-ColumnName = Annotated[str, Field(min_length=1, max_length=256, pattern=_NO_TEMPLATE)]
-FilePath = Annotated[str, Field(min_length=1, max_length=1024, pattern=_NO_TEMPLATE)]
+ColumnName = Annotated[str, Field(min_length=1, max_length=256, pattern=_NO_TEMPLATE), _Visible]
+FilePath = Annotated[str, Field(min_length=1, max_length=1024, pattern=_NO_TEMPLATE), _Visible]
 RunName = Annotated[str, Field(min_length=1, max_length=50, pattern=_RUN_NAME)]
 SourceName = Annotated[str, Field(min_length=1, max_length=50, pattern=_RUN_NAME)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=_DNS_NAME)]
@@ -56,7 +70,7 @@ Quantity = Annotated[str, Field(min_length=1, max_length=24, pattern=_QUANTITY)]
 Character = Annotated[str, Field(min_length=1, max_length=1, pattern=_CHARACTER)]
 Cron = Annotated[str, Field(min_length=5, max_length=100, pattern=_CRON)]
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=_IMAGE)]
-SliceName = Annotated[str, Field(min_length=3, max_length=512, pattern=_SLICE)]
+SliceName = Annotated[str, Field(min_length=3, max_length=256, pattern=_SLICE)]
 
 _TEMPLATE_CURE = "remove '{{' and control characters; pipelines would expand or break on them"
 _PATTERNS: dict[str, tuple[str, str]] = {

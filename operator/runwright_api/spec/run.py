@@ -19,7 +19,7 @@ from runwright_api.spec.train import TrainSpec
 class History(Part):
     """How much of the past is kept."""
 
-    limit: Annotated[int, Field(ge=1, le=100)] = 10
+    limit: Annotated[int, Field(ge=1, le=30)] = 10
     """Revisions kept in status, and packages that a rollback can use. Default: 10."""
 
 

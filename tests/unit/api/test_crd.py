@@ -93,6 +93,25 @@ def test_exclusive_bounds_are_those_of_openapi_3_0() -> None:
             assert exclusive not in schema or limit in schema, path
 
 
+def test_the_fullest_status_fits_into_etcd() -> None:
+    """A status that is refused for its size would hide what it reports."""
+
+    def largest(schema: Schema) -> int:
+        match schema["type"]:
+            case "object":
+                named = sum(len(name) + 4 + largest(field) for name, field in schema.get("properties", {}).items())
+                free = schema.get("maxProperties", 0) * (70 + largest(schema.get("additionalProperties", {"type": ""})))
+                return int(named + free)
+            case "array":
+                return int(schema["maxItems"] * largest(schema["items"]))
+            case "string":
+                return int(schema.get("maxLength", 16)) + 2
+            case _:
+                return 24
+
+    assert largest(openapi_schema()["properties"]["status"]) < 1_500_000
+
+
 def test_list_maps_have_required_keys() -> None:
     found = {path: schema for path, schema in places() if schema.get("x-kubernetes-list-type") == "map"}
     assert set(found) == {".spec.prepare.columns", ".status.conditions", ".status.revisions"}

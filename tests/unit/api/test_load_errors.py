@@ -87,6 +87,8 @@ def test_the_whole_message(smallest_yaml: str) -> None:
         ("    resources: {memory: 16 GB}", (13, 25), "spec.train.resources.memory", "quantity", "16Gi"),
         ("    model: {pretrained: ''}", (13, 25), "spec.train.model.pretrained", "at least 1 character", ""),
         ("  register: {uri: 's3://x/{{workflow.name}}'}", (13, 19), "spec.register.uri", "without '{{'", "expand"),
+        ('  register: {uri: "a\\u202eb"}', (13, 19), "spec.register.uri", "turn the direction", ""),
+        ('  register: {uri: "a\\u0085b"}', (13, 19), "spec.register.uri", "control characters", ""),
         ('  register: {uri: "a\\u0007"}', (13, 19), "spec.register.uri", "control characters", ""),
         # required
         ("  evaluate: {gate: [{min: 1}]}", (13, 21), "spec.evaluate.gate[0].metric", "is required", "add `metric"),
