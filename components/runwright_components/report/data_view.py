@@ -25,13 +25,7 @@ _REPAIRS = {
     "image": "images mended",
 }
 _ACTIONS = {"none": "kept", "clip": "clipped", "drop": "rows dropped", "missing": "treated as missing"}
-_ROLES = {
-    "input": "",
-    "target": "target",
-    "group": "groups the split",
-    "time": "orders the split",
-    "ignored": "not used",
-}
+_ROLES = {"target": "target", "group": "groups the split", "time": "orders the split"}
 
 
 @dataclass(frozen=True)
@@ -58,15 +52,9 @@ class ColumnView:
     name: str
     kind: str
     role: str
-    reason: str
     sides: tuple[Side, ...]
     repairs: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]  # (what, samples)
     notes: tuple[str, ...]
-
-    @property
-    def quiet(self) -> bool:
-        """Nothing was done to it."""
-        return not self.repairs and not self.notes
 
 
 @dataclass(frozen=True)
@@ -96,6 +84,7 @@ class DataView:
     flow: tuple[Flow, ...]
     columns: tuple[ColumnView, ...]
     more_columns: tuple[ColumnView, ...]
+    unused: tuple[tuple[str, str], ...]  # (name, why)
     split: SplitView
     measures: tuple[tuple[str, str, Chart | None], ...]
     duplicates: tuple[tuple[str, ...], ...]  # header and sample rows
@@ -104,7 +93,7 @@ class DataView:
 
 
 def data_view(quality: Quality) -> DataView:
-    columns = tuple(_column(column) for column in quality.columns)
+    columns = tuple(_column(column) for column in quality.columns if column.role != "ignored")
     used = [column for column in quality.columns if column.role == "input"]
     cells = sum(column.before.rows for column in used)
     missing = sum(column.before.missing for column in used)
@@ -126,6 +115,7 @@ def data_view(quality: Quality) -> DataView:
         flow=_flow(quality),
         columns=columns[:OPEN_COLUMNS],
         more_columns=columns[OPEN_COLUMNS:],
+        unused=tuple((column.name, column.reason) for column in quality.columns if column.role == "ignored"),
         split=_split(quality),
         measures=tuple(_measure(entry) for entry in quality.measures),
         duplicates=(header, *sample) if sample else (),
@@ -150,18 +140,37 @@ def _flow(quality: Quality) -> tuple[Flow, ...]:
 
 def _column(column: ColumnQuality) -> ColumnView:
     domain = _domain(column)
-    sides = [_side("before", column.before, domain, "quiet")]
+    read = _as_words if column.type == "boolean" else _unchanged
+    sides = [_side("before", read(column.before), domain, "quiet")]
     if column.after is not None:
-        sides.append(_side("after", column.after, domain, "one"))
+        sides.append(_side("after", read(column.after), domain, "one"))
     return ColumnView(
         name=column.name,
-        kind=column.type if column.type != "ignore" else column.source_type,
-        role=_ROLES[column.role],
-        reason=column.reason,
+        kind=column.type,
+        role=_ROLES.get(column.role, ""),
         sides=tuple(sides),
-        repairs=tuple((_repair(repair), repair.samples) for repair in column.repairs if repair.rows),
+        repairs=tuple(
+            (_repair(repair), tuple(dict.fromkeys(repair.samples))) for repair in column.repairs if repair.rows
+        ),
         notes=tuple(_notes(column)),
     )
+
+
+def _unchanged(summary: Summary) -> Summary:
+    return summary
+
+
+def _as_words(summary: Summary) -> Summary:
+    """Truth values, which are summed up as 0 and 1, as two categories."""
+    if summary.histogram is None or not summary.histogram.counts:
+        return summary
+    counts = summary.histogram.counts
+    middle = (summary.histogram.edges[0] + summary.histogram.edges[-1]) / 2
+    true = sum(found for edge, found in zip(summary.histogram.edges, counts, strict=False) if edge >= middle)
+    if len(counts) == 1:
+        true = counts[0] if summary.mean else 0
+    top = (Top(value="true", rows=true), Top(value="false", rows=sum(counts) - true))
+    return summary.model_copy(update={"histogram": None, "mean": None, "top": top})
 
 
 def _domain(column: ColumnQuality) -> Point | None:
@@ -233,7 +242,7 @@ def _categories(summary: Summary) -> tuple[CategoryBar, ...]:
 
 
 def _repair(repair: Repair) -> str:
-    note = f" ({repair.note})" if repair.note else ""
+    note = f" ({repair.note})" if repair.note and repair.note != _REPAIRS[repair.kind] else ""
     return f"{count(repair.rows)} {_REPAIRS[repair.kind]}{note}"
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from runwright_components.contract.artifacts import Evaluation, SliceMetrics
 from runwright_components.report.charts import Chart, Tone, histogram, scatter, unit_square
-from runwright_components.report.wording import METRICS, count, fixed, metric, number, percent, rows
+from runwright_components.report.wording import METRICS, count, digits, fixed, metric, number, percent, rows
 
 LARGEST_MATRIX = 16  # classes; a larger one is drawn without figures
 SMALL_SLICE = 30  # rows; below, a slice's metrics are mostly chance
@@ -257,30 +257,38 @@ def _slices(evaluation: Evaluation) -> Iterator[SliceTable]:
     for column in dict.fromkeys(part.column for part in evaluation.slices):
         parts = [part for part in evaluation.slices if part.column == column]
         whole = SliceMetrics(column=column, value="all test rows", rows=evaluation.rows, metrics=evaluation.metrics)
-        largest = 1.0 if classification else max([part.metrics.get(main, 0.0) for part in (*parts, whole)]) or 1.0
+        every = (*parts, whole)
+        places = {name: _places(name, every) for name in (main, *others)}
+        largest = 1.0 if classification else max(part.metrics.get(main, 0.0) for part in every) or 1.0
         yield SliceTable(
             column=column,
             main=metric(main).name,
             others=tuple(metric(name).name for name in others),
-            whole=_slice(whole, evaluation, main, others, largest),
-            rows=tuple(_slice(part, evaluation, main, others, largest) for part in parts),
+            whole=_slice(whole, whole, places, largest),
+            rows=tuple(_slice(part, whole, places, largest) for part in parts),
         )
 
 
-def _slice(part: SliceMetrics, evaluation: Evaluation, main: str, others: Sequence[str], largest: float) -> SliceRow:
-    value, whole = part.metrics.get(main), evaluation.metrics.get(main)
-    delta = value - whole if value is not None and whole is not None else 0.0
-    text = metric(main)
-    sign = "+" if delta > 0 else ""
+def _places(name: str, parts: Sequence[SliceMetrics]) -> int:
+    """Digits after the point that all rows of a column share, so that its figures align."""
+    return 3 if metric(name).ratio else digits(part.metrics.get(name) for part in parts)
+
+
+def _slice(part: SliceMetrics, whole: SliceMetrics, places: Mapping[str, int], largest: float) -> SliceRow:
+    """`places` names the metrics to show, the main one first."""
+    main, *others = places
+    value, of_all = part.metrics.get(main), whole.metrics.get(main)
+    delta = value - of_all if value is not None and of_all is not None else 0.0
+    differs = abs(delta) > 1e-9
     return SliceRow(
         value=part.value,
         rows=count(part.rows),
         small=part.rows < SMALL_SLICE,
-        figure=text.show(value),
+        figure=fixed(value, places[main]),
         width=f"{100 * (value or 0.0) / largest:.2f}%",
-        delta=f"{sign}{text.show(delta)}" if abs(delta) > 1e-9 else "",
-        worse=(delta < 0) == text.higher_is_better and abs(delta) > 1e-9,
-        others=tuple(metric(name).show(part.metrics.get(name)) for name in others),
+        delta=("+" if delta > 0 else "") + fixed(delta, places[main]) if differs else "",
+        worse=differs and (delta < 0) == metric(main).higher_is_better,
+        others=tuple(fixed(part.metrics.get(name), places[name]) for name in others),
     )
 
 

@@ -137,7 +137,7 @@ def _parents(entry: Lineage) -> list[Lineage]:
 
 def use_view(run_name: str, signature: Signature) -> UseView:
     """The commands that serve the model and ask it; texts of data are quoted for the shell."""
-    folder = f".runwright/{run_name}/registry/{run_name}/1"
+    folder = f".runwright/{run_name}/serving"
     body = json.dumps({"instances": [signature.example]}, ensure_ascii=False)
     shown = {name: _abbreviated(value) for name, value in signature.example.items()}
     call = f"curl -s localhost:8080/v1/models/{run_name}:predict -d "

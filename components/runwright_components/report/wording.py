@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 UNIT_SECONDS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
@@ -29,6 +30,12 @@ def fixed(value: float | None, digits: int = 3) -> str:
     if value is None or not math.isfinite(value):
         return ABSENT
     return f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+def digits(values: Iterable[float | None]) -> int:
+    """How many digits after the point give the largest of `values` four significant ones."""
+    largest = max((abs(value) for value in values if value is not None and math.isfinite(value)), default=0.0)
+    return min(6, max(0, 3 - math.floor(math.log10(largest)))) if largest else 3
 
 
 def percent(share: float | None) -> str:

@@ -130,11 +130,17 @@ def test_lineage_goes_from_the_source_to_the_test_rows(run) -> None:
     assert "sha256:" + "5" * 64 in words
 
 
-def test_the_call_can_be_pasted_into_a_shell(run) -> None:
-    words = Outline(pages_of(run)[0]).words
-    assert "runwright serve .runwright/penguins/registry/penguins/1" in words
+def test_the_call_can_be_pasted_into_a_shell(run_of) -> None:
+    words = Outline(pages_of(run_of())[0]).words
+    assert "runwright serve .runwright/penguins/serving" in words
     assert """curl -s localhost:8080/v1/models/penguins:predict -d '{"instances":""" in words
     assert """Dream'"'"'s""" in words
+
+
+def test_a_rejected_model_is_not_offered(run) -> None:
+    words = Outline(pages_of(run)[0]).words
+    assert "A rejected model is not published" in words
+    assert "runwright serve" not in words
 
 
 def test_regression(run_of) -> None:
