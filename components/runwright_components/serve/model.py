@@ -130,8 +130,8 @@ def _tensors(request: kserve.InferRequest) -> list[dict[str, Any]]:
     for tensor in request.inputs:
         data = tensor.as_numpy() if tensor._raw_data is not None else tensor.data
         if isinstance(data, np.ndarray):
-            data = [None if value != value else value for value in data.reshape(-1).tolist()]
-        cells = [_text(value) for value in data]
+            data = data.reshape(-1).tolist()
+        cells = [_cell(value) for value in data]
         shape = [int(size) for size in tensor.shape]
         if len(shape) == 2 and len(cells) == shape[0]:
             shape = shape[:1]
@@ -139,9 +139,9 @@ def _tensors(request: kserve.InferRequest) -> list[dict[str, Any]]:
     return found
 
 
-def _text(value: object) -> object:
+def _cell(value: object) -> object:
     if not isinstance(value, bytes):
-        return value
+        return None if value != value else value
     try:
         return value.decode()
     except UnicodeDecodeError:

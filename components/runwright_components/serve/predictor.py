@@ -23,8 +23,9 @@ from runwright_components.contract.artifacts import (
     ModelManifest,
     PackageManifest,
     Signature,
+    model_digest,
 )
-from runwright_components.contract.files import verify_files
+from runwright_components.contract.files import files_digest, verify_files
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features import Predictions, Preprocessing
 from runwright_components.features.tabular import TabularPreprocessing
@@ -51,7 +52,7 @@ class Predictor:
         self.folder = folder
         self.manifest = read_manifest(folder)
         if verify:
-            verify_files(folder, self.manifest.files)
+            _verify(folder, self.manifest)
         self.preprocessing = Preprocessing.load(folder / PREPROCESSING)
         self.signature: Signature = self.preprocessing.signature
         self._session = _session(folder / ONNX, threads or 1)
@@ -149,6 +150,20 @@ def read_manifest(folder: Path) -> PackageManifest | ModelManifest:
             cure="copy the whole package again from the registry",
         ) from error
     return PackageManifest.read(folder) if is_package else ModelManifest.read(folder)
+
+
+def _verify(folder: Path, manifest: PackageManifest | ModelManifest) -> None:
+    """Every file is the manifest's, and the manifest's table is the one that its digest names."""
+    verify_files(folder, manifest.files)
+    is_package = isinstance(manifest, PackageManifest)
+    actual = files_digest(manifest.files) if is_package else model_digest(manifest.files)
+    if actual != manifest.digest:
+        raise StageError(
+            Reason.DIGEST_MISMATCH,
+            f"{MANIFEST} was altered: its files have the digest {actual}, it says {manifest.digest}",
+            where=str(folder),
+            cure="copy the whole package again from the registry",
+        )
 
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
