@@ -71,12 +71,16 @@ def generate(folder: Path, rows: int) -> None:
 
 
 def ours(raw: Path, out: Path) -> None:
-    from runwright_components.contract.config import PrepareConfig, SplitRules
+    from runwright_components.contract.config import MissingRules, PrepareConfig, SplitRules
     from runwright_components.contract.progress import silent
     from runwright_components.prepare import prepare
 
     config = PrepareConfig(
-        modality="tabular", task="classification", target="y", split=SplitRules(strategy="random", seed=SEED)
+        modality="tabular",
+        task="classification",
+        target="y",
+        missing=MissingRules(indicator=False),
+        split=SplitRules(strategy="random", seed=SEED),
     )
     prepare(config, raw=raw, out=out, progress=silent("prepare"))
 
@@ -127,7 +131,7 @@ def by_hand(raw: Path, out: Path) -> None:
     target = pl.col("y").cast(pl.Int32).alias("target")
     for code, name in enumerate(("train", "validation", "test")):
         chosen = frame.lazy().filter(pl.col("split") == code)
-        chosen.select("row_id", *encoded, target).sink_parquet(out / f"{name}.parquet")
+        chosen.select("row_id", *encoded, target).sink_parquet(out / f"{name}.parquet", compression="lz4")
 
 
 def measure(side: str, raw: Path, out: Path) -> dict[str, float]:

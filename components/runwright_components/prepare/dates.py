@@ -24,6 +24,9 @@ _PLAIN = (
     "%a, %d %b %Y",
 )
 _UNAMBIGUOUS = (*ISO_FORMATS, *(day + time for day in _PLAIN for time in _TIMES), "%Y%m%d")
+_NAMES = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun"
+# Cheaper than trying every format on every category of every table.
+_LOOKS = rf"(?i)^(?:[\d :./,+-]|(?:{_NAMES})[a-z]*|[tz]|[ap]m)*$"
 _SEPARATORS = ("/", ".", "-")
 _PAIRS = tuple(
     (f"%d{s}%m{s}%{year}{time}", f"%m{s}%d{s}%{year}{time}") for s in _SEPARATORS for year in "Yy" for time in _TIMES
@@ -56,8 +59,7 @@ def find(values: Counted, given: Sequence[str], evidence: tuple[int, int] = (0, 
     for form in given:
         chosen.append(form)
         left &= ~_reads(texts, form)
-    looks = texts.str.contains(r"\d")
-    if not given and int(weights.filter(looks).sum()) < 0.9 * total:
+    if not given and int(weights.filter(texts.str.contains(_LOOKS)).sum()) < 0.9 * total:
         return Reading((), 0.0)
     for form in _UNAMBIGUOUS if left.any() else ():
         hits = _reads(texts, form) & left

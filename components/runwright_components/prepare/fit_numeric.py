@@ -13,6 +13,7 @@ from runwright_components.features.numeric import date_part
 from runwright_components.features.tabular_state import NumericInput, Part
 from runwright_components.prepare.clean import Mask
 from runwright_components.prepare.describe import numbers as describe
+from runwright_components.prepare.describe import sampled
 from runwright_components.prepare.infer import Plan
 from runwright_components.prepare.quality import SAMPLES, Imputation, Outliers, Summary
 
@@ -102,15 +103,14 @@ def fit(
             values = np.clip(values, limits.low, limits.high)
         else:
             values = np.where(limits.outside(values), np.nan, values)
-    fitted = values[train]
-    known = np.isfinite(fitted)
-    finite = fitted if known.all() else fitted[known]
-    missing = len(fitted) - len(finite)
+    known = np.isfinite(values)
+    finite = values[train & known]
+    missing = int(np.count_nonzero(train)) - len(finite)
     if not len(finite):
         return Fitted((), "every value of the training split is missing")
     indicator = bool(missing) and config.missing.indicator and _strategy(plan, config) != "drop"
-    if finite.min() == finite.max() and not indicator:
-        return Fitted((), f"the one value {_shown(finite[0])} in the training split")
+    if _constant_values(finite) and not indicator:
+        return Fitted((), f"the one value {float(finite[0]):g} in the training split")
     edges = before.histogram.edges if before.histogram else None
     if plan.type == "datetime":
         inputs = _date_inputs(plan.name, finite)
@@ -120,11 +120,11 @@ def fit(
         inputs, shown = [item], item.fill
     if indicator:
         inputs.append(NumericInput(name=f"{plan.name}?", column=plan.name, part="missing"))
-    present = values[kept]
-    gaps = ~np.isfinite(present)
-    count = int(gaps.sum())
-    present[gaps] = shown
-    after = describe(present, edges, times=plan.type == "datetime")
+    rows = int(np.count_nonzero(kept))
+    count = rows - int(np.count_nonzero(kept & known))
+    present = values[sampled(kept)]
+    present[~np.isfinite(present)] = shown
+    after = describe(present, edges, times=plan.type == "datetime", rows=rows if rows > len(present) else None)
     value = after.last and _date(shown) if plan.type == "datetime" else shown
     imputation = Imputation.model_validate(
         {"strategy": strategy, "value": value, "rows": count, "indicator": indicator}
@@ -219,5 +219,5 @@ def _date(microseconds: float) -> str:
     return str(np.datetime64(int(microseconds) // 1_000_000, "s"))
 
 
-def _shown(value: np.float64) -> str:
-    return f"{float(value):g}"
+def _constant_values(finite: Numbers) -> bool:
+    return bool((finite[:1000] == finite[0]).all()) and bool((finite == finite[0]).all())

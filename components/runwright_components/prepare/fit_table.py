@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from runwright_components.prepare.repairs import number_repairs
 from runwright_components.prepare.select import Selection
 
 _LISTED = 200  # categories that the signature lists
+_WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -49,26 +51,23 @@ def fit(
             outside = found.outside(cleaned.numbers(name)) & selection.of("train")
             selection = selection.leave_out(outside, "an outlier, in the training split", name)
     train, kept = selection.of("train"), selection.kept
-    numeric: list[NumericInput] = []
-    categorical: list[CategoricalInput] = []
-    shown: dict[str, tuple[str, ...]] = {}
-    fitted_plans, reports = [], []
-    for plan in plans:
+
+    def fit_column(plan: Plan) -> _Column:
+        column = _column(plan, data, cleaned, train, kept, limits.get(plan.name), config)
         tick(plan.name)
-        if plan.reader is None:
-            report = _ignored(plan, cleaned)
-        elif plan.type == "categorical":
-            report, item, names = _categorical(plan, cleaned, train, kept, config)
-            if item is not None:
-                categorical.append(item)
-                shown[plan.name] = names
-        else:
-            report, made = _numeric(plan, data, cleaned, train, kept, limits.get(plan.name), config)
-            numeric.extend(made)
-        if report.role == "ignored" and plan.role == "input":
-            plan = plan.ignore(report.reason)
-        fitted_plans.append(plan)
-        reports.append(report)
+        return column
+
+    # numpy lets go of the interpreter while it works; two columns at a time still fit into memory.
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        columns = list(pool.map(fit_column, plans))
+    reports = [column.report for column in columns]
+    fitted_plans = [
+        plan.ignore(column.report.reason) if plan.role == "input" and column.report.role == "ignored" else plan
+        for plan, column in zip(plans, columns, strict=True)
+    ]
+    numeric = [item for column in columns for item in column.numeric]
+    categorical = [column.categorical for column in columns if column.categorical is not None]
+    shown = {column.report.name: column.labels for column in columns}
     inputs = [plan for plan in fitted_plans if plan.role == "input"]
     _require_inputs(inputs, reports)
     state = TabularState(
@@ -87,6 +86,30 @@ def fit(
         selection,
         tuple(plan.warning for plan in fitted_plans if plan.warning),
     )
+
+
+@dataclass(frozen=True)
+class _Column:
+    report: ColumnQuality
+    numeric: tuple[NumericInput, ...] = ()
+    categorical: CategoricalInput | None = None
+    labels: tuple[str, ...] = ()
+
+
+def _column(
+    plan: Plan,
+    data: RawData,
+    cleaned: Cleaned,
+    train: Mask,
+    kept: Mask,
+    limits: fit_numeric.Bounds | None,
+    config: PrepareConfig,
+) -> _Column:
+    if plan.reader is None:
+        return _Column(_ignored(plan, cleaned))
+    if plan.type == "categorical":
+        return _categorical(plan, cleaned, train, kept, config)
+    return _numeric(plan, data, cleaned, train, kept, limits, config)
 
 
 def _limits(
@@ -112,7 +135,7 @@ def _numeric(
     kept: Mask,
     limits: fit_numeric.Bounds | None,
     config: PrepareConfig,
-) -> tuple[ColumnQuality, tuple[NumericInput, ...]]:
+) -> _Column:
     column = cleaned.column(plan.name)
     values = column.to_numpy()
     before = numbers(values, times=plan.type == "datetime")
@@ -129,22 +152,20 @@ def _numeric(
     if plan.role != "input":
         edges = before.histogram.edges if before.histogram else None
         after = numbers(values[kept], edges, times=plan.type == "datetime")
-        return report.model_copy(update={"after": after}), ()
+        return _Column(report.model_copy(update={"after": after}))
     fitted = fit_numeric.fit(plan, values, train, kept, limits, config, before)
     if not fitted.inputs:
-        return report.model_copy(update={"role": "ignored", "reason": fitted.reason}), ()
+        return _Column(report.model_copy(update={"role": "ignored", "reason": fitted.reason}))
     update = {
         "after": fitted.after,
         "imputation": fitted.imputation,
         "outliers": fit_numeric.outliers(limits, values, kept) if limits else None,
         "inputs": tuple(f"n:{item.name}" for item in fitted.inputs),
     }
-    return report.model_copy(update=update), fitted.inputs
+    return _Column(report.model_copy(update=update), fitted.inputs)
 
 
-def _categorical(
-    plan: Plan, cleaned: Cleaned, train: Mask, kept: Mask, config: PrepareConfig
-) -> tuple[ColumnQuality, CategoricalInput | None, tuple[str, ...]]:
+def _categorical(plan: Plan, cleaned: Cleaned, train: Mask, kept: Mask, config: PrepareConfig) -> _Column:
     spelled = cleaned.spellings[plan.name]
     column = cleaned.column(plan.name)
     size = len(spelled.texts)
@@ -168,18 +189,18 @@ def _categorical(
     if plan.role != "input":
         after = fit_categorical.by_key(spelled, kept_rows).select(pl.col("key").replace(shown).alias("value"), "rows")
         gaps = int(kept.sum()) - int(after["rows"].sum())
-        return report.model_copy(update={"after": categories(after, gaps)}), None, ()
+        return _Column(report.model_copy(update={"after": categories(after, gaps)}))
     rows = {"train": int(train.sum()), "kept": int(kept.sum())}
     fitted = fit_categorical.fit(plan, spelled, train_rows, kept_rows, rows, config)
     if fitted.item is None:
-        return report.model_copy(update={"role": "ignored", "reason": fitted.reason}), None, ()
+        return _Column(report.model_copy(update={"role": "ignored", "reason": fitted.reason}))
     item = fitted.item
     names = tuple(f"n:{name}" for name in item.onehot_names) if item.onehot else (f"c:{item.name}",)
     update: dict[str, object] = {"after": fitted.after, "imputation": fitted.imputation, "inputs": names}
     if fitted.rare:
         note = f"{fitted.rare} rare categories are coded like unseen ones"
         update["reason"] = f"{plan.reason}; {note}" if plan.reason else note
-    return report.model_copy(update=update), item, fitted.labels
+    return _Column(report.model_copy(update=update), (), item, fitted.labels)
 
 
 def _ignored(plan: Plan, cleaned: Cleaned) -> ColumnQuality:

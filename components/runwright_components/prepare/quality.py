@@ -40,8 +40,9 @@ class Top(Document):
 class Summary(Document):
     """A column at one time. What does not apply to its type is None or empty.
 
-    `distinct` counts values other than missing. `quantiles` are at `QUANTILES`; `exact` is False where they, or
-    `distinct`, come from a sample of the rows. `first` and `last` are ISO times, of dates.
+    `distinct` counts values other than missing. `quantiles` are at `QUANTILES`. Where `exact` is False the table is
+    large, and mean, std, quantiles and histogram (its counts are the sample's) come from an even sample of the rows, in
+    `after` min and max, too. `first` and `last` are ISO times, of dates.
     """
 
     rows: int

@@ -87,4 +87,5 @@ def _in_split(codes: NDArray[np.uint8], code: int) -> pl.Expr:
 
 
 def _sink(frame: pl.LazyFrame, path: Path) -> None:
-    frame.sink_parquet(path, row_group_size=ROW_GROUP, maintain_order=True)
+    # lz4: the files are read back at once by training, and random digits gain nothing from zstd.
+    frame.sink_parquet(path, compression="lz4", row_group_size=ROW_GROUP, maintain_order=True)
