@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -221,8 +222,21 @@ class DataSpec(Part):
     @model_validator(mode="before")
     @classmethod
     def _name_sources(cls, value: Any) -> Any:
-        """Number the sources that have no name."""
+        """Name the sources that have no name by their position, or the next number that is free."""
         sources = value.get("sources") if isinstance(value, Mapping) else None
         if not isinstance(sources, Sequence) or isinstance(sources, str):
             return value
-        return {**value, "sources": [fill(source, "name", f"source-{i}") for i, source in enumerate(sources)]}
+        taken = [_given_name(source) for source in sources]
+        named = []
+        for index, source in enumerate(sources):
+            name = next(name for name in (f"source-{number}" for number in count(index)) if name not in taken)
+            named.append(fill(source, "name", name))
+            if _given_name(source) is None:
+                taken.append(name)
+        return {**value, "sources": named}
+
+
+def _given_name(source: Any) -> Any:
+    if isinstance(source, Mapping):
+        return source.get("name")
+    return source.name if isinstance(source, Source) and "name" in source.model_fields_set else None

@@ -243,6 +243,18 @@ def test_defaults_follow_the_task(make: Make, changes: dict[str, Any], model: st
     assert (spec.train.model.name, spec.prepare.split.strategy, spec.prepare.target) == (model, strategy, target)
 
 
+def test_sources_are_named_by_position_past_the_names_that_are_taken(make: Make) -> None:
+    for given, named in (
+        ([None, None], ["source-0", "source-1"]),
+        (["a", None], ["a", "source-1"]),
+        (["source-1", None, None], ["source-1", "source-2", "source-3"]),
+        ([None, None, "source-0"], ["source-1", "source-2", "source-0"]),
+    ):
+        sources = [{"path": "x"} if name is None else {"path": "x", "name": name} for name in given]
+        run = load_object(make({"spec.data.sources": sources}))
+        assert [source.name for source in run.spec.data.sources] == named
+
+
 def test_a_spec_can_be_built_in_python() -> None:
     spec = TrainingRunSpec(
         data=DataSpec(sources=(Source(path="a"), Source(path="b"))),
