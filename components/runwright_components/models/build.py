@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from runwright_components.contract.artifacts import WEIGHTS, ModelManifest
 from runwright_components.contract.config import ModelConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.models.shape import Shape, make_shape, read_state
+from runwright_components.models.weights import untied
 
 ENCODER = "encoder.json"  # in a model's folder: the configuration of its pretrained encoder
 
@@ -149,17 +150,3 @@ def _unfit(folder: Path, message: str) -> StageError:
         where=str(folder / WEIGHTS),
         cure="the folder was altered or made by another version; train again",
     )
-
-
-def untied(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a state dict in sorted order, each storage once: of tied weights the first name stays."""
-    kept: dict[str, Tensor] = {}
-    seen: set[tuple[int, tuple[int, ...], tuple[int, ...]]] = set()
-    for name in sorted(state):
-        tensor = state[name]
-        place = (tensor.data_ptr(), tuple(tensor.shape), tuple(tensor.stride()))
-        if tensor.numel() and place in seen:
-            continue
-        seen.add(place)
-        kept[name] = tensor
-    return kept

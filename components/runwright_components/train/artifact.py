@@ -6,7 +6,6 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import nn
 
 from runwright_components.contract.artifacts import (
@@ -22,7 +21,7 @@ from runwright_components.contract.artifacts import (
 )
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.files import folder_files, new_folder, write_json
-from runwright_components.models import ENCODER, Shape, export_onnx, untied
+from runwright_components.models import ENCODER, Shape, export_onnx, save_tensors, untied
 from runwright_components.train.ranks import Ranks
 
 
@@ -42,8 +41,8 @@ def write_model(
     source = PreparedManifest.read(prepared)
     module = module.to("cpu").eval()
     with new_folder(out) as folder:
-        save_file({name: tensor.contiguous() for name, tensor in untied(module.state_dict()).items()}, folder / WEIGHTS)
-        (folder / WEIGHTS).chmod(0o644)
+        weights = {name: tensor.contiguous() for name, tensor in untied(module.state_dict()).items()}
+        save_tensors(weights, folder / WEIGHTS)
         shutil.copytree(prepared / PREPROCESSING, folder / PREPROCESSING)
         if config.model.name == "pretrained":
             from runwright_components.models.pretrained import Pretrained, encoder_settings

@@ -20,11 +20,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from runwright_components.contract.files import canonical_json, disk_errors, file_digest
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.models.weights import save_tensors
 
 TENSORS = "tensors.safetensors"
 STATE = "state.json"
@@ -160,7 +161,7 @@ class CheckpointStore:
         with disk_errors(self.folder):
             temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix=f".{PREFIX}"))
             try:
-                save_file(tensors, temporary / TENSORS)
+                save_tensors(tensors, temporary / TENSORS)
                 document = {
                     "step": checkpoint.step,
                     "recipe": checkpoint.recipe,
