@@ -27,7 +27,7 @@ class ObjectStorage(NamedTuple):
     def put(self, key: str, content: bytes) -> None:
         obstore.put(self.store, key, content)
 
-    def keys(self) -> list[str]:
+    def stored(self) -> list[str]:
         return sorted(meta["path"] for batch in obstore.list(self.store) for meta in batch)
 
     @property

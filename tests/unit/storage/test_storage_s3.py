@@ -66,7 +66,7 @@ def test_endpoint_of_the_environment(object_storage, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", object_storage.endpoint)
     bucket = Bucket(object_storage.bucket, endpoint=None, region=None)
     bucket.write("a", b"1")
-    assert object_storage.keys() == ["a"]
+    assert object_storage.stored() == ["a"]
 
 
 @pytest.mark.parametrize("uri", ["s3://", "s3:///key", "http://bucket/key", "s3://key:secret@bucket/x"])
