@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ Numbers = NDArray[np.float64]
 
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
+_BLOCK = 4096  # rows
 _LARGEST = float(np.finfo(np.float32).max)
 # Tables, not sin(x): numpy's vectorized sine need not round a value like its scalar one.
 _SIN = {steps: np.array([math.sin(2 * math.pi * i / steps) for i in range(steps)]) for steps in (7, 12, 24)}
@@ -45,41 +47,72 @@ class NumericEncoder:
     def encode(self, columns: Mapping[str, Numbers]) -> NDArray[np.float32]:
         """float32 [F, N] of each column's numbers float64 [N] (not finite: missing; dates: microseconds)."""
         rows = len(next(iter(columns.values()))) if columns else 0
-        values = np.empty((len(self._values), rows))
-        for at, (_, item) in enumerate(self._values):
-            column = columns[item.column]
-            values[at] = column if item.part == "value" else date_part(column, item.part)
-        if self._bounded:
-            outside = (values < self._low) | (values > self._high)
-            values = np.where(outside & self._to_missing, np.nan, np.clip(values, self._low, self._high))
-        known = np.isfinite(values)
-        with np.errstate(over="ignore"):
-            scaled = (np.where(known, values, self._fill) - self._offset) / self._scale
         encoded = np.empty((len(self._inputs), rows), dtype=np.float32)
-        encoded[self._rows] = np.clip(scaled, -_LARGEST, _LARGEST)
-        for row, column_name in self._indicators:
-            encoded[row] = ~known[self._value_of[column_name]]
+        # In blocks that stay in the processor's cache.
+        for start in range(0, rows, _BLOCK):
+            block = {name: column[start : start + _BLOCK] for name, column in columns.items()}
+            self._encode(block, encoded[:, start : start + _BLOCK])
         return encoded
 
+    def _encode(self, columns: Mapping[str, Numbers], encoded: NDArray[np.float32]) -> None:
+        values = np.empty((len(self._values), encoded.shape[1]))
+        dates: dict[str, Dates] = {}
+        for at, (_, item) in enumerate(self._values):
+            if item.part == "value":
+                values[at] = columns[item.column]
+            else:
+                date = dates.get(item.column) or dates.setdefault(item.column, Dates(columns[item.column]))
+                values[at] = date.part(item.part)
+        known = np.isfinite(values)
+        if self._bounded:
+            known &= ~(self._to_missing & ((values < self._low) | (values > self._high)))
+            np.clip(values, self._low, self._high, out=values)
+        np.copyto(values, self._fill, where=~known)
+        with np.errstate(over="ignore"):
+            values -= self._offset
+            values /= self._scale
+        encoded[self._rows] = np.clip(values, -_LARGEST, _LARGEST, out=values)
+        for row, column in self._indicators:
+            encoded[row] = ~known[self._value_of[column]]
 
-def date_part(microseconds: Numbers, part: Part) -> Numbers:
-    """A part of each time [N]; NaN where it is missing. `days` has the time of day as a fraction."""
-    if part == "days":
-        return microseconds / _DAY
-    known = np.isfinite(microseconds)
-    whole = np.where(known, microseconds, 0.0).astype(np.int64)
-    days = whole // _DAY
-    if part in ("weekday_sin", "weekday_cos"):
-        step, steps = (days + 3) % 7, 7  # 1970 began on a Thursday
-    elif part in ("hour_sin", "hour_cos"):
-        step, steps = whole % _DAY // _HOUR, 24
-    else:
-        months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+
+class Dates:
+    """The parts of times float64 [N], microseconds since 1970; a part is NaN where the time is missing."""
+
+    def __init__(self, microseconds: Numbers) -> None:
+        self._microseconds = microseconds
+        self._missing = ~np.isfinite(microseconds)
+
+    def part(self, part: Part) -> Numbers:
+        """One part [N]. `days` has the time of day as a fraction; sines and cosines are of the cycle."""
+        if part == "days":
+            return self._microseconds / _DAY
         if part == "year":
-            return np.where(known, (months // 12 + 1970).astype(np.float64), np.nan)
-        step, steps = months % 12, 12
-    table = _SIN if part.endswith("sin") else _COS
-    return np.where(known, table[steps][step], np.nan)
+            found = (self._months // 12 + 1970).astype(np.float64)
+        else:
+            unit = part.partition("_")[0]
+            if unit == "weekday":
+                step, steps = (self._days + 3) % 7, 7  # 1970 began on a Thursday
+            elif unit == "hour":
+                step, steps = (self._whole - self._days * _DAY) // _HOUR, 24
+            else:
+                step, steps = self._months % 12, 12
+            found = (_SIN if part.endswith("sin") else _COS)[steps][step]
+        found[self._missing] = np.nan
+        return found
+
+    @cached_property
+    def _whole(self) -> NDArray[np.int64]:
+        return np.where(self._missing, 0.0, self._microseconds).astype(np.int64)
+
+    @cached_property
+    def _days(self) -> NDArray[np.int64]:
+        return self._whole // _DAY
+
+    @cached_property
+    def _months(self) -> NDArray[np.int64]:
+        """Since January 1970."""
+        return self._days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
 
 
 def _column(values: Sequence[float]) -> Numbers:

@@ -33,8 +33,8 @@ def numbers(
         low, high = float(values[known].min()), float(values[known].max())
     if times:
         sample, low, high = sample / _SECOND, low / _SECOND, high / _SECOND
-    quantiles = np.quantile(sample, QUANTILES)
     with np.errstate(over="ignore", invalid="ignore"):
+        quantiles = np.nan_to_num(np.quantile(sample, QUANTILES))
         mean, deviation = float(sample.mean()), float(sample.std())
     return Summary(
         rows=rows or len(values),
@@ -97,7 +97,7 @@ def _histogram(finite: NDArray[np.float64], edges: NDArray[np.float64]) -> Histo
     below, above = finite < low, finite > high
     with np.errstate(over="ignore", invalid="ignore"):
         position = (finite[~(below | above)] - low) * (bins / (high - low))
-    inside = np.minimum(position.astype(np.int64), bins - 1)
+    inside = np.minimum(np.nan_to_num(position, posinf=0).astype(np.int64), bins - 1)
     counts = np.bincount(inside, minlength=bins)
     return Histogram(
         edges=tuple(float(edge) for edge in edges),

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from runwright_components.contract.config import OutlierRules, PrepareConfig
 from runwright_components.contract.outcome import Reason, StageError
-from runwright_components.features.numeric import date_part
+from runwright_components.features.numeric import Dates
 from runwright_components.features.tabular_state import NumericInput, Part
 from runwright_components.prepare.clean import Mask
+from runwright_components.prepare.describe import SAMPLED, sampled
 from runwright_components.prepare.describe import numbers as describe
-from runwright_components.prepare.describe import sampled
 from runwright_components.prepare.infer import Plan
 from runwright_components.prepare.quality import SAMPLES, Imputation, Outliers, Summary
 
@@ -96,14 +97,14 @@ def fit(
 ) -> Fitted:
     """Fit a column's inputs on the training rows; `before` gives the bins of the summary after cleaning."""
     item = NumericInput(name=plan.name, column=plan.name)
+    known = np.isfinite(values)
     if limits is not None and limits.rules.action in ("clip", "missing"):
         action = limits.rules.action
         item = item.model_copy(update={"low": limits.low, "high": limits.high, "outliers": action})
         if action == "clip":
             values = np.clip(values, limits.low, limits.high)
         else:
-            values = np.where(limits.outside(values), np.nan, values)
-    known = np.isfinite(values)
+            known &= ~limits.outside(values)
     finite = values[train & known]
     missing = int(np.count_nonzero(train)) - len(finite)
     if not len(finite):
@@ -116,14 +117,15 @@ def fit(
         inputs = _date_inputs(plan.name, finite)
         shown, strategy = float(finite.mean()), "mean"
     else:
-        item, strategy = _scaled(item, finite, missing, plan, config)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too large is refused there
+            item, strategy = _scaled(item, finite, missing, plan, config)
         inputs, shown = [item], item.fill
     if indicator:
         inputs.append(NumericInput(name=f"{plan.name}?", column=plan.name, part="missing"))
     rows = int(np.count_nonzero(kept))
     count = rows - int(np.count_nonzero(kept & known))
-    present = values[sampled(kept)]
-    present[~np.isfinite(present)] = shown
+    places = sampled(kept)
+    present = np.where(known[places], values[places], shown)
     after = describe(present, edges, times=plan.type == "datetime", rows=rows if rows > len(present) else None)
     value = after.last and _date(shown) if plan.type == "datetime" else shown
     imputation = Imputation.model_validate(
@@ -144,7 +146,8 @@ def _scaled(
     if config.numeric.scale == "standard":
         # Moments of the filled column without making it.
         mean = (float(finite.sum()) + missing * fill) / rows
-        square = float(np.square(finite - mean).sum()) + missing * (fill - mean) ** 2
+        centered = finite - mean
+        square = float(np.square(centered, out=centered).sum()) + missing * (fill - mean) ** 2
         offset, scale = mean, float(np.sqrt(square / rows))
     elif config.numeric.scale == "minmax":
         offset = min(float(finite.min()), fill if missing else np.inf)
@@ -178,11 +181,7 @@ def _fill(plan: Plan, finite: Numbers, strategy: str, config: PrepareConfig) -> 
         return float(found[counts.argmax()])
     if strategy == "constant":
         return _constant(plan, config)
-    middle = len(finite) // 2
-    if len(finite) % 2:
-        return float(np.partition(finite, middle)[middle])
-    upper = np.partition(finite, (middle - 1, middle))
-    return float((upper[middle - 1] + upper[middle]) / 2)
+    return float(pl.Series(finite).median())  # type: ignore[arg-type]
 
 
 def _constant(plan: Plan, config: PrepareConfig) -> float:
@@ -201,17 +200,19 @@ def _date_inputs(name: str, finite: Numbers) -> list[NumericInput]:
     """Days and year, standardized, and what repeats (month, weekday, hour) as points on a circle; parts that do not
     vary in the training split are left out."""
     inputs = []
-    for part in ("days", "year"):
-        values = date_part(finite, part)
+    dates = Dates(finite)
+    parts: tuple[Part, ...] = ("days", "year")
+    for part in parts:
+        values = dates.part(part)
         mean, deviation = float(values.mean()), float(values.std())
         if deviation > 0:
             inputs.append(
                 NumericInput(name=f"{name}.{part}", column=name, part=part, fill=mean, offset=mean, scale=deviation)
             )
-    for sine, cosine in _CYCLES:
-        step = date_part(finite[:100_000], sine)
-        if step.min() < step.max() or np.ptp(date_part(finite[:100_000], cosine)) > 0:
-            inputs += [NumericInput(name=f"{name}.{part}", column=name, part=part) for part in (sine, cosine)]
+    thin = Dates(finite[:: -(-len(finite) // SAMPLED)])
+    for cycle in _CYCLES:
+        if any(np.ptp(thin.part(part)) > 0 for part in cycle):
+            inputs += [NumericInput(name=f"{name}.{part}", column=name, part=part) for part in cycle]
     return inputs
 
 

@@ -112,8 +112,10 @@ def _clean(data: RawData, plans: Sequence[Plan], config: PrepareConfig, path: Pa
 
 def _unreadable(plan: Plan, data: RawData, cleaned: Cleaned) -> str:
     """Why an inferred type does not hold; empty where it does. Raises StageError where the type was given."""
-    if plan.reader is None or plan.type == "categorical" or not (holds_text(plan.dtype) or plan.reader.text):
+    if plan.reader is None or plan.type == "categorical":
         return ""
+    if plan.type == "numeric" and not holds_text(plan.dtype):
+        return ""  # NaN and infinities are not a matter of type; they count as missing
     column = cleaned.column(plan.name)
     broken = column.is_nan() | column.is_infinite()
     count, present = int(broken.sum()), len(column) - column.null_count()
