@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self
@@ -54,6 +55,11 @@ class StageView:
             self.state = "skipped" if skipped else event.kind
             self.message, self.seconds = event.message, event.time - self.began
 
+    def ending(self) -> str:
+        """How the stage ended, in words."""
+        how = {"cached": "unchanged, its result is used again", "skipped": "skipped"}.get(self.state)
+        return f"{how or f'{self.state} in {duration(self.seconds or 0.0)}'}: {self.message}"
+
     def figures(self) -> str:
         """The progress in words: `120/400 steps, loss 0.31, 2 min left`."""
         parts = []
@@ -61,14 +67,19 @@ class StageView:
             parts.append(f"{self.done:,.0f}/{self.total:,.0f} {self.unit}".rstrip())
         elif self.done is not None:
             parts.append(f"{self.done:,.0f} {self.unit}".rstrip())
-        parts += [f"{name} {_short(value)}" for name, value in self.values.items()]
+        parts += [_figure(name, value) for name, value in self.values.items()]
         return ", ".join(parts)
 
 
-def _short(value: float | str) -> str:
+def _figure(name: str, value: float | str) -> str:
     if isinstance(value, str):
-        return value
-    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
+        return f"{name} {value}"
+    if name == "eta_seconds":
+        return f"{duration(value)} left"
+    if name == "samples_per_second":
+        return f"{value:,.0f} samples/s"
+    whole = math.isfinite(value) and (abs(value) >= 1000 or value == int(value))
+    return f"{name.replace('_', ' ')} {f'{value:,.0f}' if whole else f'{value:.4g}'}"
 
 
 def duration(seconds: float) -> str:
@@ -119,14 +130,14 @@ class LineView(QuietView):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._stages: dict[str, StageView] = {}
-        self._last = 0.0
+        self._last = time.monotonic()
 
     def take(self, event: Event) -> None:
         super().take(event)
         stage = self._stages.setdefault(event.stage, StageView(event.stage))
         stage.take(event)
         if event.kind in ("done", "cached", "failed"):
-            self._say(stage, f"{stage.state} in {duration(stage.seconds or 0.0)}: {stage.message}")
+            self._say(stage, stage.ending())
         elif event.kind == "note":
             self._say(stage, event.message)
         elif event.kind == "progress" and time.monotonic() - self._last > LINE_SECONDS:
@@ -183,7 +194,7 @@ class LiveView:
         mark, style = MARKS[stage.state]
         dim = "dim" if stage.state in ("waiting", "skipped") else ""
         seconds = "" if stage.seconds is None else duration(stage.seconds)
-        message = f"unchanged: {stage.message}" if stage.state == "cached" else stage.message
+        message = stage.ending() if stage.state in ("cached", "skipped") else stage.message
         first_line = message.splitlines()[0] if message else ""
         return Text(mark, style=style), Text(stage.name, style=dim), Text(seconds, style="dim"), Text(first_line)
 

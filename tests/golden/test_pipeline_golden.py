@@ -11,7 +11,8 @@ HERE = Path(__file__).parent
 
 def _generate() -> Any:
     spec = importlib.util.spec_from_file_location("generate", HERE / "generate.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

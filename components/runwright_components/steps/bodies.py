@@ -34,7 +34,7 @@ from runwright_components.steps import metadata
 from runwright_components.steps.running import Surroundings, running
 
 REJECTED = "rejected"
-SKIPPED = "skipped: the gate rejected the model"
+SKIPPED = "the gate rejected the model"
 
 
 class Artifact(Protocol):

@@ -62,8 +62,9 @@ def test_both_layouts_make_the_same_artifacts_of_kfp_types(make_run: MakeRun) ->
 def test_the_same_input_gives_the_same_bytes_in_every_process(make_run: MakeRun, layout: Layout) -> None:
     run = make_run()
     script = (
-        "import sys; from runwright_api.trainingrun import TrainingRun; from runwright_pipelines.compiling import compile;"
-        "run = TrainingRun.model_validate_json(sys.stdin.read(), by_alias=True, by_name=False);"
+        "import sys\nfrom runwright_api.trainingrun import TrainingRun\n"
+        "from runwright_pipelines.compiling import compile\n"
+        "run = TrainingRun.model_validate_json(sys.stdin.read(), by_alias=True, by_name=False)\n"
         f"sys.stdout.write(compile(run, layout={layout!r}))"
     )
     texts = {

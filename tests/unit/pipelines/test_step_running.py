@@ -74,9 +74,8 @@ def test_reasons(error: BaseException, reason: Reason) -> None:
 
 
 def test_a_full_disk_anywhere_in_a_stage(tmp_path: Path, events: Any) -> None:
-    with pytest.raises(SystemExit) as ended, running("prepare", tmp_path):
-        with Path("/dev/full").open("wb", buffering=0) as file:
-            file.write(b"x")
+    with pytest.raises(SystemExit) as ended, running("prepare", tmp_path), Path("/dev/full").open("wb", 0) as file:
+        file.write(b"x")
     assert ended.value.code == ExitCode.TRANSIENT
     assert events()[-1]["error"]["reason"] == "StorageFull"
 

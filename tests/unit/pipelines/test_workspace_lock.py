@@ -81,7 +81,8 @@ def test_a_step_ends_when_its_runner_is_killed_and_the_next_run_can_start(tmp_pa
             "-c",
             "import subprocess, sys; from pathlib import Path; from runwright_pipelines.workspace import Workspace\n"
             "with Workspace(Path(sys.argv[1])).locked():\n"
-            "    step = subprocess.Popen([sys.executable, '-c', sys.argv[2]]); print(step.pid, flush=True); step.wait()",
+            "    step = subprocess.Popen([sys.executable, '-c', sys.argv[2]])\n"
+            "    print(step.pid, flush=True); step.wait()",
             str(tmp_path),
             STEP,
         ],
@@ -104,6 +105,9 @@ def test_a_step_ends_when_its_runner_is_killed_and_the_next_run_can_start(tmp_pa
 
 def test_a_process_without_a_workspace_is_left_alone(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != WORKSPACE_ENV}
-    script = "from runwright_components.contract import lifeline; lifeline.hold(); import threading; print(threading.active_count())"
+    script = (
+        "import threading\nfrom runwright_components.contract import lifeline\n"
+        "lifeline.hold(); print(threading.active_count())"
+    )
     answer = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert answer.stdout == "1\n"

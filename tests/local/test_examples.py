@@ -1,0 +1,85 @@
+"""Every example from raw data to a registered package, in a few epochs; the second time nothing is computed again."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runwright_components.contract.artifacts import Evaluation, PackageManifest
+from runwright_components.contract.files import verify_files
+from runwright_components.contract.step import STAGES
+
+pytestmark = pytest.mark.slow
+
+QUICK = ("--set", "spec.train.epochs=2", "--set", "spec.evaluate.gate=[]")
+EXAMPLES = ("birdstrikes", "digits", "languages", "penguins")
+
+
+def _events(workspace: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (workspace / "progress.jsonl").read_text().splitlines()]
+
+
+def _check(workspace: Path, name: str) -> None:
+    package = workspace / "registry" / name / "1"
+    manifest = PackageManifest.read(package)
+    verify_files(package, manifest.files)
+    (evaluation,) = {path.resolve() for path in workspace.glob("artifacts/*/*/evaluation/evaluation.json")}
+    assert Evaluation.read(evaluation.parent, evaluation.name).model_digest == manifest.model_digest
+    assert (workspace / "serving").resolve() == package.resolve()
+    assert "<html" in (workspace / "report.html").read_text()
+    ended = [event["stage"] for event in _events(workspace) if event["kind"] == "done"]
+    assert ended == list(STAGES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example(name: str, example: Callable[[str], Path], runwright: Any) -> None:
+    file = example(name)
+    first = runwright("run", file, *QUICK)
+    assert first.code == 0, first.text
+    workspace = file.parent / ".runwright" / name
+    _check(workspace, name)
+    assert str(workspace / "registry" / name / "1") in first.out
+    assert "runwright serve" in first.out
+
+    again = runwright("run", file, *QUICK, "--layout", "stages")
+    assert again.code == 0, again.text
+    kinds = {event["stage"]: event["kind"] for event in _events(workspace) if event["kind"] in ("done", "cached")}
+    assert {stage for stage, kind in kinds.items() if kind == "cached"} == set(STAGES) - {"register", "deploy"}
+    assert again.out.count("unchanged") == 5
+    assert not (workspace / "registry" / name / "2").exists(), "the same content is one version"
+
+    package = workspace / "registry" / name / "1"
+    predicted = runwright("predict", package, "--input", package / "example.json")
+    assert predicted.code == 0, predicted.text
+    json.loads(predicted.out)
+
+    page = runwright("report", file)
+    assert page.code == 0, page.text
+    assert Path(page.out.strip()) == workspace / "report.html"
+
+
+def test_a_pretrained_encoder_from_a_folder(example: Callable[[str], Path], runwright: Any) -> None:
+    """The reviews example with an encoder of its layout, small and untrained: the path is what is tested here."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from transformers import BertConfig, BertModel
+
+    file = example("reviews")
+    folder = file.parent / "encoder"
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    text = (file.parent / "data" / "reviews.csv").read_text().splitlines()
+    tokenizer.train_from_iterator(text, trainers.WordPieceTrainer(vocab_size=500, special_tokens=special))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=500, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    ended = runwright("run", file, "--set", "spec.train.epochs=1", "--set", "spec.evaluate.gate=[]")
+    assert ended.code == 0, ended.text
+    _check(file.parent / ".runwright" / "reviews", "reviews")

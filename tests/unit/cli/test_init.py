@@ -1,0 +1,126 @@
+"""`init` writes a file that is valid, from every kind of data, and never over another one."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from PIL import Image
+
+from runwright_api.loading import load_file
+from runwright_api.trainingrun import TrainingRun
+from runwright_cli.starter import run_name
+from runwright_components.contract.outcome import StageError
+
+Invoke = Callable[..., Result]
+
+
+def _table(path: Path, header: list[str], rows: list[list[object]]) -> Path:
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *rows])
+    path.write_text(text.getvalue())
+    return path
+
+
+def _init(invoke: Invoke, data: Path, *arguments: str) -> TrainingRun:
+    out = data.parent / "out.yaml"
+    result = invoke("init", data, "-o", out, *arguments)
+    assert result.exception is None, result.exception
+    return load_file(out)
+
+
+def test_a_classification_table(invoke: Invoke, tmp_path: Path) -> None:
+    rows = [[i, f"c-{i}", i % 7, "x", ("yes", "no")[i % 2]] for i in range(60)]
+    data = _table(tmp_path / "Sales 2024.csv", ["row id", "code", "amount", "constant", "churn"], rows)
+    run = _init(invoke, data)
+    assert run.metadata.name == "sales-2024"
+    assert run.spec.data.sources[0].path == "Sales 2024.csv"
+    assert (run.spec.train.task, run.spec.prepare.target) == ("tabular-classification", "churn")
+    assert {column.name for column in run.spec.prepare.columns} == {"row id", "code", "constant"}
+    text = (tmp_path / "out.yaml").read_text()
+    assert "# it has no more than one value" in text
+    assert "by its name" in text
+
+
+def test_a_regression_table(invoke: Invoke, tmp_path: Path) -> None:
+    data = _table(tmp_path / "houses.csv", ["rooms", "value"], [[i % 5, i * 1.5] for i in range(60)])
+    run = _init(invoke, data)
+    assert (run.spec.train.task, run.spec.prepare.target) == ("tabular-regression", "value")
+    assert run.spec.prepare.split.strategy == "random"
+
+
+def test_the_target_that_the_user_names(invoke: Invoke, tmp_path: Path) -> None:
+    data = _table(tmp_path / "a.csv", ["kind", "value"], [["ab"[i % 2], i] for i in range(60)])
+    assert _init(invoke, data, "--target", "kind").spec.train.task == "tabular-classification"
+    with pytest.raises(StageError, match="no column 'kid'") as raised:
+        raise invoke("init", data, "-o", tmp_path / "b.yaml", "--target", "kid").exception  # type: ignore[misc]
+    assert "did you mean 'kind'" in raised.value.cure
+    assert not (tmp_path / "b.yaml").exists()
+
+
+def test_prose_is_text(invoke: Invoke, tmp_path: Path) -> None:
+    rows = [
+        [f"this is sentence number {i}, which goes on and on for a while", ("for", "against")[i % 2]] for i in range(60)
+    ]
+    run = _init(invoke, _table(tmp_path / "reviews.csv", ["review", "sentiment"], rows))
+    assert run.spec.train.task == "text-classification"
+    assert run.spec.prepare.text.column == "review"
+
+
+def test_a_folder_of_images(invoke: Invoke, tmp_path: Path) -> None:
+    for label in ("cat", "dog"):
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        for number in range(4):
+            Image.new("L", (30, 22), number).save(tmp_path / "pets" / label / f"{number}.png")
+    run = _init(invoke, tmp_path / "pets")
+    assert run.spec.train.task == "image-classification"
+    image = run.spec.prepare.image
+    assert (image.height, image.width, image.channels) == (24, 32, 1)
+    assert run.spec.data.sources[0].format == "images"
+
+
+def test_a_folder_of_texts(invoke: Invoke, tmp_path: Path) -> None:
+    for label in ("cat", "dog"):
+        (tmp_path / "texts" / label).mkdir(parents=True)
+        (tmp_path / "texts" / label / "0.txt").write_text(f"a text about a {label}")
+    assert _init(invoke, tmp_path / "texts").spec.train.task == "text-classification"
+
+
+@pytest.mark.parametrize("name", ['it\'s: "quoted" #1', "{braces}", "null", "1.5", "- dash", "täglich"])
+def test_any_column_name_is_written_as_it_is(invoke: Invoke, tmp_path: Path, name: str) -> None:
+    data = _table(tmp_path / "a.csv", ["value", name], [[i, "ab"[i % 2]] for i in range(60)])
+    assert _init(invoke, data).spec.prepare.target == name
+
+
+def test_it_does_not_write_over_a_file_unless_forced(invoke: Invoke, tmp_path: Path) -> None:
+    data = _table(tmp_path / "a.csv", ["value", "label"], [[i, "ab"[i % 2]] for i in range(60)])
+    out = tmp_path / "out.yaml"
+    out.write_text("mine")
+    with pytest.raises(StageError, match="there already"):
+        raise invoke("init", data, "-o", out).exception  # type: ignore[misc]
+    assert out.read_text() == "mine"
+    _init(invoke, data, "--force")
+
+
+def test_data_that_cannot_be_read(invoke: Invoke, tmp_path: Path) -> None:
+    for content in (b"", b"a,b\n"):
+        data = tmp_path / "a.csv"
+        data.write_bytes(content)
+        assert isinstance(invoke("init", data, "-o", tmp_path / "out.yaml").exception, StageError)
+        assert not (tmp_path / "out.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/Sales 2024.csv", "sales-2024"),
+        ("2024.csv", "run"),
+        ("x" * 80, "x" * 50),
+        ("--.csv", "run"),
+        ("é.csv", "run"),
+    ],
+)
+def test_names_of_runs(path: str, name: str) -> None:
+    assert run_name(Path(path)) == name
