@@ -13,14 +13,11 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features.numeric import Numbers, NumericEncoder
 from runwright_components.features.preprocessing import Preprocessing
 from runwright_components.features.preprocessing import State as AnyState
-from runwright_components.features.tabular_state import CategoricalInput, Reader, TabularState
-from runwright_components.features.values import Words, missing_numbers
+from runwright_components.features.reading import Coder, Codes, NumberReader, float64
+from runwright_components.features.tabular_state import TabularState
+from runwright_components.features.values import missing_numbers
 
-Codes = NDArray[np.int32]
-
-_FEW = 256  # rows; more are read by their distinct values
-_REMEMBERED = 100_000  # spellings a column
-_PLANS = 64
+_PLANS = 64  # schemas
 
 
 class TabularPreprocessing(Preprocessing):
@@ -35,11 +32,13 @@ class TabularPreprocessing(Preprocessing):
         self.state = state
         self._numeric = NumericEncoder(state.numeric)
         self._readers = {reader.name: reader for reader in state.columns}
-        self._plans: dict[tuple[pl.DataType, ...], tuple[list[str], list[pl.Expr]]] = {}
-        self._coders = {
-            item.column: _Coder(item, self._readers[item.column], state.words) for item in state.categorical
+        self._plans: dict[tuple[pl.DataType, ...], tuple[list[str], list[str]]] = {}
+        self._coders = {item.column: Coder(item, self._readers[item.column], state.words) for item in state.categorical}
+        self._numbers = {
+            name: NumberReader(reader, state.words)
+            for name, reader in self._readers.items()
+            if reader.type != "categorical"
         }
-        self._numbers = [reader for reader in state.columns if reader.type != "categorical"]
         self._direct = not missing_numbers(state.words)
 
     def transform(self, rows: pl.DataFrame) -> dict[str, NDArray[Any]]:
@@ -59,17 +58,14 @@ class TabularPreprocessing(Preprocessing):
             dtypes = tuple(rows.get_column(name).dtype for name in self._readers)
         except pl.exceptions.ColumnNotFoundError:
             raise self._drift(rows) from None
-        plan = self._plans.get(dtypes) or self._plan(rows, dtypes)
-        direct, expressions = plan
-        numbers = {name: _numbers(rows.get_column(name)) for name in direct}
-        if expressions:
-            read = rows.select_seq(expressions)
-            numbers.update((name, _numbers(read.get_column(name))) for name in read.columns)
-        return numbers, {name: coder.codes(rows.get_column(name)) for name, coder in self._coders.items()}
+        direct, read = self._plans.get(dtypes) or self._plan(rows, dtypes)
+        numbers = {name: float64(rows.get_column(name)) for name in direct}
+        numbers.update((name, self._numbers[name].read(rows.get_column(name))) for name in read)
+        return numbers, {name: coder.read(rows.get_column(name)) for name, coder in self._coders.items()}
 
     def codes_of(self, column: str, values: pl.Series) -> Codes:
         """The codes int32 [N] of a categorical column's raw values."""
-        return self._coders[column].codes(values)
+        return self._coders[column].read(values)
 
     def encode_numbers(
         self, numbers: Mapping[str, Numbers], codes: Mapping[str, Codes], rows: int
@@ -84,22 +80,20 @@ class TabularPreprocessing(Preprocessing):
                 parts.append(hot.astype(np.float32))
         return parts[0] if len(parts) == 1 else np.concatenate(parts).reshape(-1, rows)
 
-    def _plan(self, rows: pl.DataFrame, dtypes: tuple[pl.DataType, ...]) -> tuple[list[str], list[pl.Expr]]:
+    def _plan(self, rows: pl.DataFrame, dtypes: tuple[pl.DataType, ...]) -> tuple[list[str], list[str]]:
+        """The number columns that are numbers already, and those to be read; checked once for each schema."""
         schema = dict(zip(self._readers, dtypes, strict=True))
         if not all(reader.accepts(schema[name]) for name, reader in self._readers.items()):
             raise self._drift(rows)
-        direct, expressions = [], []
-        for reader in self._numbers:
-            dtype = schema[reader.name]
-            # Such a column needs no reading, and an expression would cost more than all the rest of one row's encoding.
-            if reader.type == "numeric" and self._direct and (dtype.is_float() or dtype.is_integer()):
-                direct.append(reader.name)
-            else:
-                expressions.append(reader.expression(dtype, self.state.words))
+        plain = {name for name, dtype in schema.items() if dtype.is_float() or dtype.is_integer()}
+        direct = [name for name in self._numbers if name in plain and self._readers[name].type == "numeric"]
+        if not self._direct:
+            direct = []
         if len(self._plans) >= _PLANS:
             self._plans.clear()
-        self._plans[dtypes] = (direct, expressions)
-        return direct, expressions
+        plan = (direct, [name for name in self._numbers if name not in direct])
+        self._plans[dtypes] = plan
+        return plan
 
     def _drift(self, rows: pl.DataFrame) -> StageError:
         missing = [name for name in self._readers if name not in rows.columns]
@@ -117,55 +111,6 @@ class TabularPreprocessing(Preprocessing):
             where=f"column {name}",
             cure="give the column in the form of the training data, or train again with the new form",
         )
-
-
-class _Coder:
-    """The codes of one categorical column. What a spelling reads as is worked out once, by the column's expression, and
-    remembered: for one row this saves nine tenths of the time, for a batch all but the distinct values."""
-
-    def __init__(self, item: CategoricalInput, reader: Reader, words: Words) -> None:
-        self._codes: dict[str | None, int] = {key: code for code, key in enumerate(item.keys, start=1)}
-        self._codes[None] = item.missing
-        self._reader = reader
-        self._words = words
-        self._seen: dict[pl.DataType, dict[Any, int]] = {}
-
-    def codes(self, values: pl.Series) -> Codes:
-        """int32 [N]."""
-        if len(values) <= _FEW:
-            seen = self._seen.get(values.dtype)
-            listed = values.to_list()
-            if seen is not None:
-                try:
-                    return np.array([seen[value] for value in listed], dtype=np.int32)
-                except KeyError:
-                    pass
-            return self._remember(values, listed)
-        distinct = values.unique()
-        if len(distinct) > len(values) // 2:
-            return self._work_out(values)
-        codes = pl.Series(self._work_out(distinct), dtype=pl.Int32)
-        mapped: Codes = values.replace_strict(distinct, codes, return_dtype=pl.Int32).to_numpy()
-        return mapped
-
-    def _work_out(self, values: pl.Series) -> Codes:
-        source = values.alias(self._reader.name).to_frame()
-        keys = source.select_seq(self._reader.expression(values.dtype, self._words)).to_series()
-        known = self._codes
-        return np.array([known.get(key, 0) for key in keys.to_list()], dtype=np.int32)
-
-    def _remember(self, values: pl.Series, listed: list[Any]) -> Codes:
-        codes = self._work_out(values)
-        seen = self._seen.setdefault(values.dtype, {})
-        if len(seen) > _REMEMBERED:
-            seen.clear()
-        seen.update(zip(listed, codes.tolist(), strict=True))
-        return codes
-
-
-def _numbers(column: pl.Series) -> Numbers:
-    numbers = column.to_numpy()
-    return numbers if numbers.dtype == np.float64 else numbers.astype(np.float64)
 
 
 def _listed(names: list[str]) -> str:

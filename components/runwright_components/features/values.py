@@ -68,7 +68,7 @@ def truth(value: pl.Expr, dtype: pl.DataType, words: Words) -> pl.Expr:
         return value.cast(pl.Float64)
     if not holds_text(dtype):
         read = value.cast(pl.Float64)
-        return pl.when(value.is_null() | read.is_in([0.0, 1.0])).then(read).otherwise(_NAN)
+        return pl.when(value.is_null() | read.is_in([0.0, 1.0])).then(read.abs()).otherwise(_NAN)
     text = text_of(value, dtype).str.strip_chars()
     lowered = text.str.to_lowercase()
     read = (

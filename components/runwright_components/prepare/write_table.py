@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from runwright_components.contract.artifacts import RAW_TEST, ROW_ID, TARGET
 from runwright_components.contract.config import SPLITS
+from runwright_components.features.reading import Codes
 from runwright_components.features.split_io import CATEGORICAL, NUMERIC
-from runwright_components.features.tabular import Codes, TabularPreprocessing
+from runwright_components.features.tabular import TabularPreprocessing
 from runwright_components.prepare.clean import Cleaned
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.select import Selection

@@ -1,0 +1,111 @@
+"""Reading one column of a table, with a memory for what was read before.
+
+What a value reads as is worked out by the column's expression alone. But an expression over one row costs a hundred
+times what a look into a dictionary costs, and requests repeat categories, dates and words; so few rows are looked up
+first, and a batch of categories is worked out by its distinct values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from runwright_components.features.numeric import Numbers
+from runwright_components.features.tabular_state import CategoricalInput, Reader
+from runwright_components.features.values import Words
+
+Codes = NDArray[np.int32]
+
+_FEW = 256  # rows that are looked up
+_REMEMBERED = 100_000  # values a column
+
+
+class _Memory:
+    """Values that were met, by their type: 1, 1.0 and True are one key of a dictionary, and need not read alike."""
+
+    def __init__(self) -> None:
+        self._known: dict[pl.DataType, dict[Any, Any]] = {}
+
+    def recall(self, dtype: pl.DataType, values: list[Any]) -> list[Any] | None:
+        """What they were read as, or None unless all are known."""
+        known = self._known.get(dtype)
+        if known is None:
+            return None
+        try:
+            return [known[value] for value in values]
+        except (KeyError, TypeError):
+            return None
+
+    def keep(self, dtype: pl.DataType, values: list[Any], read: list[Any]) -> None:
+        known = self._known.setdefault(dtype, {})
+        if len(known) > _REMEMBERED:
+            known.clear()
+        known.update(zip(values, read, strict=True))
+
+
+class NumberReader:
+    """Reads a numeric, boolean or datetime column as float64 [N] (not finite: missing)."""
+
+    def __init__(self, reader: Reader, words: Words) -> None:
+        self._reader = reader
+        self._words = words
+        self._memory = _Memory()
+
+    def read(self, values: pl.Series) -> Numbers:
+        if len(values) > _FEW:
+            return self._work_out(values)
+        listed = values.to_list()
+        known = self._memory.recall(values.dtype, listed)
+        if known is not None:
+            return np.array(known, dtype=np.float64)
+        read = self._work_out(values)
+        self._memory.keep(values.dtype, listed, read.tolist())
+        return read
+
+    def _work_out(self, values: pl.Series) -> Numbers:
+        return float64(_read(values, self._reader, self._words))
+
+
+class Coder:
+    """Reads a categorical column as codes int32 [N]."""
+
+    def __init__(self, item: CategoricalInput, reader: Reader, words: Words) -> None:
+        self._codes: dict[str | None, int] = {key: code for code, key in enumerate(item.keys, start=1)}
+        self._codes[None] = item.missing
+        self._reader = reader
+        self._words = words
+        self._memory = _Memory()
+
+    def read(self, values: pl.Series) -> Codes:
+        if len(values) <= _FEW:
+            listed = values.to_list()
+            known = self._memory.recall(values.dtype, listed)
+            if known is not None:
+                return np.array(known, dtype=np.int32)
+            codes = self._work_out(values)
+            self._memory.keep(values.dtype, listed, codes.tolist())
+            return codes
+        distinct = values.unique()
+        if len(distinct) > len(values) // 2:
+            return self._work_out(values)
+        by_value = pl.Series(self._work_out(distinct), dtype=pl.Int32)
+        mapped: Codes = values.replace_strict(distinct, by_value, return_dtype=pl.Int32).to_numpy()
+        return mapped
+
+    def _work_out(self, values: pl.Series) -> Codes:
+        keys = _read(values, self._reader, self._words).to_list()
+        return np.array([self._codes.get(key, 0) for key in keys], dtype=np.int32)
+
+
+def float64(column: pl.Series) -> Numbers:
+    """The numbers of a column, NaN where they are missing."""
+    numbers = column.to_numpy()
+    return numbers if numbers.dtype == np.float64 else numbers.astype(np.float64)
+
+
+def _read(values: pl.Series, reader: Reader, words: Words) -> pl.Series:
+    source = values.alias(reader.name).to_frame()
+    return source.select_seq(reader.expression(values.dtype, words)).to_series()
