@@ -39,7 +39,10 @@ _NAMES = {
     "mae": "Mean absolute error",
     "rmse": "Root mean squared error",
     "r2": "R²",
+    "baselineAccuracy": "Accuracy of always saying the most frequent class",
+    "baselineRmse": "Root mean squared error of always saying the mean",
 }
+_ON_SLICES = ("accuracy", "balancedAccuracy", "f1Macro", "mae", "rmse", "r2")
 
 
 def model_card(
@@ -89,8 +92,7 @@ def _summary(model: ModelManifest, evaluation: Evaluation) -> str:
     head = {"classification": "accuracy", "regression": "r2"}[model.task]
     value = evaluation.metrics.get(head)
     score = f" {_NAMES[head]} on {evaluation.rows:,} untouched test rows: **{value:.4g}**." if value is not None else ""
-    article = "An" if model.model.name[0] in "aeiou" else "A"
-    size = f"{article} `{model.model.name}` model of {model.parameters:,} parameters"
+    size = f"A model of the family `{model.model.name}` with {model.parameters:,} parameters"
     return f"{size} for {model.modality} {model.task}.{score}"
 
 
@@ -160,7 +162,8 @@ def _training(model: ModelManifest) -> Iterator[str]:
 def _evaluation(evaluation: Evaluation, metrics: dict[str, float]) -> Iterator[str]:
     yield "## Evaluation"
     yield f"On the test split, {evaluation.rows:,} rows that neither training nor the choice of the epoch has seen."
-    yield _table(("metric", "value"), ((_NAMES.get(key, key), f"{value:.4g}") for key, value in metrics.items()))
+    order = [name for name in _NAMES if name in metrics] + sorted(metrics.keys() - _NAMES.keys())
+    yield _table(("metric", "value"), ((_NAMES.get(key, key), f"{metrics[key]:.4g}") for key in order))
     if evaluation.per_class and len(evaluation.per_class) <= _CLASSES:
         yield _table(
             ("class", "precision", "recall", "F1", "rows"),
@@ -188,8 +191,7 @@ def _slices(evaluation: Evaluation) -> Iterator[str]:
         return
     yield "## Slices"
     shown = evaluation.slices[:_SLICES]
-    names = sorted({name for part in shown for name in part.metrics if name in _NAMES})
-    names = [name for name in _NAMES if name in names][:4]
+    names = [name for name in _ON_SLICES if any(name in part.metrics for part in shown)]
     yield _table(
         ("slice", "rows", *(_NAMES[name] for name in names)),
         (
@@ -229,7 +231,7 @@ def _call(name: str, signature: Signature) -> Iterator[str]:
     yield "\n".join(
         [
             "```sh",
-            "runwright serve DIR --port 8080   # DIR is the folder of this file",
+            "runwright serve . --port 8080     # in the folder of this file",
             f"curl -d @example.json -H 'Content-Type: application/json' http://127.0.0.1:8080/v1/models/{name}:predict",
             "```",
         ]
