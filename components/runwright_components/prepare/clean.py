@@ -111,14 +111,30 @@ def first_of_each(cleaned: Cleaned, plans: Sequence[Plan]) -> Mask:
     Rows are compared by a 64-bit hash: among n distinct rows one is taken for a duplicate with probability
     n^2 / 2^65, 3 in a million for ten million rows.
     """
-    mixed = np.full(cleaned.rows, 0x243F6A8885A308D3, dtype=np.uint64)
-    for plan in plans:
-        if not compared(plan):
-            continue
-        column = pl.Series(cleaned.keys(plan.name)) if plan.type == "categorical" else cleaned.column(plan.name)
-        mixed *= np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= column.hash().to_numpy()
-    return pl.Series(mixed).is_first_distinct().to_numpy()
+    mixed = pl.lit(0, dtype=pl.UInt64)
+    for place, plan in enumerate(plan for plan in plans if compared(plan)):
+        value = pl.col(plan.name)
+        if plan.type == "categorical":
+            value = _key_of(value, cleaned.spellings[plan.name].code_of)
+        mixed = mixed * pl.lit(0x9E3779B97F4A7C15, dtype=pl.UInt64) ^ value.hash(place)
+    query = pl.scan_ipc(cleaned.path).select(mixed.alias("hash"))
+    hashes = query.collect(engine="streaming").to_series()
+    first = np.ones(cleaned.rows, dtype=np.bool_)
+    # Sorting finds the few hashes that repeat several times faster than a table of all of them.
+    ordered = np.sort(hashes.to_numpy())
+    repeated = pl.Series(ordered[1:][ordered[1:] == ordered[:-1]], dtype=pl.UInt64).unique()
+    if len(repeated):
+        rows = hashes.is_in(repeated.implode()).arg_true().to_numpy()
+        first[rows] = hashes.gather(rows).is_first_distinct().to_numpy()
+    return first
+
+
+def _key_of(spelled: pl.Expr, code_of: NDArray[np.uint32]) -> pl.Expr:
+    """The number of the key of a column of spellings."""
+    codes = pl.Series(code_of, dtype=pl.UInt32)
+    return spelled.map_batches(
+        lambda places: codes.gather(places).fill_null(0), return_dtype=pl.UInt32, is_elementwise=True
+    )
 
 
 def compared(plan: Plan) -> bool:

@@ -105,7 +105,7 @@ def fit(
             values = np.clip(values, limits.low, limits.high)
         else:
             known &= ~limits.outside(values)
-    finite = values[train & known]
+    finite = pl.Series(values).filter(pl.Series(train & known)).to_numpy()
     missing = int(np.count_nonzero(train)) - len(finite)
     if not len(finite):
         return Fitted((), "every value of the training split is missing")
