@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from runwright_components.contract.artifacts import Signature
 from runwright_components.features.tabular import TabularPreprocessing
 from runwright_components.features.values import missing_numbers
+from runwright_components.serve.cells import Cell
 from runwright_components.serve.validation import Columns
+
+_FEW = 256  # rows
+_REMEMBERED = 65_536  # spellings a column
 
 _DTYPES = {
     "numeric": pl.Float64,
@@ -46,6 +50,7 @@ class TableEncoder:
         self._categories = [item.column for item in state.categorical]
         self._coded = [item.column for item in state.coded]
         self._has_numeric = bool(state.numeric_names)
+        self._seen: dict[str, dict[Cell, int]] = {name: {} for name in self._categories}
 
     @staticmethod
     def fits(preprocessing: object) -> bool:
@@ -57,10 +62,7 @@ class TableEncoder:
         rows = len(next(iter(columns.values())))
         # None becomes NaN, which the encoder takes for missing.
         numbers = {name: np.array(columns[name], dtype=np.float64) for name in self._numbers}
-        codes: Mapping[str, NDArray[np.int32]] = {
-            name: self._preprocessing.codes_of(name, pl.Series(columns[name], dtype=pl.String))
-            for name in self._categories
-        }
+        codes = {name: self._codes(name, columns[name]) for name in self._categories}
         inputs: dict[str, NDArray[Any]] = {}
         if self._has_numeric:
             inputs["numeric"] = np.ascontiguousarray(self._preprocessing.encode_numbers(numbers, codes, rows).T)
@@ -68,3 +70,18 @@ class TableEncoder:
             stacked = np.array([codes[name] for name in self._coded])
             inputs["categorical"] = np.ascontiguousarray(stacked.T.astype(np.int64))
         return inputs
+
+    def _codes(self, name: str, cells: Sequence[Cell]) -> NDArray[np.int32]:
+        """The codes int32 [N] of a categorical column; those of few cells at a time are remembered."""
+        seen = self._seen[name]
+        if len(cells) <= _FEW:
+            try:
+                return np.array([seen[cell] for cell in cells], dtype=np.int32)
+            except KeyError:
+                pass
+        codes = self._preprocessing.codes_of(name, pl.Series(cells, dtype=pl.String))
+        if len(cells) <= _FEW:
+            if len(seen) > _REMEMBERED:
+                seen.clear()
+            seen.update(zip(cells, codes.tolist(), strict=True))
+        return codes
