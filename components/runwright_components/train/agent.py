@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Event, Progress
-from runwright_components.train.job import AGENT_FAILURE, EVENTS, JOB, Deaths, Failure, Job
+from runwright_components.train.job import AGENT_FAILURE, EVENTS, JOB, Deaths, Failure, Job, read_failures
 from runwright_components.train.signals import StopSignal, cancelled
 
 POLL_SECONDS = 0.1
@@ -87,8 +87,7 @@ def failure_of(folder: Path, code: int, log: str) -> StageError | None:
     A worker that a signal killed explains the others, whose connections it broke; else the first failure does.
     """
     if code == 0:
-        failures = _failures(folder)
-        return _of_failure(failures[0]) if failures else None
+        return None
     deaths = Deaths.read(folder, AGENT_FAILURE).workers if (folder / AGENT_FAILURE).exists() else ()
     killed = [death for death in deaths if death.signal and death.signal != "SIGTERM"]
     if killed:
@@ -99,7 +98,7 @@ def failure_of(folder: Path, code: int, log: str) -> StageError | None:
             else "see the last lines; continue with `runwright run --resume`"
         )
         return _worker_failed(f"rank {first.rank} was killed by {first.signal}", first.log, hint)
-    failures = _failures(folder)
+    failures = read_failures(folder)
     if failures:
         return _of_failure(failures[0])
     if code in (30, -signal.SIGTERM, -signal.SIGINT):
@@ -111,11 +110,6 @@ def failure_of(folder: Path, code: int, log: str) -> StageError | None:
     ending = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     lines = "\n".join(log.splitlines()[-12:])
     return _worker_failed(f"the elastic agent {ending}", lines, "continue with `runwright run --resume`")
-
-
-def _failures(folder: Path) -> list[Failure]:
-    found = [Failure.read(folder, path.name) for path in folder.glob("failure-*.json")]
-    return sorted(found, key=lambda failure: failure.time)
 
 
 def _of_failure(failure: Failure) -> StageError:

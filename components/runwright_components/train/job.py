@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from runwright_components.contract.artifacts import Document
 from runwright_components.contract.config import TrainConfig
 
@@ -23,14 +25,25 @@ class Job(Document):
 
 
 class Failure(Document):
-    """Why a worker ended. `time` is seconds since the epoch: the first failure is the cause of the others."""
+    """Why a worker ended. `time` is seconds since the epoch: an attempt's first failure is the cause of its others."""
 
     rank: int
+    attempt: int  # 0; restarts of the agent count up
     time: float
     reason: str
     message: str
     cure: str = ""
     where: str = ""
+
+
+def read_failures(folder: Path) -> list[Failure]:
+    """What workers left in `folder`: the latest attempt's first failure first."""
+    found = [Failure.read(folder, path.name) for path in folder.glob("failure-*.json")]
+    return sorted(found, key=lambda failure: (-failure.attempt, failure.time))
+
+
+def leave_failure(folder: Path, failure: Failure) -> None:
+    failure.write(folder, f"failure-{failure.attempt}-{failure.rank}.json")
 
 
 class Death(Document):

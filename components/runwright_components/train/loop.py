@@ -100,10 +100,10 @@ class Trainer:
 
     def _epoch(self) -> None:
         cursor = self.state.cursor
+        started = self.clock() - cursor.epoch_seconds
         order = self.plan.order(cursor.epoch)
         self.forward.train()
         every = self.config.checkpoint_every_steps
-        started = self.clock() - cursor.epoch_seconds
         while cursor.batch < self.plan.steps and cursor.step < self.total:
             self._step(order)
             now = self.clock()

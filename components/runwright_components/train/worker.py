@@ -10,21 +10,24 @@ from pathlib import Path
 
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress, file_sink
-from runwright_components.train.job import EVENTS, JOB, Failure, Job
+from runwright_components.train.job import EVENTS, JOB, Failure, Job, leave_failure, read_failures
 from runwright_components.train.signals import StopSignal, die_with_parent
 
 LAST_LINES = 12
+
+# CANCELLED: the agent stops the other workers when one has failed.
+_MENDABLE = (Reason.WORKER_FAILED, Reason.INTERNAL, Reason.STORAGE_FULL, Reason.CANCELLED)
 
 
 def main(folder: Path) -> int:
     """Run this rank of the job in `folder`; a failure is left there as JSON. Returns the exit code."""
     die_with_parent()
     rank = int(os.environ["RANK"])
-    restart = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    failures = sorted(folder.glob("failure-*.json"))
-    final = [failure for failure in (Failure.read(folder, path.name) for path in failures) if is_final(failure)]
-    if final:  # the agent starts all workers again; what a restart cannot mend must not run again
-        return int(StageError(Reason(final[0].reason), "").exit_code)
+    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    final = next((failure for failure in read_failures(folder) if is_final(failure)), None)
+    if final is not None:  # the agent starts all workers again; what a restart cannot mend must not run again
+        leave_failure(folder, final.model_copy(update={"attempt": attempt}))
+        return int(StageError(Reason(final.reason), "").exit_code)
     with StopSignal() as stop:
         try:
             from runwright_components.train import session
@@ -33,20 +36,20 @@ def main(folder: Path) -> int:
             job = Job.read(folder, JOB)
             progress = Progress(job.stage, sink=file_sink(folder / EVENTS), interval=0.0)
             ranks = join(job.config)
-            session.run(job.model_copy(update={"resume": job.resume or restart > 0}), ranks, stop, progress)
+            session.run(job.model_copy(update={"resume": job.resume or attempt > 0}), ranks, stop, progress)
             leave()
         except StageError as error:
-            _leave_failure(folder, rank, error)
+            _leave(folder, rank, attempt, error)
             return int(error.exit_code)
         except Exception as error:  # noqa: BLE001 (whatever it is, the stage must hear of it)
-            _leave_failure(folder, rank, unexpected(error))
+            _leave(folder, rank, attempt, unexpected(error))
             return 1
     return 0
 
 
 def is_final(failure: Failure) -> bool:
     """Whether a restart would meet the same failure again."""
-    return Reason(failure.reason) not in (Reason.WORKER_FAILED, Reason.INTERNAL, Reason.STORAGE_FULL)
+    return Reason(failure.reason) not in _MENDABLE
 
 
 def unexpected(error: Exception) -> StageError:
@@ -60,10 +63,9 @@ def unexpected(error: Exception) -> StageError:
     )
 
 
-def _leave_failure(folder: Path, rank: int, error: StageError) -> None:
-    Failure(
-        rank=rank, time=time.time(), reason=str(error.reason), message=error.message, cure=error.cure, where=error.where
-    ).write(folder, f"failure-{rank}.json")
+def _leave(folder: Path, rank: int, attempt: int, error: StageError) -> None:
+    failure = Failure(rank=rank, attempt=attempt, time=time.time(), **{**error.as_dict(), "reason": str(error.reason)})
+    leave_failure(folder, failure)
 
 
 if __name__ == "__main__":

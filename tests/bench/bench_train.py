@@ -1,0 +1,176 @@
+"""Step time against a bare torch loop, and what a checkpoint stalls: `python tests/bench/bench_train.py`.
+
+Both loops run the same module on the same batches in one process; rounds of the two alternate, and the median of the
+rounds' ratios counts, so that a busy machine slows both. Prints JSON.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from runwright_components.contract.config import ModelConfig, TrainConfig
+from runwright_components.contract.progress import Progress, file_sink
+from runwright_components.models import Shape, build
+from runwright_components.train.checkpoints import CheckpointStore
+from runwright_components.train.data import TensorSplit
+from runwright_components.train.loop import Trainer
+from runwright_components.train.objective import Objective
+from runwright_components.train.optim import make_optimizer
+from runwright_components.train.ranks import alone
+from runwright_components.train.signals import StopSignal
+from runwright_components.train.state import TrainingState
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model and the data that it learns from; `batch` rows a step."""
+
+    shape: Shape
+    model: ModelConfig
+    inputs: dict[str, Tensor]
+    target: Tensor
+    batch: int
+    steps: int  # a round
+
+
+def table() -> Case:
+    rows = 100_000
+    shape = Shape(task="classification", modality="tabular", classes=5, numeric=20, categories=(10, 30, 100))
+    codes = torch.stack([torch.randint(0, size, (rows,)) for size in shape.categories], dim=1)
+    inputs = {"numeric": torch.randn(rows, 20), "categorical": codes}
+    return Case(shape, ModelConfig(name="mlp"), inputs, torch.randint(0, 5, (rows,)), batch=256, steps=200)
+
+
+def images() -> Case:
+    sides = (3, 32, 32)
+    shape = Shape(
+        task="classification", modality="image", classes=10, image=sides, mean=(0.5,) * 3, std=(0.25,) * 3
+    )  # fmt: skip
+    inputs = {"pixels": torch.randint(0, 256, (2_000, *sides), dtype=torch.uint8)}
+    return Case(shape, ModelConfig(name="cnn", width=32), inputs, torch.randint(0, 10, (2_000,)), batch=64, steps=10)
+
+
+def trained(case: Case, folder: Path, *, steps: int, every: int | None = None) -> Trainer:
+    """A run of the real trainer over `steps` steps, with progress to a file."""
+    config = TrainConfig(
+        task="classification",
+        modality=case.shape.modality,
+        model=case.model,
+        batch_size=case.batch,
+        epochs=10_000,
+        max_steps=steps,
+        schedule="constant",
+        early_stopping=None,
+        device="cpu",
+        checkpoint_every_steps=every,
+    )
+    torch.manual_seed(0)
+    module, ranks = build(case.model, case.shape), alone(config)
+    store = CheckpointStore(folder / "checkpoints", keep=2, warn=print)
+    store.open(resume=False)
+    few = {name: tensor[: case.batch] for name, tensor in case.inputs.items()}
+    trainer = Trainer(
+        config,
+        state=TrainingState(module, make_optimizer(config, module), None, ranks),
+        forward=module,
+        training=TensorSplit(case.inputs, case.target, ranks.device),
+        validation=TensorSplit(few, case.target[: case.batch], ranks.device),
+        objective=Objective("classification"),
+        precision="fp32",
+        store=store,
+        recipe="bench",
+        stop=StopSignal(),
+        progress=Progress("train", sink=file_sink(folder / "progress.jsonl")),
+    )
+    trainer.run()
+    store.close()
+    return trainer
+
+
+def bare_seconds(case: Case, steps: int, optimizer: Literal["fused", "default"]) -> float:
+    """What one writes by hand: the same module, batches, optimizer and gradient clipping, and nothing else."""
+    torch.manual_seed(0)
+    module = build(case.model, case.shape).train()
+    adamw = torch.optim.AdamW(module.parameters(), lr=1e-3, fused=optimizer == "fused")
+    start = time.perf_counter()
+    step = 0
+    while step < steps:
+        order = torch.randperm(len(case.target))
+        for rows in order.split(case.batch)[: steps - step]:
+            batch = {name: tensor[rows] for name, tensor in case.inputs.items()}
+            if "pixels" in batch:
+                batch["pixels"] = batch["pixels"].float() / 255
+            loss = functional.cross_entropy(module(**batch), case.target[rows])
+            loss.backward()
+            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            adamw.step()
+            adamw.zero_grad()
+            step += 1
+    return time.perf_counter() - start
+
+
+def our_seconds(case: Case, steps: int) -> float:
+    """Of the trainer's epochs, with schedule, progress and bookkeeping, without validation and checkpoints."""
+    with tempfile.TemporaryDirectory() as name:
+        return sum(epoch.seconds for epoch in trained(case, Path(name), steps=steps).state.cursor.history)
+
+
+def step_time(case: Case, rounds: int, optimizer: Literal["fused", "default"]) -> dict[str, float]:
+    """Milliseconds a step of both loops, and the median over the rounds of their ratio."""
+    bare, ours = [], []
+    for number in range(rounds + 1):
+        for mine in (number % 2 == 0, number % 2 == 1):  # each goes first as often as the other
+            if mine:
+                ours.append(our_seconds(case, case.steps))
+            else:
+                bare.append(bare_seconds(case, case.steps, optimizer))
+    pairs = list(zip(bare, ours, strict=True))[1:]  # the first round warms up
+    return {
+        "bare_ms": round(statistics.median(pair[0] for pair in pairs) / case.steps * 1e3, 3),
+        "ours_ms": round(statistics.median(pair[1] for pair in pairs) / case.steps * 1e3, 3),
+        "ratio": round(statistics.median(mine / other for other, mine in pairs), 4),
+    }
+
+
+def stall(case: Case) -> dict[str, float]:
+    """Time that training stands still for a checkpoint, over the time between two of them (one epoch)."""
+    interval = len(case.target) // case.batch
+    with tempfile.TemporaryDirectory() as name:
+        trainer = trained(case, Path(name), steps=5 * interval, every=interval)
+    meter, seconds = trainer.meter, trainer.state.cursor.total_seconds
+    return {
+        "checkpoints": meter.checkpoints,
+        "interval_s": round(seconds / meter.checkpoints, 3),
+        "stall_ms": round(meter.stall_total / meter.checkpoints * 1e3, 3),
+        "stall_share": round(meter.stall_total / seconds, 5),
+    }
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--rounds", type=int, default=11)
+    arguments.add_argument("--threads", type=int, default=1)
+    options = arguments.parse_args()
+    torch.set_num_threads(options.threads)
+    figures: dict[str, object] = {"torch": torch.__version__, "machine": platform.processor() or platform.machine()}
+    for name, case in (("mlp_100k_rows", table()), ("cnn_32x32", images())):
+        figures[name] = {
+            "step": step_time(case, options.rounds, "fused"),
+            "step_default_optimizer": step_time(case, max(3, options.rounds // 3), "default"),
+            "checkpoint": stall(case),
+        }
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
