@@ -195,11 +195,11 @@ def _variables(workspace: Workspace, settings: Settings, temporaries: Path) -> d
         RESUME_ENV: "1" if settings.resume else None,
         NO_CACHE_ENV: None if settings.use_cache else "1",
         "TMPDIR": str(temporaries),
-        **_bytecode(os.environ),
+        **bytecode(os.environ),
     }
 
 
-def _bytecode(environment: Mapping[str, str]) -> dict[str, str | None]:
+def bytecode(environment: Mapping[str, str]) -> dict[str, str | None]:
     """Let steps use compiled bytecode where the environment forbids to write it beside the sources and there is none.
 
     Four processes that compile Polars and torch from source each time cost half a minute.

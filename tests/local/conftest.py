@@ -1,12 +1,15 @@
 """The `runwright` command on examples, as a user starts it."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +33,8 @@ class Ended(NamedTuple):
 class Command:
     """Starts `runwright` with the arguments; one process of torch's threads each, so that tests do not fight."""
 
+    quick = ("--set", "spec.train.epochs=2", "--set", "spec.evaluate.gate=[]")
+
     def __init__(self) -> None:
         self._running: list[subprocess.Popen[str]] = []
 
@@ -49,6 +54,17 @@ class Command:
         process = self.start(*arguments)
         out, err = process.communicate(timeout=540)
         return Ended(process.returncode, out, err)
+
+    @contextmanager
+    def serving(self, package: Path) -> Iterator[str]:
+        """The address of a server of the package, while the block runs."""
+        process = self.start("serve", package, "--port", "0")
+        assert process.stdout is not None
+        found = next((found for line in process.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line))), None)
+        assert found, f"the server ended with {process.wait()}"
+        yield found.group()
+        process.terminate()
+        assert process.wait(timeout=60) == 0, "SIGTERM ends it well"
 
     def close(self) -> None:
         for process in self._running:
@@ -73,6 +89,23 @@ def example(tmp_path: Path) -> Callable[[str], Path]:
         return tmp_path / name / "run.yaml"
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
+    """`finished(name)`: the workspace of an example that ran once for all tests, in few epochs and with no gate."""
+    command = Command()
+
+    @cache
+    def run(name: str) -> Path:
+        folder = tmp_path_factory.mktemp("finished") / name
+        shutil.copytree(ROOT / "examples" / name, folder, ignore=shutil.ignore_patterns(".runwright"))
+        ended = command("run", folder / "run.yaml", *command.quick)
+        assert ended.code == 0, ended.text
+        return folder / ".runwright" / name
+
+    yield run
+    command.close()
 
 
 def wait_for(what: Callable[[], bool], *, seconds: float = 120.0) -> None:

@@ -13,7 +13,6 @@ from runwright_components.contract.step import STAGES
 
 pytestmark = pytest.mark.slow
 
-QUICK = ("--set", "spec.train.epochs=2", "--set", "spec.evaluate.gate=[]")
 EXAMPLES = ("birdstrikes", "digits", "languages", "penguins")
 
 
@@ -34,17 +33,15 @@ def _check(workspace: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_example(name: str, example: Callable[[str], Path], runwright: Any) -> None:
-    file = example(name)
-    first = runwright("run", file, *QUICK)
-    assert first.code == 0, first.text
-    workspace = file.parent / ".runwright" / name
+def test_example(name: str, finished: Callable[[str], Path], runwright: Any) -> None:
+    workspace = finished(name)
     _check(workspace, name)
-    assert str(workspace / "registry" / name / "1") in first.out
-    assert "runwright serve" in first.out
 
-    again = runwright("run", file, *QUICK, "--layout", "stages")
+    file = workspace.parents[1] / "run.yaml"
+    again = runwright("run", file, *runwright.quick, "--layout", "stages")
     assert again.code == 0, again.text
+    assert str(workspace / "registry" / name / "1") in again.out
+    assert "runwright serve" in again.out
     kinds = {event["stage"]: event["kind"] for event in _events(workspace) if event["kind"] in ("done", "cached")}
     assert {stage for stage, kind in kinds.items() if kind == "cached"} == set(STAGES) - {"register", "deploy"}
     assert again.out.count("unchanged") == 5

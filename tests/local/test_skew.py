@@ -71,7 +71,7 @@ def test_every_way_to_ask_gives_the_answer_of_the_evaluation(
     (tmp_path / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
     predicted = runwright("predict", package, "--input", tmp_path / "rows.json")
     assert predicted.code == 0, predicted.text
-    _equal(_figures(json.loads(predicted.out), signature), expected, "predict")
+    _equal(_figures(json.loads(predicted.out)["predictions"], signature), expected, "predict")
 
     with runwright.serving(package) as url:
         answer = _post(f"{url}/v1/models/{name}:predict", {"instances": rows})
