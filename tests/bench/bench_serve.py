@@ -2,12 +2,13 @@
 
     python tests/bench/bench_serve.py [--package DIR] [--rounds 10] [--requests 300]
 
-Four servers run at once as processes of their own, each one uvicorn worker with ONNX Runtime on one thread:
+Two servers run as processes of their own, each one uvicorn worker with ONNX Runtime on one thread, asked in four ways:
 `runwright` (V1: a raw row in, label and probabilities out), the same server asked by `v2`, `tensors` (bare: ready-made
 tensors in, logits out, nothing else done) and `rows` (bare: the same raw row in, preprocessing written by hand for this
-table, label and probabilities out). One client with a kept connection asks them in turns, in interleaved rounds, so
-that whatever else the machine does falls on all alike; then several clients at once measure requests a second, and the
-server's CPU time for one, which other work on the machine disturbs least. With no package one is made of a generated table with 8 numeric and 4 categorical columns.
+table, label and probabilities out). One client with a kept connection asks in turns, in interleaved rounds, so that
+whatever else the machine does falls on all alike; then several clients at once measure requests a second, and the
+server's CPU time for one, which other work on the machine disturbs least.
+With no package one is made of a generated table with 8 numeric and 4 categorical columns.
 """
 
 from __future__ import annotations
@@ -361,9 +362,8 @@ def report(targets: dict[str, Target]) -> None:
     print(f"\n{'':10} {'p50 ms':>8} {'p99 ms':>8} {'requests/s':>11} {'CPU ms':>8}")
     for target in targets.values():
         p50, p99 = (percentile(target.times, share) * 1e3 for share in (0.5, 0.99))
-        print(
-            f"{target.name:10} {p50:8.3f} {p99:8.3f} {statistics.median(target.rates):11.0f} {statistics.mean(target.cpu) * 1e3:8.3f}"
-        )
+        rate, cpu = statistics.median(target.rates), statistics.mean(target.cpu) * 1e3
+        print(f"{target.name:10} {p50:8.3f} {p99:8.3f} {rate:11.0f} {cpu:8.3f}")
     for name in ("runwright", "v2"):
         for other in ("tensors", "rows"):
             more = percentile(targets[name].times, 0.5) - percentile(targets[other].times, 0.5)
