@@ -13,6 +13,7 @@ from pathlib import Path
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Event, Progress
 from runwright_components.train.job import AGENT_FAILURE, EVENTS, JOB, Deaths, Failure, Job, read_failures
+from runwright_components.train.launch import STOP_SECONDS
 from runwright_components.train.signals import StopSignal, cancelled
 
 POLL_SECONDS = 0.1
@@ -84,12 +85,15 @@ class EventRelay:
 def failure_of(folder: Path, code: int, log: str) -> StageError | None:
     """The one error that explains how the agent ended; None when all went well.
 
-    A worker that a signal killed explains the others, whose connections it broke; else the first failure does.
+    A worker that a signal killed explains the others, whose connections it broke; else the first failure does. Long
+    after the first failure, the agent itself kills workers that do not stop.
     """
     if code == 0:
         return None
     deaths = Deaths.read(folder, AGENT_FAILURE).workers if (folder / AGENT_FAILURE).exists() else ()
-    killed = [death for death in deaths if death.signal and death.signal != "SIGTERM"]
+    failures = read_failures(folder)
+    agents = failures[0].time + STOP_SECONDS / 2 if failures else float("inf")
+    killed = [death for death in deaths if death.signal not in ("", "SIGTERM") and death.time < agents]
     if killed:
         first = min(killed, key=lambda death: death.time)
         hint = (
@@ -98,7 +102,6 @@ def failure_of(folder: Path, code: int, log: str) -> StageError | None:
             else "see the last lines; continue with `runwright run --resume`"
         )
         return _worker_failed(f"rank {first.rank} was killed by {first.signal}", first.log, hint)
-    failures = read_failures(folder)
     if failures:
         return _of_failure(failures[0])
     if code in (30, -signal.SIGTERM, -signal.SIGINT):

@@ -9,6 +9,8 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
@@ -77,11 +79,14 @@ def join(config: TrainConfig) -> Ranks:
     """Join the process group that torchrun's environment (RANK, WORLD_SIZE, MASTER_ADDR, ...) describes."""
     rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     device = _device(config, local)
+    store, _, _ = next(iter(rendezvous("env://", rank, world)))
+    # The agent's store outlives a restart and still holds the addresses of the workers before.
+    store = PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-        dist.init_process_group("nccl", device_id=device)
-        return Ranks(rank, world, device, cast(Any, dist.new_group(backend="gloo")))
-    dist.init_process_group("gloo")
+        dist.init_process_group("nccl", store=store, rank=rank, world_size=world, device_id=device)
+    else:
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=world)
     return Ranks(rank, world, device, cast(Any, dist.new_group(backend="gloo")))
 
 
