@@ -50,10 +50,10 @@ def fit(
         if found.rules.action == "drop":
             outside = found.outside(cleaned.numbers(name)) & selection.of("train")
             selection = selection.leave_out(outside, "an outlier, in the training split", name)
-    train, kept = selection.of("train"), selection.kept
+    train = selection.of("train")
 
     def fit_column(plan: Plan) -> _Column:
-        column = _column(plan, data, cleaned, train, kept, limits.get(plan.name), config)
+        column = _column(plan, data, cleaned, selection, limits.get(plan.name), config)
         tick(plan.name)
         return column
 
@@ -75,7 +75,7 @@ def fit(
         columns=tuple(plan.reader for plan in inputs if plan.reader is not None),
         numeric=tuple(numeric),
         categorical=tuple(categorical),
-        target=_target(cleaned, plans, train, config),
+        target=_target(cleaned, plans, selection, config),
         signature=Signature(task=config.task, modality="tabular", inputs=(), tensors=()),
     )
     _require_unique(state)
@@ -100,16 +100,15 @@ def _column(
     plan: Plan,
     data: RawData,
     cleaned: Cleaned,
-    train: Mask,
-    kept: Mask,
+    selection: Selection,
     limits: fit_numeric.Bounds | None,
     config: PrepareConfig,
 ) -> _Column:
     if plan.reader is None:
         return _Column(_ignored(plan, cleaned))
     if plan.type == "categorical":
-        return _categorical(plan, cleaned, train, kept, config)
-    return _numeric(plan, data, cleaned, train, kept, limits, config)
+        return _categorical(plan, cleaned, selection, config)
+    return _numeric(plan, data, cleaned, selection, limits, config)
 
 
 def _limits(
@@ -131,11 +130,11 @@ def _numeric(
     plan: Plan,
     data: RawData,
     cleaned: Cleaned,
-    train: Mask,
-    kept: Mask,
+    selection: Selection,
     limits: fit_numeric.Bounds | None,
     config: PrepareConfig,
 ) -> _Column:
+    train, kept = selection.of("train"), selection.kept
     column = cleaned.column(plan.name)
     values = column.to_numpy()
     before = numbers(values, times=plan.type == "datetime")
@@ -165,13 +164,12 @@ def _numeric(
     return _Column(report.model_copy(update=update), fitted.inputs)
 
 
-def _categorical(plan: Plan, cleaned: Cleaned, train: Mask, kept: Mask, config: PrepareConfig) -> _Column:
+def _categorical(plan: Plan, cleaned: Cleaned, selection: Selection, config: PrepareConfig) -> _Column:
     spelled = cleaned.spellings[plan.name]
     column = cleaned.column(plan.name)
     size = len(spelled.texts)
-    all_rows = fit_categorical.counts(column, size)
-    train_rows = fit_categorical.counts(column.filter(pl.Series(train)), size)
-    kept_rows = fit_categorical.counts(column.filter(pl.Series(kept)), size)
+    by_split = fit_categorical.counts(column, selection.codes, size)
+    all_rows, train_rows, kept_rows = by_split.sum(axis=0), by_split[0], by_split[:-1].sum(axis=0)
     everything = fit_categorical.by_key(spelled, all_rows)
     shown = dict(everything.select("key", "label").iter_rows())
     shown.update(fit_categorical.by_key(spelled, train_rows).select("key", "label").iter_rows())
@@ -188,9 +186,9 @@ def _categorical(plan: Plan, cleaned: Cleaned, train: Mask, kept: Mask, config: 
     )
     if plan.role != "input":
         after = fit_categorical.by_key(spelled, kept_rows).select(pl.col("key").replace(shown).alias("value"), "rows")
-        gaps = int(kept.sum()) - int(after["rows"].sum())
+        gaps = int(selection.kept.sum()) - int(after["rows"].sum())
         return _Column(report.model_copy(update={"after": categories(after, gaps)}))
-    rows = {"train": int(train.sum()), "kept": int(kept.sum())}
+    rows = {"train": int(selection.of("train").sum()), "kept": int(selection.kept.sum())}
     fitted = fit_categorical.fit(plan, spelled, train_rows, kept_rows, rows, config)
     if fitted.item is None:
         return _Column(report.model_copy(update={"role": "ignored", "reason": fitted.reason}))
@@ -215,14 +213,14 @@ def _ignored(plan: Plan, cleaned: Cleaned) -> ColumnQuality:
     )
 
 
-def _target(cleaned: Cleaned, plans: Sequence[Plan], train: Mask, config: PrepareConfig) -> Target:
+def _target(cleaned: Cleaned, plans: Sequence[Plan], selection: Selection, config: PrepareConfig) -> Target:
     plan = next(plan for plan in plans if plan.role == "target")
     if config.task == "classification":
         spelled = cleaned.spellings[plan.name]
-        column = cleaned.column(plan.name).filter(pl.Series(train))
-        table = fit_categorical.by_key(spelled, fit_categorical.counts(column, len(spelled.texts)))
+        rows = fit_categorical.counts(cleaned.column(plan.name), selection.codes, len(spelled.texts))
+        table = fit_categorical.by_key(spelled, rows[0])
         return labels.target_of_classes(dict(table.select("key", "label").iter_rows()), config)
-    values = pl.Series(cleaned.numbers(plan.name)[train])
+    values = pl.Series(cleaned.numbers(plan.name)[selection.of("train")])
     notation = plan.reader.notation if plan.reader else None
     return labels.fit(values, values, config, notation)
 

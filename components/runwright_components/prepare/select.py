@@ -101,8 +101,8 @@ def _check_target(target: Plan, cleaned: Cleaned, usable: Mask, config: PrepareC
         labels.check(labels.Labels(column.filter(pl.Series(usable)), 0, 0), config)
         return
     spelled = cleaned.spellings[target.name]
-    rows = counts(column.filter(pl.Series(usable)), len(spelled.texts))
-    labels.check_classes(by_key(spelled, rows).select("label", "rows"), config)
+    rows = counts(column, np.where(usable, 0, LEFT_OUT).astype(np.uint8), len(spelled.texts))
+    labels.check_classes(by_key(spelled, rows[0]).select("label", "rows"), config)
 
 
 def _missing(plan: Plan, cleaned: Cleaned) -> Mask:
@@ -150,7 +150,8 @@ def _without_unseen(selection: Selection, target: Plan, cleaned: Cleaned) -> Sel
     if not unseen.any():
         return selection
     spelled = cleaned.spellings[target.name]
-    names = by_key(spelled, counts(cleaned.column(target.name).filter(pl.Series(unseen)), len(spelled.texts)))["label"]
+    chosen = np.where(unseen, 0, LEFT_OUT).astype(np.uint8)
+    names = by_key(spelled, counts(cleaned.column(target.name), chosen, len(spelled.texts))[0])["label"]
     left = selection.leave_out(unseen, "the training split lacks the label", target.name)
     warning = f"the training split lacks the labels {', '.join(repr(name) for name in names[:5])}"
     return Selection(left.codes, left.duplicates, left.dropped, (*left.warnings, warning))

@@ -139,21 +139,23 @@ def _unreadable(plan: Plan, data: RawData, cleaned: Cleaned) -> str:
 
 
 def _splits(cleaned: Cleaned, fitted: FittedTable, config: PrepareConfig) -> tuple[SplitQuality, ...]:
-    kept = int(fitted.selection.kept.sum())
-    target = fitted.state.target
+    selection, target = fitted.selection, fitted.state.target
+    sizes = {name: int(selection.of(name).sum()) for name in SPLITS}
+    shares = {name: size / sum(sizes.values()) for name, size in sizes.items()}
+    if config.task == "regression":
+        values = cleaned.numbers(target.name)
+        return tuple(
+            SplitQuality(name=name, rows=sizes[name], share=shares[name], target=numbers(values[selection.of(name)]))
+            for name in SPLITS
+        )
+    spelled = cleaned.spellings[target.name]
     described = []
-    for name in SPLITS:
-        rows = fitted.selection.of(name)
-        size = int(rows.sum())
-        if config.task == "regression":
-            summary = numbers(cleaned.numbers(target.name)[rows])
-            described.append(SplitQuality(name=name, rows=size, share=size / kept, target=summary))
-            continue
-        spelled = cleaned.spellings[target.name]
-        counted = by_key(spelled, counts(cleaned.column(target.name).filter(pl.Series(rows)), len(spelled.texts)))
-        found = dict(counted.select("key", "rows").iter_rows())
+    for name, rows in zip(
+        SPLITS, counts(cleaned.column(target.name), selection.codes, len(spelled.texts)), strict=False
+    ):
+        found = dict(by_key(spelled, rows).select("key", "rows").iter_rows())
         classes = {label: found.get(key, 0) for key, label in zip(target.keys, target.labels, strict=True)}
-        described.append(SplitQuality(name=name, rows=size, share=size / kept, classes=classes))
+        described.append(SplitQuality(name=name, rows=sizes[name], share=shares[name], classes=classes))
     return tuple(described)
 
 
