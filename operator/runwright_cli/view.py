@@ -181,8 +181,8 @@ class LiveView:
         table = Table(box=None, show_header=False, padding=(0, 1), expand=False)
         table.add_column(width=1)
         table.add_column(width=9)
-        table.add_column(width=10, justify="right")
-        table.add_column()
+        table.add_column(width=11, justify="right")
+        table.add_column(no_wrap=True, overflow="ellipsis")
         for stage in list(self._stages.values()):
             table.add_row(*self._row(stage))
         return table
@@ -194,7 +194,8 @@ class LiveView:
         mark, style = MARKS[stage.state]
         dim = "dim" if stage.state in ("waiting", "skipped") else ""
         seconds = "" if stage.seconds is None else duration(stage.seconds)
-        message = stage.ending() if stage.state in ("cached", "skipped") else stage.message
+        how = {"cached": "unchanged: ", "skipped": "skipped: "}.get(stage.state, "")
+        message = how + stage.message
         first_line = message.splitlines()[0] if message else ""
         return Text(mark, style=style), Text(stage.name, style=dim), Text(seconds, style="dim"), Text(first_line)
 
