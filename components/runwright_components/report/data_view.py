@@ -229,12 +229,12 @@ def _categories(summary: Summary) -> tuple[CategoryBar, ...]:
     rest = summary.other + sum(entry.rows for entry in summary.top[MOST_CATEGORIES:])
     if rest:
         shown.append(Top(value="all others", rows=rest))
-    longest = max(entry.rows for entry in shown) or 1
+    longest = max(entry.rows for entry in summary.top) or 1  # the others together may have more: their bar is full
     return tuple(
         CategoryBar(
             name=entry.value,
             share=entry.rows / summary.rows if summary.rows else 0.0,
-            width=_width(entry.rows, longest),
+            width=_width(min(entry.rows, longest), longest),
             text=count(entry.rows),
         )
         for entry in shown

@@ -67,6 +67,7 @@ class EvaluationView:
     passed: bool
     headline: str
     checks: tuple[tuple[bool, str], ...]
+    caution: str
     tiles: tuple[Tile, ...]
     metrics: tuple[tuple[str, str, str], ...]  # (name, figure, meaning)
     matrix: Matrix | None
@@ -82,6 +83,7 @@ def evaluation_view(evaluation: Evaluation) -> EvaluationView:
         passed=evaluation.verdict == "passed",
         headline=_headline(evaluation),
         checks=tuple((check.passed, check.message) for check in evaluation.checks),
+        caution=_caution(evaluation),
         tiles=tuple(_tiles(evaluation)),
         metrics=tuple(
             (text.name, text.show(evaluation.metrics[name]), text.meaning)
@@ -112,6 +114,19 @@ def _headline(evaluation: Evaluation) -> str:
     if not total:
         return "Passed: the gate has no bounds"
     return f"Passed all {total} checks" if total > 1 else "Passed its check"
+
+
+def _caution(evaluation: Evaluation) -> str:
+    """What a passed gate must not hide: a model that knows no more than a guess."""
+    found = evaluation.metrics
+    if "accuracy" in found and found["accuracy"] <= found.get("baselineAccuracy", -1.0):
+        return (
+            "By accuracy the model is no better than always guessing the most frequent class. With uneven classes, "
+            "judge by balancedAccuracy or rocAuc, and try train.classWeights: balanced."
+        )
+    if "rmse" in found and found["rmse"] >= found.get("baselineRmse", math.inf):
+        return "The model is no better than always guessing the mean of the training split."
+    return ""
 
 
 def _tiles(evaluation: Evaluation) -> Iterator[Tile]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runwright_components.contract.artifacts import Check
+from runwright_components.contract.artifacts import EVALUATION, Check, Evaluation
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.report import curves_page, quality_page, report_page
 
@@ -103,6 +103,14 @@ def test_no_bounds_is_a_pass_with_a_note(run_of) -> None:
     words = Outline(pages_of(run_of())[0]).words
     assert "Passed: the gate has no bounds" in words
     assert "Any metrics would have passed" in words
+
+
+def test_a_model_that_only_guesses_is_named(run) -> None:
+    assert "no better than" not in Outline(pages_of(run)[0]).words
+    guessing = Evaluation.read(run.evaluation, EVALUATION)
+    figures = {**guessing.metrics, "baselineAccuracy": guessing.metrics["accuracy"]}
+    guessing.model_copy(update={"metrics": figures}).write(run.evaluation, EVALUATION)
+    assert "no better than always guessing the most frequent class" in Outline(pages_of(run)[0]).words
 
 
 def test_data_quality_is_shown(run) -> None:
