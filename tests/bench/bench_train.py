@@ -32,7 +32,6 @@ from runwright_components.train.ranks import alone
 from runwright_components.train.signals import StopSignal
 from runwright_components.train.state import TrainingState
 
-
 Clock = Callable[[], float]
 Optimizer = Literal["fused", "default"]
 
