@@ -19,11 +19,13 @@ _NEAR = 1000  # rows
 
 @dataclass(frozen=True)
 class RawData:
-    """`frame` has the source's columns and `row_id` (UInt32), the row's number over all files, in order."""
+    """`frame` has the source's columns and `row_id` (UInt32), the row's number over all files, in order. `source` lacks
+    `row_id`: a slice of it reads that slice alone, where Polars must count rows for the other."""
 
     folder: Path
     manifest: RawManifest
     frame: pl.LazyFrame
+    source: pl.LazyFrame
 
     @property
     def rows(self) -> int:
@@ -38,12 +40,11 @@ class RawData:
         """A few rows by their numbers, ascending, without `row_id`, in values that JSON knows."""
         if not numbers:
             return []
-        if numbers[-1] - numbers[0] < _NEAR:
-            near = self.frame.slice(numbers[0], numbers[-1] - numbers[0] + 1)
-            found = [near.filter(pl.col(ROW_ID).is_in(list(numbers)))]
+        first, span = numbers[0], numbers[-1] - numbers[0] + 1
+        if span <= _NEAR:
+            rows = self.source.slice(first, span).collect()[[number - first for number in numbers]]
         else:
-            found = [self.frame.slice(number, 1) for number in numbers]
-        rows = pl.concat(pl.collect_all(found)).drop(ROW_ID)
+            rows = pl.concat(pl.collect_all([self.source.slice(number, 1) for number in numbers], engine="streaming"))
         return [{name: json_value(value) for name, value in row.items()} for row in rows.iter_rows(named=True)]
 
 
@@ -86,4 +87,5 @@ def open_raw(folder: Path) -> RawData:
             where=", ".join(source.uri for source in manifest.sources) or str(folder),
             cure="give data with rows below the header",
         )
-    return RawData(folder, manifest, pl.scan_parquet(files, row_index_name=ROW_ID, glob=False))
+    frame = pl.scan_parquet(files, row_index_name=ROW_ID, glob=False)
+    return RawData(folder, manifest, frame, pl.scan_parquet(files, glob=False))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from runwright_components.contract.artifacts import PREPROCESSING, QUALITY, ROW_ID, Lineage, PreparedManifest
+from runwright_components.contract.artifacts import PREPROCESSING, QUALITY, Lineage, PreparedManifest
 from runwright_components.contract.config import SPLITS, PrepareConfig
 from runwright_components.contract.files import files_digest, folder_files
 from runwright_components.contract.outcome import Reason, StageError
@@ -83,11 +83,11 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
 
 def _sample(data: RawData) -> pl.DataFrame:
     """All rows of a small table, else slices spread over it; the types are told from these and verified on all."""
-    frame = data.frame.drop(ROW_ID)
     if data.rows <= SAMPLE:
-        return frame.collect(engine="streaming")
+        return data.source.collect(engine="streaming")
     step = data.rows // _SLICES
-    return pl.concat(pl.collect_all([frame.slice(i * step, SAMPLE // _SLICES) for i in range(_SLICES)]))
+    slices = [data.source.slice(i * step, SAMPLE // _SLICES) for i in range(_SLICES)]
+    return pl.concat(pl.collect_all(slices, engine="streaming"))
 
 
 def _evidence(data: RawData, column: str) -> tuple[int, int]:
@@ -96,18 +96,18 @@ def _evidence(data: RawData, column: str) -> tuple[int, int]:
         return (0, 0)  # the sample is the table
     parts = pl.col(column).cast(pl.String).str.extract_groups(AMBIGUOUS)
     first, second = (parts.struct.field(str(place)).cast(pl.Int32, strict=False) > 12 for place in (1, 2))
-    counted = data.frame.select(first.sum().alias("first"), second.sum().alias("second")).collect(engine="streaming")
+    counted = data.source.select(first.sum().alias("first"), second.sum().alias("second")).collect(engine="streaming")
     return counted.row(0)
 
 
 def _clean(data: RawData, plans: Sequence[Plan], config: PrepareConfig, path: Path) -> tuple[Sequence[Plan], Cleaned]:
     """Read the columns. One whose inferred type does not hold beyond the sample is read again, as categories."""
-    cleaned = clean(data.frame, plans, labels.words(config), path, data.rows)
+    cleaned = clean(data.source, plans, labels.words(config), path, data.rows)
     wrong = {plan.name: found for plan in plans if (found := _unreadable(plan, data, cleaned))}
     if not wrong:
         return plans, cleaned
     mended = [plan.as_categories(wrong[plan.name]) if plan.name in wrong else plan for plan in plans]
-    return mended, clean(data.frame, mended, labels.words(config), path, data.rows)
+    return mended, clean(data.source, mended, labels.words(config), path, data.rows)
 
 
 def _unreadable(plan: Plan, data: RawData, cleaned: Cleaned) -> str:
