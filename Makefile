@@ -35,7 +35,7 @@ lint: setup  ## ruff, mypy --strict, import-linter
 	@$(BIN)/lint-imports --no-cache >.lint-imports.log || { cat .lint-imports.log; exit 1; }; rm -f .lint-imports.log
 
 test-unit: setup  ## pure logic, golden files, components against their contract
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests/unit tests/golden tests/contract
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests/unit tests/golden
 
 test-local: setup  ## every example end to end on this machine
 	@$(BIN)/python -m pytest -q tests/local
