@@ -2,7 +2,7 @@
 
 torchmetrics counts and ranks; ratios of counts are taken in float64, because its own are float32, where 9 of 10 would
 miss a bound of 0.9. A metric that the rows cannot define (ROC AUC of a single class) is left out, never NaN.
-torchmetrics is imported at the first use: it takes seconds.
+torch and torchmetrics are imported at the first use: they take seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runwright_components.contract.artifacts import Calibration, ClassMetrics, Roc
+from runwright_components.evaluate import metrics_library
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -55,10 +56,12 @@ def metrics(probabilities: Floats, truth: Ints, *, bins: int) -> dict[str, float
 def confusion(probabilities: Floats, truth: Ints) -> Ints:
     """Counts [K, K]: rows are the truth, columns the prediction."""
     from torch import from_numpy
-    from torchmetrics.functional.classification import multiclass_confusion_matrix
 
     predicted = probabilities.argmax(axis=1)
-    counts = multiclass_confusion_matrix(from_numpy(predicted), from_numpy(truth), num_classes=probabilities.shape[1])
+    count = metrics_library.classification().multiclass_confusion_matrix
+    counts = count(from_numpy(predicted), from_numpy(truth), num_classes=probabilities.shape[1])
+        from_numpy(predicted), from_numpy(truth), num_classes=probabilities.shape[1]
+    )
     return np.asarray(counts.numpy(), dtype=np.int64)
 
 
@@ -108,8 +111,8 @@ def roc(probabilities: Floats, truth: Ints, labels: Sequence[str]) -> tuple[Roc,
     """One class against the rest, for the most frequent classes that are in the truth beside others; of two classes
     the second alone, for the first is its mirror image. At most ROC_POINTS points a curve, the ends among them."""
     from torch import from_numpy
-    from torchmetrics.functional.classification import binary_roc
 
+    binary_roc = metrics_library.classification().binary_roc
     support = np.bincount(truth, minlength=probabilities.shape[1])
     frequent = sorted(_ranked(support), key=lambda index: (-support[index], index))[:ROC_CURVES]
     curves = []
@@ -140,6 +143,6 @@ def _ranked(support: Ints) -> list[int]:
 
 def _area(scores: Floats, positive: NDArray[np.bool_]) -> float:
     from torch import from_numpy
-    from torchmetrics.functional.classification import binary_auroc
 
+    binary_auroc = metrics_library.classification().binary_auroc
     return float(binary_auroc(from_numpy(scores.copy()), from_numpy(positive.astype(np.int64))))
