@@ -19,9 +19,8 @@ $(VENV)/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml
 	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/python -m pip install -q --require-hashes -r requirements/uv.txt
 	@echo "installing the pinned requirements (torch brings its CUDA libraries: about 1.5 GB the first time)"
-	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install -q --require-hashes -r requirements/dev.txt
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install -q --compile-bytecode --require-hashes -r requirements/dev.txt
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 	@touch $@
 
 demo: setup  ## run the table example end to end, serve it, print a real prediction
