@@ -60,8 +60,6 @@ def confusion(probabilities: Floats, truth: Ints) -> Ints:
     predicted = probabilities.argmax(axis=1)
     count = metrics_library.classification().multiclass_confusion_matrix
     counts = count(from_numpy(predicted), from_numpy(truth), num_classes=probabilities.shape[1])
-        from_numpy(predicted), from_numpy(truth), num_classes=probabilities.shape[1]
-    )
     return np.asarray(counts.numpy(), dtype=np.int64)
 
 
