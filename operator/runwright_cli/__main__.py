@@ -1,3 +1,5 @@
+"""`python -m runwright_cli` is the `runwright` command."""
+
 from runwright_cli.main import main
 
 main()

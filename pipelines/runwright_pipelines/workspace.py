@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runwright_components.contract.files import disk_errors
+from runwright_components.contract.lifeline import POLL_SECONDS
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.step import CACHE, CHECKPOINTS, LOCK, LOGS, REGISTRY
 
@@ -82,6 +83,11 @@ class Lock:
     def take(self, patience: float) -> None:
         """Lock, waiting at most `patience` seconds, in which a living holder is told apart from a dying one."""
         until = time.monotonic() + patience
+        if self._try():
+            if self._holder() is None:
+                return self._sign()
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # the last runner was killed: let its steps notice and be waited for
+            time.sleep(5 * POLL_SECONDS)
         while not self._try():
             holder = self._holder()
             if time.monotonic() > until or (holder and _alive(holder)):
@@ -92,12 +98,16 @@ class Lock:
                     cure="wait for its end, stop it, or choose another folder with --workspace",
                 )
             time.sleep(0.1)
+        return self._sign()
+
+    def _sign(self) -> None:
         self._file.truncate(0)
         self._file.write(str(os.getpid()).encode())
         self._file.flush()
 
     def let_go(self) -> None:
         if not self._file.closed:
+            self._file.truncate(0)
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _try(self) -> bool:
