@@ -95,7 +95,7 @@ def _telling(test: pl.DataFrame, inputs: Sequence[str]) -> pl.DataFrame:
     """Rows with missing values and rare categories first, then others; in a fixed order."""
     missing = pl.sum_horizontal(pl.col(name).is_null().cast(pl.Int32) for name in inputs)
     texts = [name for name in inputs if test.schema[name] == pl.String]
-    rarity = pl.min_horizontal(pl.len().over(name) for name in texts) if texts else pl.lit(0)
+    rarity = pl.min_horizontal(pl.len().over(name) for name in texts) if texts else pl.col(ROW_ID)
     by_missing = test.sort(missing, ROW_ID, descending=[True, False]).head(ROWS // 2)
     by_rarity = test.sort(rarity, ROW_ID).head(ROWS // 2)
     return pl.concat([by_missing, by_rarity]).unique(ROW_ID, maintain_order=True)
