@@ -17,6 +17,9 @@ _WHOLE = re.compile(
     r"\s*(?P<suffix>[^\d\s.,'()+-][^\d()+-]{0,11})?\s*(?P<close>\))?"
 )
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
+_CURRENCY = re.compile(
+    r"AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|FR|GBP|HKD|INR|JPY|KRW?|MXN|NOK|NZD|PLN|RS|SEK|SGD|USD|ZAR", re.IGNORECASE
+)
 # In the order of preference, for values that two of them read.
 _MARKS: tuple[tuple[Literal[".", ","], Literal["", ",", ".", " ", "'"]], ...] = (
     (".", ""),
@@ -51,7 +54,7 @@ def find(values: Counted, decimal: Literal["auto", "point", "comma"], *, free: b
     parentheses = False
     for text, rows in values:
         match = _WHOLE.fullmatch(text)
-        if match is None or bool(match["open"]) != bool(match["close"]):
+        if match is None or bool(match["open"]) != bool(match["close"]) or _is_code(match):
             continue
         parentheses = parentheses or bool(match["open"])
         units.update((unit.strip(), unit.strip().casefold()) for unit in (match["prefix"], match["suffix"]) if unit)
@@ -71,6 +74,13 @@ def find(values: Counted, decimal: Literal["auto", "point", "comma"], *, free: b
     longest_first = tuple(sorted(units, key=lambda unit: (-len(unit), unit)))
     notation = Notation(decimal=best[0], grouping=best[1], units=longest_first, parentheses=parentheses)
     return Reading(notation, scores[best] / total, note)
+
+
+def _is_code(match: re.Match[str]) -> bool:
+    """Whether letters that touch the digits make it a name rather than an amount: PAL0708, B-737, but not USD5."""
+    prefix = match["prefix"] or ""
+    touches = match.end("prefix") == match.start("core")
+    return touches and prefix[-1:].isalpha() and not _CURRENCY.fullmatch(prefix)
 
 
 def _score(cores: Counted, decimal: str, grouping: str) -> int:

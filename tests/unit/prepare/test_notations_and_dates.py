@@ -30,6 +30,7 @@ def read(values: list[str], notation: Notation) -> list[float | None]:
         (["1 234,5", "12"], [1234.5, 12]),
         (["1'234.5", "12"], [1234.5, 12]),
         (["$5", "$1,200.50", "-$3"], [5, 1200.5, -3]),
+        (["USD5", "USD 1,200"], [5, 1200]),
         (["12 %", "7.5%"], [12, 7.5]),
         (["3.5 kg", "70 KG", "80"], [3.5, 70, 80]),
         (["(5)", "7", "(1,234.5)"], [-5, 7, -1234.5]),
@@ -42,7 +43,18 @@ def test_numbers(texts: list[str], numbers: list[float]) -> None:
     assert read(texts, found.notation) == pytest.approx(numbers)
 
 
-@pytest.mark.parametrize("texts", [["5 kg", "11 lb"], ["A12", "B7"], ["red", "blue"], ["12-05", "13-06"], ["1.2.3"]])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["5 kg", "11 lb"],
+        ["A12", "B7"],
+        ["PAL0708", "PAL0809"],
+        ["B-737", "B-747"],
+        ["red", "blue"],
+        ["12-05", "13-06"],
+        ["1.2.3"],
+    ],
+)
 def test_what_is_no_number(texts: list[str]) -> None:
     assert notations.find(counted(texts), "auto", free=True).share < 0.95
 
