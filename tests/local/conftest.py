@@ -93,19 +93,44 @@ def example(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
-    """`finished(name)`: the workspace of an example that ran once for all tests, in few epochs and with no gate."""
+    """`finished(name)`: the workspace of an example that ran once for all tests, in few epochs and with no gate.
+
+    The encoder of the reviews, which does not lie in the repository, is a small one that never learned anything.
+    """
     command = Command()
 
     @cache
     def run(name: str) -> Path:
         folder = tmp_path_factory.mktemp("finished") / name
         shutil.copytree(ROOT / "examples" / name, folder, ignore=shutil.ignore_patterns(".runwright"))
+        if name == "reviews":
+            _write_encoder(folder / "encoder", folder / "data" / "reviews.csv")
         ended = command("run", folder / "run.yaml", *command.quick)
         assert ended.code == 0, ended.text
         return folder / ".runwright" / name
 
     yield run
     command.close()
+
+
+def _write_encoder(folder: Path, texts: Path) -> None:
+    """A BERT of one layer in the Hugging Face layout, with a WordPiece vocabulary of the texts."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from transformers import BertConfig, BertModel
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=500, special_tokens=special)
+    tokenizer.train_from_iterator(texts.read_text(encoding="utf-8").splitlines(), trainer)
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=500, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def wait_for(what: Callable[[], bool], *, seconds: float = 120.0) -> None:

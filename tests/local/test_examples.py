@@ -13,7 +13,7 @@ from runwright_components.contract.step import STAGES
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = ("birdstrikes", "digits", "languages", "penguins")
+EXAMPLES = ("birdstrikes", "digits", "languages", "penguins", "reviews")
 
 
 def _events(workspace: Path) -> list[dict[str, Any]]:
@@ -55,28 +55,3 @@ def test_example(name: str, finished: Callable[[str], Path], runwright: Any) -> 
     page = runwright("report", file)
     assert page.code == 0, page.text
     assert Path(page.out.strip()) == workspace / "report.html"
-
-
-def test_a_pretrained_encoder_from_a_folder(example: Callable[[str], Path], runwright: Any) -> None:
-    """The reviews example with an encoder of its layout, small and untrained: the path is what is tested here."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
-    from transformers import BertConfig, BertModel
-
-    file = example("reviews")
-    folder = file.parent / "encoder"
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    text = (file.parent / "data" / "reviews.csv").read_text().splitlines()
-    tokenizer.train_from_iterator(text, trainers.WordPieceTrainer(vocab_size=500, special_tokens=special))
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=500, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
-    )
-    BertModel(config).save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    ended = runwright("run", file, "--set", "spec.train.epochs=1", "--set", "spec.evaluate.gate=[]")
-    assert ended.code == 0, ended.text
-    _check(file.parent / ".runwright" / "reviews", "reviews")

@@ -48,6 +48,7 @@ def _images(folder: Path, name: str) -> Callable[[Mapping[str, Any]], dict[str, 
 SOURCES = {
     "birdstrikes": (_csv, "birdstrikes.csv"),
     "penguins": (_csv, "penguins.csv"),
+    "reviews": (_csv, "reviews.csv"),
     "languages": (_jsonl, "clauses.jsonl"),
     "digits": (_images, "images"),
 }
