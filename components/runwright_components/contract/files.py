@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,10 @@ def file_digest(path: Path) -> str:
 def folder_files(folder: Path, *, without: Iterable[str] = ()) -> dict[str, str]:
     """Relative POSIX path -> digest of every file under `folder`, sorted, but for the relative paths in `without`."""
     left_out = set(without)
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    relative = ((path.relative_to(folder).as_posix(), path) for path in found)
-    return {name: file_digest(path) for name, path in relative if name not in left_out}
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    names = [name for name in found if name not in left_out]
+    with ThreadPoolExecutor() as threads:  # hashing lets go of the interpreter's lock
+        return dict(zip(names, threads.map(file_digest, (found[name] for name in names)), strict=True))
 
 
 def files_digest(files: Mapping[str, str]) -> str:
