@@ -19,8 +19,8 @@ STEP = textwrap.dedent(
     import sys, time
     from runwright_components.steps import prepare_process
     prepare_process()
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         sys.exit(30)
