@@ -26,25 +26,7 @@ ClassificationMetric = Literal[
 ]
 RegressionMetric = Literal["mae", "rmse", "r2"]
 LatencyMetric = Literal["latencyP50Ms", "latencyP99Ms"]
-Metric = Literal[
-    "accuracy",
-    "errorRate",
-    "balancedAccuracy",
-    "precisionMacro",
-    "recallMacro",
-    "f1Macro",
-    "precisionWeighted",
-    "recallWeighted",
-    "f1Weighted",
-    "rocAuc",
-    "logLoss",
-    "calibrationError",
-    "mae",
-    "rmse",
-    "r2",
-    "latencyP50Ms",
-    "latencyP99Ms",
-]
+Metric = Literal[ClassificationMetric, RegressionMetric, LatencyMetric]
 
 LATENCY_METRICS: tuple[str, ...] = get_args(LatencyMetric)
 METRICS: dict[str, tuple[str, ...]] = {
