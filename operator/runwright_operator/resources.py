@@ -1,0 +1,40 @@
+"""The kinds of Kubernetes objects that the operator touches, and the key of a TrainingRun."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from runwright_api import names
+
+
+class Key(NamedTuple):
+    """A TrainingRun, by namespace and name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Resource(NamedTuple):
+    """A kind of object as the API's paths name it; `group` is empty for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+TRAINING_RUN = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
+PYTORCH_JOB = Resource("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob")
+INFERENCE_SERVICE = Resource("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService")
+CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
+POD = Resource("", "v1", "pods", "Pod")
+SECRET = Resource("", "v1", "secrets", "Secret")
+EVENT = Resource("", "v1", "events", "Event")
+LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")

@@ -1,0 +1,165 @@
+"""The programs of the cluster tier, built from their published Go modules and kept by version.
+
+A wrapper module a program (their Kubernetes versions conflict). The module's own go.sum, which its zip carries, pins what
+it stands on; the Go checksum database or the module's sum below pins the zip. Nothing here is committed as a binary.
+
+    python -m tests.cluster.tier.binaries [NAME...]     build what is missing, print where it lies
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KUBERNETES = "1.34.4"
+STAGING = f"v0.{KUBERNETES.removeprefix('1.')}"
+GO_NEEDED = "Go 1.24 or later is needed to build the cluster tier; install it from your distribution or go.dev"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program: the module that holds it, and the main package to build."""
+
+    module: str
+    version: str
+    package: str
+    flags: tuple[str, ...] = ()
+    staging: bool = False
+    """Whether the module names its staging modules by local folders (k8s.io/kubernetes does)."""
+    environment: dict[str, str] = field(default_factory=lambda: {"CGO_ENABLED": "0"})
+
+
+def _kubernetes(package: str) -> Program:
+    stamp = " ".join(
+        (
+            "-s -w",
+            f"-X k8s.io/component-base/version.gitVersion=v{KUBERNETES}",
+            "-X k8s.io/component-base/version.gitMajor=1",
+            f"-X k8s.io/component-base/version.gitMinor={KUBERNETES.split('.')[1]}",
+        )
+    )
+    return Program("k8s.io/kubernetes", f"v{KUBERNETES}", package, ("-ldflags", stamp), staging=True)
+
+
+PROGRAMS: dict[str, Program] = {
+    "etcd": Program("go.etcd.io/etcd/server/v3", "v3.6.8", "go.etcd.io/etcd/server/v3"),
+    "kube-apiserver": _kubernetes("k8s.io/kubernetes/cmd/kube-apiserver"),
+    "kubectl": _kubernetes("k8s.io/kubernetes/cmd/kubectl"),
+    "kube-controller-manager": _kubernetes("k8s.io/kubernetes/cmd/kube-controller-manager"),
+    "kube-scheduler": _kubernetes("k8s.io/kubernetes/cmd/kube-scheduler"),
+    "training-operator": Program(
+        "github.com/kubeflow/training-operator",
+        "v1.9.4",
+        "github.com/kubeflow/training-operator/cmd/training-operator.v1",
+    ),
+    "kserve": Program("github.com/kserve/kserve", "v0.20.0", "github.com/kserve/kserve/cmd/manager"),
+    "kwok": Program("sigs.k8s.io/kwok", "v0.8.0", "sigs.k8s.io/kwok/cmd/kwok"),
+    "helm": Program("helm.sh/helm/v3", "v3.22.0", "helm.sh/helm/v3/cmd/helm"),
+}
+
+
+def cache() -> Path:
+    """Folder for what is built once: `RUNWRIGHT_CACHE`, else a folder in the user's cache."""
+    given = os.environ.get("RUNWRIGHT_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "runwright"
+
+
+def binary(name: str) -> Path:
+    """Path of a program, built when it is absent. Raises RuntimeError with the compiler's last words."""
+    program = PROGRAMS[name]
+    target = cache() / "bin" / f"{name}-{program.version}"
+    if not target.exists():
+        print(f"building {name} {program.version} from its Go module", file=sys.stderr, flush=True)
+        _build(program, target)
+    return target
+
+
+def module(name: str) -> Path:
+    """Folder with the sources of a program's module; its manifests and CRDs lie there."""
+    program = PROGRAMS[name]
+    target = cache() / "modules" / f"{name}-{program.version}"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            copy = Path(folder) / "module"
+            shutil.copytree(_download(program), copy, ignore=_not_manifests)
+            _writable(copy)
+            copy.rename(target)
+    return target
+
+
+def _not_manifests(folder: str, names: list[str]) -> list[str]:
+    keep = (".yaml", ".yml", ".json")
+    return [name for name in names if not name.endswith(keep) and not (Path(folder) / name).is_dir()]
+
+
+def _writable(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode | 0o200)
+
+
+def _go(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> str:
+    if shutil.which("go") is None:
+        raise RuntimeError(GO_NEEDED)
+    done = subprocess.run(
+        ["go", *arguments],
+        cwd=cwd,
+        env={**os.environ, "GOFLAGS": "-buildvcs=false", "GOWORK": "off", **(environment or {})},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(f"go {' '.join(arguments)}: {done.stderr[-3000:]}")
+    return done.stdout
+
+
+def _download(program: Program) -> Path:
+    with tempfile.TemporaryDirectory() as folder:
+        path = _go("mod", "download", "-json", f"{program.module}@{program.version}", cwd=Path(folder))
+    import json
+
+    return Path(str(json.loads(path)["Dir"]))
+
+
+def _build(program: Program, target: Path) -> None:
+    source = _download(program)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        wrapper = Path(folder)
+        (wrapper / "go.mod").write_text("\n".join(_wrapper(program, (source / "go.mod").read_text())))
+        if (source / "go.sum").exists():
+            shutil.copy(source / "go.sum", wrapper / "go.sum")
+            (wrapper / "go.sum").chmod(0o644)
+        part = target.with_name(f".{target.name}.{os.getpid()}")
+        _go(
+            *("build", "-mod=mod", "-trimpath", *program.flags, "-o", str(part), program.package),
+            cwd=wrapper,
+            environment=program.environment,
+        )
+        part.rename(target)
+
+
+def _wrapper(program: Program, original: str) -> Iterator[str]:
+    """The lines of a go.mod that requires the module exactly as it requires others itself."""
+    for line in original.splitlines():
+        if line.startswith("module "):
+            yield "module runwright.dev/cluster-tier"
+        elif "=> ./staging/src/" in line:
+            yield f"{line.split('=>')[0]}=> {line.split('=>')[0].split()[-1]} {STAGING}"
+        elif "=> ./" in line or "=> ../" in line:
+            continue
+        else:
+            yield line.replace("v0.0.0 ", f"{STAGING} ") if program.staging else line
+    yield f"require {program.module} {program.version}"
+    yield ""
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:] or PROGRAMS:
+        print(binary(wanted), flush=True)
