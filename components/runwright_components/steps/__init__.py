@@ -17,6 +17,7 @@ from runwright_components.steps.bodies import (
     train,
 )
 from runwright_components.steps.running import prepare_process
+from runwright_components.steps.surroundings import surroundings
 
 __all__ = [
     "collect",
@@ -28,5 +29,6 @@ __all__ = [
     "prepare",
     "prepare_process",
     "register",
+    "surroundings",
     "train",
 ]
