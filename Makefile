@@ -42,10 +42,11 @@ test-local: setup  ## every example end to end on this machine
 generate: setup  ## draw the CRD and the golden pipelines again from the code
 	@$(BIN)/python -m runwright_api.crd manifests/crd/trainingruns.yaml charts/runwright/crds/trainingruns.yaml
 	@$(BIN)/python -m runwright_api.reference docs/reference/trainingrun.md
+	@$(BIN)/python -m runwright_pipelines.drawing
 	@$(BIN)/python -m tests.golden.generate
 
 check-generated: setup generate  ## fail when a generated file differs from what is committed
-	@git diff --exit-code --stat -- manifests charts docs/reference tests/golden || \
+	@git diff --exit-code --stat -- manifests charts docs/reference tests/golden pipelines || \
 	  { echo "generated files differ from the code: run 'make generate' and commit the result"; exit 1; }
 
 requirements: setup  ## pin again, with hashes

@@ -12,15 +12,30 @@ from typing import Any
 from kfp import dsl
 
 
-def collect(config: str, base: str, raw_data: dsl.Output[dsl.Dataset]) -> None:
+def collect(
+    config: str,
+    base: str,
+    cluster: str,
+    run_id: str,
+    raw_data: dsl.Output[dsl.Dataset],
+) -> None:
     from runwright_components.contract.step import execute
 
-    execute("collect", config=config, base=base, raw_data=raw_data)
+    execute(
+        "collect",
+        config=config,
+        base=base,
+        cluster=cluster,
+        run_id=run_id,
+        raw_data=raw_data,
+    )
 
 
 def prepare(
     config: str,
     base: str,
+    cluster: str,
+    run_id: str,
     raw_data: dsl.Input[dsl.Dataset],
     prepared_data: dsl.Output[dsl.Dataset],
     data_quality: dsl.Output[dsl.HTML],
@@ -28,7 +43,14 @@ def prepare(
     from runwright_components.contract.step import execute
 
     execute(
-        "prepare", config=config, base=base, raw_data=raw_data, prepared_data=prepared_data, data_quality=data_quality
+        "prepare",
+        config=config,
+        base=base,
+        cluster=cluster,
+        run_id=run_id,
+        raw_data=raw_data,
+        prepared_data=prepared_data,
+        data_quality=data_quality,
     )
 
 
@@ -36,6 +58,8 @@ def data(
     collect_config: str,
     prepare_config: str,
     base: str,
+    cluster: str,
+    run_id: str,
     raw_data: dsl.Output[dsl.Dataset],
     prepared_data: dsl.Output[dsl.Dataset],
     data_quality: dsl.Output[dsl.HTML],
@@ -47,6 +71,8 @@ def data(
         collect_config=collect_config,
         prepare_config=prepare_config,
         base=base,
+        cluster=cluster,
+        run_id=run_id,
         raw_data=raw_data,
         prepared_data=prepared_data,
         data_quality=data_quality,
@@ -56,6 +82,8 @@ def data(
 def train(
     config: str,
     base: str,
+    cluster: str,
+    run_id: str,
     prepared_data: dsl.Input[dsl.Dataset],
     model: dsl.Output[dsl.Model],
     training_metrics: dsl.Output[dsl.Metrics],
@@ -67,6 +95,8 @@ def train(
         "train",
         config=config,
         base=base,
+        cluster=cluster,
+        run_id=run_id,
         prepared_data=prepared_data,
         model=model,
         training_metrics=training_metrics,
@@ -77,6 +107,8 @@ def train(
 def evaluate(
     config: str,
     run_name: str,
+    cluster: str,
+    run_id: str,
     model: dsl.Input[dsl.Model],
     prepared_data: dsl.Input[dsl.Dataset],
     evaluation: dsl.Output[dsl.Artifact],
@@ -91,6 +123,8 @@ def evaluate(
         "evaluate",
         config=config,
         run_name=run_name,
+        cluster=cluster,
+        run_id=run_id,
         model=model,
         prepared_data=prepared_data,
         evaluation=evaluation,
@@ -104,6 +138,8 @@ def evaluate(
 def package(
     config: str,
     verdict: str,
+    cluster: str,
+    run_id: str,
     model: dsl.Input[dsl.Model],
     prepared_data: dsl.Input[dsl.Dataset],
     evaluation: dsl.Input[dsl.Artifact],
@@ -115,6 +151,8 @@ def package(
         "package",
         config=config,
         verdict=verdict,
+        cluster=cluster,
+        run_id=run_id,
         model=model,
         prepared_data=prepared_data,
         evaluation=evaluation,
@@ -126,12 +164,23 @@ def register(
     config: str,
     base: str,
     verdict: str,
+    cluster: str,
+    run_id: str,
     package: dsl.Input[dsl.Model],
     registration: dsl.Output[dsl.Artifact],
 ) -> None:
     from runwright_components.contract.step import execute
 
-    execute("register", config=config, base=base, verdict=verdict, package=package, registration=registration)
+    execute(
+        "register",
+        config=config,
+        base=base,
+        verdict=verdict,
+        cluster=cluster,
+        run_id=run_id,
+        package=package,
+        registration=registration,
+    )
 
 
 def deliver(
@@ -140,6 +189,8 @@ def deliver(
     register_config: str,
     base: str,
     run_name: str,
+    cluster: str,
+    run_id: str,
     model: dsl.Input[dsl.Model],
     prepared_data: dsl.Input[dsl.Dataset],
     evaluation: dsl.Output[dsl.Artifact],
@@ -159,6 +210,8 @@ def deliver(
         register_config=register_config,
         base=base,
         run_name=run_name,
+        cluster=cluster,
+        run_id=run_id,
         model=model,
         prepared_data=prepared_data,
         evaluation=evaluation,
@@ -174,12 +227,22 @@ def deliver(
 def deploy(
     config: str,
     verdict: str,
+    cluster: str,
+    run_id: str,
     registration: dsl.Input[dsl.Artifact],
     deployment: dsl.Output[dsl.Artifact],
 ) -> None:
     from runwright_components.contract.step import execute
 
-    execute("deploy", config=config, verdict=verdict, registration=registration, deployment=deployment)
+    execute(
+        "deploy",
+        config=config,
+        verdict=verdict,
+        cluster=cluster,
+        run_id=run_id,
+        registration=registration,
+        deployment=deployment,
+    )
 
 
 _ANY_IMAGE = "runwright"  # a compiled pipeline names the real one

@@ -26,8 +26,12 @@ CHECKPOINTS = "checkpoints"
 REGISTRY = "registry"
 
 
-def execute(name: str, **arguments: Any) -> Any:
-    """Run the body of step `name` with KFP's artifact objects and parameters as keyword arguments."""
+def execute(name: str, *, cluster: str = "", run_id: str = "", **arguments: Any) -> Any:
+    """Run the body of step `name` with KFP's artifact objects and parameters as keyword arguments.
+
+    `cluster` is the JSON of a ClusterRun, empty on one machine; `run_id` is KFP's id of the pipeline run.
+    """
     bodies = import_module(BODIES)
     bodies.prepare_process()
-    return getattr(bodies, name)(**arguments)
+    with bodies.surroundings(cluster, run_id):
+        return getattr(bodies, name)(**arguments)
