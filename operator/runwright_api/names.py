@@ -29,6 +29,8 @@ ANNOTATION_MODEL_DIGEST = f"{GROUP}/model-digest"
 """Digest of the model that an InferenceService serves."""
 ANNOTATION_RETRAIN = f"{GROUP}/retrain"
 """Set to a new value (a time, say) to ask for a retraining with no change of the spec."""
+ANNOTATION_CANCEL = f"{GROUP}/cancel"
+"""Set to the number of a revision to stop it with no change of the spec."""
 FINALIZER = f"{GROUP}/cleanup"
 
 LONGEST_RUN_NAME = 50

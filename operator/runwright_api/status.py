@@ -115,6 +115,8 @@ class Revision(StatusPart):
     """Digest of the recipe."""
     trigger: _Trigger = Trigger.RECIPE
     """Why it was started."""
+    request: _Short | None = None
+    """Value of the annotation runwright.dev/retrain that asked for it."""
     state: Literal["Pending", "Running", "Succeeded", "Rejected", "Failed", "Cancelled"] = "Pending"
     """What became of it."""
     pipeline_run: PipelineRun | None = None
@@ -133,6 +135,8 @@ class Revision(StatusPart):
     """The packaged model."""
     failure: Failure | None = None
     """Why it failed."""
+    gpu_seconds: float | None = None
+    """GPUs times the seconds that training held them."""
     start_time: _Time | None = None
     completion_time: _Time | None = None
 
@@ -175,7 +179,7 @@ class TrainingRunStatus(StatusPart):
     phase: _Phase | None = None
     """One word for people, derived from the conditions."""
     revision: _RevisionNumber | None = None
-    """The newest revision."""
+    """The revision that the spec asks for: the newest, or an older one whose recipe the spec went back to."""
     revisions: Annotated[tuple[Revision, ...], Field(max_length=30, json_schema_extra=map_by("number")), Lax] = ()
     """The newest revisions, bounded by spec.history.limit."""
     serving: Serving | None = None
@@ -183,6 +187,8 @@ class TrainingRunStatus(StatusPart):
     progress: Progress | None = None
     """How far the pipeline is."""
     metric: _Short = ""
-    """The gate's first metric of the newest revision, for the printer column."""
+    """The gate's first metric of that revision, for the printer column."""
     failure: Failure | None = None
-    """Why the newest revision failed; gone when a later one succeeds."""
+    """Why the revision that the spec asks for failed; gone when it succeeds."""
+    retrain: _Short | None = None
+    """The last value of the annotation runwright.dev/retrain that was acted on."""

@@ -46,7 +46,6 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("spec.register.huggingFaceHub", "use register.uri"),
     Refusal("spec.deploy.scaling", "remove it; one pod serves"),
     Refusal("spec.deploy.rollout", "remove it; a new model takes over at once"),
-    Refusal("spec.deploy.revision", "remove it; to go back, revert the recipe"),
     Refusal("spec.monitor", "remove it"),
     Refusal("spec.retrain", "run it again by hand or from a scheduler"),
 )

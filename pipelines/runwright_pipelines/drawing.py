@@ -33,7 +33,8 @@ def draw(run: TrainingRun, image: str, layout: Layout) -> dict[str, Any]:
     built = dsl.pipeline(name=run.metadata.name, description=f"Runwright, layout {layout}")(pipeline)
     if set(built.pipeline_spec.root.input_definitions.parameters) != {BASE, RUN_NAME, CLUSTER}:
         raise AssertionError("the pipeline's parameters and their names in `compiling` differ")
-    return json_format.MessageToDict(built.pipeline_spec)
+    spec: dict[str, Any] = json_format.MessageToDict(built.pipeline_spec)
+    return spec
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from runwright_components.contract import gate
 from runwright_components.contract.artifacts import (
     EVALUATION,
     PREDICTIONS,
@@ -28,7 +29,7 @@ from runwright_components.contract.config import EvaluateConfig
 from runwright_components.contract.files import file_digest, new_folder
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
-from runwright_components.evaluate import classification, gate, regression, slices, speed
+from runwright_components.evaluate import classification, regression, slices, speed
 from runwright_components.features import Predictions
 from runwright_components.features.tabular import TabularPreprocessing
 from runwright_components.serve.predictor import Predictor

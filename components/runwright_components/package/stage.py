@@ -33,9 +33,9 @@ from runwright_components.contract.files import (
     write_bytes,
     write_json,
 )
+from runwright_components.contract.gate import SPEED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
-from runwright_components.evaluate.gate import SPEED
 from runwright_components.package.card import model_card
 from runwright_components.package.parity import check_parity
 from runwright_components.prepare.quality import Quality

@@ -182,4 +182,8 @@ class DeploySpec(Part):
     rollout: Rollout | None = None
     """Canary steps and analysis. Not available yet."""
     revision: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
-    """Serve this revision, whatever newer ones there are. Not available yet."""
+    """Serve this revision, whatever newer ones there are. Used in a cluster only. Default: the newest that passed."""
+    timeout: Duration = "10m"
+    """A model that is not ready to serve by then is taken back. Used in a cluster only. Default: 10m."""
+    on_delete: Literal["Delete", "Keep"] = "Delete"
+    """What becomes of the InferenceService when the TrainingRun is deleted. Used in a cluster only. Default: Delete."""

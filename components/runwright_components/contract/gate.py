@@ -1,4 +1,7 @@
-"""The gate: absolute bounds on metrics, each held against the test split or one slice of it. Pure."""
+"""The gate: absolute bounds on metrics, each held against the test split or one slice of it. Pure.
+
+Evaluation judges a model by it; the operator judges the stored metrics again when the bounds change.
+"""
 
 from __future__ import annotations
 
