@@ -1,0 +1,17 @@
+"""What runs in the pipeline's steps, and in the pods that they start, in a cluster.
+
+`manifests` builds objects and reads their status; it is pure and light, and the operator imports it. The other modules
+talk to the Kubernetes API and to storage. The ServiceAccount of the steps needs these rights in the run's namespace,
+and no others; pods of a training and of a service need none:
+
+| API group          | resource          | verbs                                | who                               |
+|--------------------|-------------------|--------------------------------------|-----------------------------------|
+| runwright.dev      | trainingruns      | get                                  | the fence of train and deploy     |
+| "" (core)          | configmaps        | get, create, patch                   | every stage keeps its record      |
+| kubeflow.org       | pytorchjobs       | get, create, patch, delete           | train                             |
+| serving.kserve.io  | inferenceservices | get, create, patch                   | deploy                            |
+| "" (core)          | pods              | get, list                            | train and deploy: why pods wait   |
+| "" (core)          | events            | list                                 | train: why there are no pods      |
+
+(`create` beside `patch`: server-side apply of an object that does not exist yet needs both.)
+"""

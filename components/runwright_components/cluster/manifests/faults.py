@@ -1,0 +1,360 @@
+"""Why a pod, or a PyTorchJob, failed or waits: one reason of the API's closed list, for people and for retries.
+
+Reads whatever statuses and events say, as any JSON, and never raises.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from runwright_components.cluster.manifests.fields import condition, dig, integer, items, mapping, moment, text
+from runwright_components.cluster.manifests.redacting import redacted
+from runwright_components.contract.cluster import StageFault
+from runwright_components.contract.outcome import ExitCode, Reason
+
+UNSCHEDULABLE = "Unschedulable"
+IMAGE_PULL = "ImagePullBackOff"
+CONTAINER_CONFIG = "ContainerConfigError"
+QUOTA = "QuotaExceeded"
+WAITING_FOR_QUOTA = "WaitingForQuota"
+NOT_ALLOWED = "NotAllowed"
+OOM = "OOMKilled"
+PREEMPTED = "Preempted"
+EVICTED = "Evicted"
+NODE_LOST = "NodeLost"
+DEADLINE = "DeadlineExceeded"
+COLLECTIVE_TIMEOUT = "CollectiveTimeout"
+USER_CODE = "UserCodeError"
+RETRIES_EXHAUSTED = "RetriesExhausted"
+PENDING = "Pending"
+
+LOG_LINES = 20
+LONGEST_LINE = 512
+LONGEST_MESSAGE = 2000
+
+_CURES = {
+    UNSCHEDULABLE: "ask for less (train.resources), change the node selector or tolerations, or add nodes",
+    IMAGE_PULL: "check the image's name and tag, and that the ServiceAccount may pull it",
+    CONTAINER_CONFIG: "check the Secret that storage names, and the image",
+    QUOTA: "wait for others to end, ask for less (train.resources), or have the namespace's ResourceQuota raised",
+    WAITING_FOR_QUOTA: "it starts by itself when the queue has room; see kubectl get workloads",
+    NOT_ALLOWED: "have the administrator allow it; docs/administration says what a namespace needs",
+    OOM: "raise train.resources.memory, or lower train.batchSize",
+    PREEMPTED: "it starts again by itself; a higher train.scheduling.priorityClass makes that rarer",
+    EVICTED: "it starts again by itself; see the node's conditions if it happens often",
+    NODE_LOST: "it starts again by itself on another node",
+    DEADLINE: "raise train.timeout, or make training shorter (epochs, maxSteps)",
+    COLLECTIVE_TIMEOUT: "a rank was too slow or lost its network; see the logs of all pods, and NetworkPolicies",
+}
+_DISRUPTIONS = {  # reasons of the condition DisruptionTarget
+    "PreemptionByScheduler": PREEMPTED,
+    "EvictionByEvictionAPI": EVICTED,
+    "TerminationByKubelet": EVICTED,
+    "DeletionByTaintManager": NODE_LOST,
+    "DeletionByPodGC": NODE_LOST,
+}
+_POD_REASONS = {  # status.reason of a pod
+    "Evicted": EVICTED,
+    "Preempting": PREEMPTED,
+    "Preempted": PREEMPTED,
+    "NodeLost": NODE_LOST,
+    "NodeShutdown": NODE_LOST,
+    "Shutdown": NODE_LOST,
+    "Terminated": NODE_LOST,
+    "NodeAffinity": NODE_LOST,
+    "UnexpectedAdmissionError": NODE_LOST,
+    "DeadlineExceeded": DEADLINE,
+}
+_EVENT_REASONS = {  # of events about a pod that is gone
+    "Preempted": PREEMPTED,
+    "Evicted": EVICTED,
+    "TaintManagerEviction": NODE_LOST,
+    "NodeNotReady": NODE_LOST,
+}
+_IMAGE = (
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+)
+_CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError")
+_START_ERRORS = ("ContainerCannotRun", "StartError")
+_COLLECTIVE = re.compile(
+    r"(?i)watchdog caught collective operation timeout|collective(?:s| operation)? timed? ?out|"
+    r"connection (?:closed by peer|reset by peer)|store.{0,40}timed out|wait timeout after"
+)
+_TAKEN_AWAY = (PREEMPTED, EVICTED, NODE_LOST, Reason.CANCELLED)
+_CONSEQUENCES = (COLLECTIVE_TIMEOUT, Reason.CANCELLED)  # of another rank's end
+_SIGTERM = 143
+_KNOWN = {*map(str, Reason), *_CURES, USER_CODE}
+_FINAL = {str(reason) for reason in Reason} - {
+    str(reason) for reason in (Reason.SOURCE_UNAVAILABLE, Reason.STORAGE_FULL, Reason.WORKER_FAILED, Reason.INTERNAL)
+} | {DEADLINE, USER_CODE}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`waiting`: nothing ended, it may pass. `preemption`: the pod was taken away, which was no fault of its own.
+    `retryable`: starting again may help."""
+
+    reason: str
+    message: str = ""
+    cure: str = ""
+    where: str = ""
+    pod: str | None = None
+    container: str | None = None
+    exit_code: int | None = None
+    log: tuple[str, ...] = ()
+    waiting: bool = False
+    restarts: int = 0
+    time: datetime | None = None
+
+    @property
+    def preemption(self) -> bool:
+        return self.reason in _TAKEN_AWAY
+
+    @property
+    def retryable(self) -> bool:
+        return self.reason not in _FINAL
+
+    def record(self) -> StageFault:
+        """The fault as it stands in a StageRecord, without what looks like a secret."""
+        return StageFault(
+            reason=self.reason,
+            message=redacted(self.message)[:LONGEST_MESSAGE],
+            cure=self.cure or _CURES.get(self.reason, ""),
+            where=self.where,
+            pod=self.pod,
+            container=self.container,
+            exit_code=self.exit_code,
+            log=tuple(redacted(line)[:LONGEST_LINE] for line in self.log[-LOG_LINES:]),
+        )
+
+
+JobState = Literal["created", "suspended", "running", "restarting", "succeeded", "failed"]
+
+
+def job_state(job: Mapping[str, Any]) -> JobState:
+    """What the training operator says of the job; an end outweighs what came before."""
+
+    def holds(kind: str) -> bool:
+        return condition(job, kind).get("status") == "True"
+
+    if holds("Succeeded"):
+        return "succeeded"
+    if holds("Failed"):
+        return "failed"
+    if holds("Suspended"):
+        return "suspended"
+    if holds("Restarting"):
+        return "restarting"
+    return "running" if holds("Running") else "created"
+
+
+def job_fault(job: Mapping[str, Any], pods: Iterable[Any], events: Iterable[Any] = ()) -> Fault:
+    """Why a job failed: the first of its pods' own faults, for the others only lost their peer by it."""
+    faults = [fault for pod in pods if (fault := pod_fault(mapping(pod))) is not None and not fault.waiting]
+    if faults:
+        return min(faults, key=_precedence)
+    said = text(condition(job, "Failed").get("message"))
+    if "longer than specified deadline" in said:
+        return Fault(DEADLINE, said)
+    gone = _from_events(events)
+    if gone is not None:
+        return gone
+    return Fault(NODE_LOST, f"the pods of the training are gone and left no word: {said}".removesuffix(": "))
+
+
+def _precedence(fault: Fault) -> tuple[int, datetime]:
+    order = 2 if fault.reason in _CONSEQUENCES else 0 if fault.preemption else 1
+    return order, fault.time or datetime.max.replace(tzinfo=UTC)
+
+
+def waiting_fault(job: Mapping[str, Any], pods: Sequence[Any], events: Iterable[Any] = ()) -> Fault | None:
+    """Why a job does not run yet; None when nothing tells."""
+    if job_state(job) == "suspended" or dig(job, "spec", "runPolicy", "suspend") is True:
+        return Fault(WAITING_FOR_QUOTA, "the queue has not admitted the training yet", waiting=True)
+    faults = [fault for pod in pods if (fault := pod_fault(mapping(pod))) is not None and fault.waiting]
+    if faults:
+        return next((fault for fault in faults if fault.reason != UNSCHEDULABLE), faults[0])
+    return _refused(events)
+
+
+def _refused(events: Iterable[Any]) -> Fault | None:
+    """What the API server said when the training operator could not make a pod."""
+    for event in sorted((mapping(event) for event in events), key=_event_time, reverse=True):
+        if event.get("reason") not in ("FailedCreatePod", "FailedCreate"):
+            continue
+        said = text(event.get("message"))
+        if "already exists" in said or "being deleted" in said:
+            continue
+        if "exceeded quota" in said:
+            return Fault(QUOTA, said, waiting=True)
+        if "forbidden" in said or "denied" in said or "PodSecurity" in said or "no PriorityClass" in said:
+            return Fault(NOT_ALLOWED, said, waiting=True)
+    return None
+
+
+def gone_fault(pod: Mapping[str, Any], events: Iterable[Any] = ()) -> Fault:
+    """Why a pod vanished: `pod` as it was seen last, `events` about it."""
+    name = text(dig(pod, "metadata", "name")) or None
+    seen = _disruption(pod)
+    if seen is not None:
+        return seen
+    uid = dig(pod, "metadata", "uid")
+    about = [event for event in map(mapping, events) if uid in (None, dig(event, "involvedObject", "uid"))]
+    found = _from_events(about)
+    if found is not None:
+        return replace(found, pod=name)
+    return Fault(NODE_LOST, "the pod was deleted, or its node is gone", pod=name)
+
+
+def _from_events(events: Iterable[Any]) -> Fault | None:
+    for event in sorted(map(mapping, events), key=_event_time, reverse=True):
+        reason = _EVENT_REASONS.get(text(event.get("reason")))
+        if reason is not None:
+            pod = text(dig(event, "involvedObject", "name")) or None
+            return Fault(reason, text(event.get("message")), pod=pod)
+    return None
+
+
+def _event_time(event: Mapping[str, Any]) -> datetime:
+    times = (event.get("lastTimestamp"), event.get("eventTime"), dig(event, "metadata", "creationTimestamp"))
+    return next((found for one in times if (found := moment(one)) is not None), datetime.min.replace(tzinfo=UTC))
+
+
+def pod_fault(pod: Mapping[str, Any], *, serving: bool = False) -> Fault | None:
+    """Why a pod failed or waits; None while all is well.
+
+    With `serving`, a container that ended once is no fault yet, one that ends again and again is.
+    """
+    name = text(dig(pod, "metadata", "name")) or None
+    found = _disruption(pod) or _of_containers(pod, serving) or _scheduling(pod)
+    if found is None and dig(pod, "status", "phase") == "Failed":
+        said = text(dig(pod, "status", "message")) or "the pod failed and its containers say nothing"
+        found = Fault(Reason.WORKER_FAILED, said)
+    return None if found is None else replace(found, pod=name)
+
+
+def _disruption(pod: Mapping[str, Any]) -> Fault | None:
+    target = condition(pod, "DisruptionTarget")
+    name = text(dig(pod, "metadata", "name")) or None
+    if target.get("status") == "True":
+        reason = _DISRUPTIONS.get(text(target.get("reason")), EVICTED)
+        return Fault(reason, text(target.get("message")), pod=name, time=moment(target.get("lastTransitionTime")))
+    said = text(dig(pod, "status", "reason"))
+    reason = _POD_REASONS.get(said, NODE_LOST if said.startswith(("OutOf", "Outof")) else "")
+    return Fault(reason, text(dig(pod, "status", "message")) or said, pod=name) if reason else None
+
+
+def _scheduling(pod: Mapping[str, Any]) -> Fault | None:
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") != "False" or dig(pod, "status", "phase") in ("Succeeded", "Failed"):
+        return None
+    said = text(scheduled.get("message"))
+    if scheduled.get("reason") == "SchedulingGated":
+        return Fault(WAITING_FOR_QUOTA, said or "the queue has not admitted the pod yet", waiting=True)
+    return Fault(UNSCHEDULABLE, said or "no node fits the pod", waiting=True)
+
+
+def _of_containers(pod: Mapping[str, Any], serving: bool) -> Fault | None:
+    status = mapping(pod.get("status"))
+    listed = [*items(status.get("initContainerStatuses")), *items(status.get("containerStatuses"))]
+    faults = [fault for one in listed if (fault := _of_container(mapping(one), serving)) is not None]
+    ended = [fault for fault in faults if not fault.waiting]
+    return min(ended, key=_precedence) if ended else next(iter(faults), None)
+
+
+def _of_container(status: Mapping[str, Any], serving: bool) -> Fault | None:
+    name = text(status.get("name")) or None
+    restarts = integer(status.get("restartCount")) or 0
+    state = mapping(status.get("state"))
+    waiting = mapping(state.get("waiting"))
+    why = text(waiting.get("reason"))
+    said = text(waiting.get("message"))
+    if why in _IMAGE:
+        return Fault(IMAGE_PULL, said or why, container=name, waiting=True)
+    if why in _CONFIG:
+        return Fault(CONTAINER_CONFIG, said or why, container=name, waiting=True)
+    ended = mapping(state.get("terminated"))
+    if why == "CrashLoopBackOff" or (serving and restarts > 1 and not ended):
+        ended = mapping(dig(status, "lastState", "terminated"))
+    elif serving:
+        return None
+    code = integer(ended.get("exitCode"))
+    if not ended or (code == 0 and ended.get("reason") != "OOMKilled"):
+        return None
+    return replace(_of_end(ended, code), container=name, restarts=restarts, time=moment(ended.get("finishedAt")))
+
+
+def _of_end(ended: Mapping[str, Any], code: int | None) -> Fault:
+    why, said = text(ended.get("reason")), text(ended.get("message"))
+    log = tuple(line[:LONGEST_LINE] for line in said.splitlines()[-LOG_LINES:])
+    exit_code = code if code is not None and -1 <= code <= 255 else None
+    if why == "OOMKilled":
+        told = "the container used more memory than its limit and the kernel ended it"
+        return Fault(OOM, told, exit_code=exit_code, log=log)
+    if why in _START_ERRORS or code in (126, 127):
+        return Fault(CONTAINER_CONFIG, said or f"the container could not start ({why})", exit_code=exit_code)
+    if why == "ContainerStatusUnknown":
+        return Fault(NODE_LOST, said or "the node forgot the container", exit_code=exit_code)
+    if why == "DeadlineExceeded":
+        return Fault(DEADLINE, said, exit_code=exit_code)
+    told_fault = _told(said)
+    if told_fault is not None:
+        return replace(told_fault, exit_code=exit_code)
+    reason, message = _of_code(code)
+    if reason != USER_CODE and _COLLECTIVE.search(said):
+        reason = COLLECTIVE_TIMEOUT
+    last = next((line for line in reversed(log) if line.strip()), "")
+    return Fault(reason, f"{message}: {last}" if last else message, exit_code=exit_code, log=log)
+
+
+def _told(message: str) -> Fault | None:
+    """The StageFault that a worker left as its termination message."""
+    if not message.startswith("{"):
+        return None
+    try:
+        given = mapping(json.loads(message))
+    except (ValueError, RecursionError):
+        return None
+    reason = text(given.get("reason"))
+    if reason not in _KNOWN:
+        return None
+    lines = tuple(text(line)[:LONGEST_LINE] for line in items(given.get("log"))[-LOG_LINES:])
+    message, cure, where = (text(given.get(name)) for name in ("message", "cure", "where"))
+    return Fault(reason, message, cure, where, log=lines)
+
+
+def _of_code(code: int | None) -> tuple[str, str]:
+    if code is None:
+        return str(Reason.WORKER_FAILED), "the container ended"
+    if code == ExitCode.USER:
+        return USER_CODE, "the container ended with exit code 10 (configuration, data or user code)"
+    if code == ExitCode.TRANSIENT:
+        return str(Reason.WORKER_FAILED), "the container ended with exit code 20 (the outside world failed)"
+    if code in (ExitCode.CANCELLED, _SIGTERM):
+        return str(Reason.CANCELLED), "the container was asked to stop"
+    if code > 128:
+        return str(Reason.WORKER_FAILED), f"the container was ended by signal {code - 128}"
+    return str(Reason.WORKER_FAILED), f"the container ended with exit code {code}"
+
+
+def exhausted(fault: Fault, *, spent: int, what: str) -> Fault:
+    """The last fault of a job that may not start again; `spent` restarts went before it, because of `what`."""
+    if not spent:
+        return fault
+    return replace(
+        fault,
+        reason=RETRIES_EXHAUSTED,
+        message=f"{fault.reason} after {spent} restarts because of {what}: {fault.message}",
+        cure=f"{fault.cure or _CURES.get(fault.reason, '')}; or raise train.retries.{what}".removeprefix("; or "),
+    )

@@ -1,0 +1,96 @@
+"""Whether an InferenceService serves a certain model, from its status and its pods. Reads any JSON, never raises.
+
+In Standard mode the service's own status does not tell: `status.observedGeneration` is that of KServe's Deployment, and
+Ready stays True all through an update, for the old pods answer meanwhile. The pods do tell, since our annotation with
+the model's digest is on them: a model serves when the service is ready and every pod that is ready carries its digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from runwright_components.cluster.manifests.faults import Fault, pod_fault
+from runwright_components.cluster.manifests.fields import condition, dig, items, mapping, text
+from runwright_components.contract.cluster import ANNOTATION_MODEL_DIGEST, LABEL_REVISION
+
+SERVICE_NOT_READY = "ServiceNotReady"
+HOPELESS = 3  # restarts of a container, after which it is not expected to come up
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """`failed`: the model will not serve without a change. `fault` is the story of the pod that explains `reason`."""
+
+    state: Literal["ready", "progressing", "failed"]
+    reason: str = ""
+    message: str = ""
+    url: str = ""
+    fault: Fault | None = None
+
+
+def readiness(
+    live: Mapping[str, Any] | None,
+    wanted_digest: str,
+    pods: Iterable[Mapping[str, Any]],
+    *,
+    revision: int | None = None,
+) -> Readiness:
+    """What the InferenceService `live` says of the model `wanted_digest`; `pods` are its predictor's.
+
+    With `revision`, only pods of that revision count as the wanted ones: two revisions may have made the same model.
+    """
+    if live is None:
+        return Readiness("progressing", "Pending", "the InferenceService does not exist yet")
+    url = text(dig(live, "status", "url"))
+    if text(dig(live, "metadata", "annotations", ANNOTATION_MODEL_DIGEST)) != wanted_digest:
+        return Readiness("progressing", "Pending", "the InferenceService holds another model")
+    alive = [pod for pod in map(mapping, pods) if not dig(pod, "metadata", "deletionTimestamp")]
+    wanted = [pod for pod in alive if _carries(pod, wanted_digest, revision)]
+    others = [pod for pod in alive if not _carries(pod, wanted_digest, revision) and is_ready(pod)]
+    serving = [pod for pod in wanted if is_ready(pod)]
+    ready = condition(live, "Ready")
+    if ready.get("status") == "True" and serving and not others:
+        return Readiness("ready", "Serving", "", url)
+    faults = [fault for pod in wanted if not is_ready(pod) and (fault := pod_fault(pod, serving=True)) is not None]
+    broken = next((fault for fault in faults if _hopeless(fault)), None)
+    if broken is not None and not serving:
+        return Readiness("failed", broken.reason, broken.message, url, broken)
+    invalid = _invalid(live)
+    if invalid:
+        return Readiness("failed", SERVICE_NOT_READY, invalid, url)
+    if faults:
+        return Readiness("progressing", faults[0].reason, faults[0].message, url, faults[0])
+    if others and serving:
+        return Readiness("progressing", "InProgress", "pods of the model before are still ending", url)
+    said = text(ready.get("message")) or text(condition(live, "PredictorReady").get("message"))
+    return Readiness("progressing", "InProgress", said or "the predictor is starting", url)
+
+
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    return condition(pod, "Ready").get("status") == "True"
+
+
+def _hopeless(fault: Fault) -> bool:
+    return not fault.waiting and (not fault.retryable or fault.restarts >= HOPELESS)
+
+
+def _carries(pod: Mapping[str, Any], digest: str, revision: int | None) -> bool:
+    metadata = mapping(pod.get("metadata"))
+    if text(dig(metadata, "annotations", ANNOTATION_MODEL_DIGEST)) != digest:
+        return False
+    return revision is None or text(dig(metadata, "labels", LABEL_REVISION)) == str(revision)
+
+
+def _invalid(live: Mapping[str, Any]) -> str:
+    """What KServe says of a spec that it cannot run; empty when it says nothing of the kind."""
+    status = mapping(dig(live, "status", "modelStatus"))
+    if status.get("transitionStatus") == "InvalidSpec":
+        return text(dig(status, "lastFailureInfo", "message")) or "KServe refuses the predictor's spec"
+    return ""
+
+
+def items_of(listed: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list answer."""
+    return [mapping(item) for item in items(mapping(listed).get("items"))]
