@@ -1,0 +1,1 @@
+"""The doors to other systems: all I/O of the operator, and none of its decisions."""
