@@ -40,7 +40,7 @@ test-local: setup  ## every example end to end on this machine
 	@$(BIN)/python -m pytest -q tests/local
 
 generate: setup  ## draw the CRD and the golden pipelines again from the code
-	@$(BIN)/python -m runwright_api.crd manifests/crd/trainingruns.yaml charts/runwright/crds/trainingruns.yaml
+	@$(BIN)/python -m runwright_api.crd manifests/crd/trainingruns.yaml charts/runwright/files/trainingruns.yaml
 	@$(BIN)/python -m runwright_api.reference docs/reference/trainingrun.md
 	@$(BIN)/python -m runwright_pipelines.drawing
 	@$(BIN)/python -m tests.golden.generate

@@ -12,7 +12,7 @@ from runwright_api import load_file
 from runwright_api.crd import render
 
 ROOT = Path(__file__).resolve().parents[3]
-COPIES = (ROOT / "manifests/crd/trainingruns.yaml", ROOT / "charts/runwright/crds/trainingruns.yaml")
+COPIES = (ROOT / "manifests/crd/trainingruns.yaml", ROOT / "charts/runwright/files/trainingruns.yaml")
 EXAMPLES = sorted((ROOT / "examples").glob("*/*.yaml"))
 
 

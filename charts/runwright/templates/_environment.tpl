@@ -1,0 +1,29 @@
+{{- /* The operator's settings. Each name is a field of runwright_operator.settings; a test compares them. */}}
+{{- define "runwright.environment" -}}
+{{- $settings := dict
+  "NAMESPACES" (join "," .Values.namespaces)
+  "LEASE_NAME" (include "runwright.operator" .)
+  "PIPELINES_ENDPOINT" .Values.pipelines.endpoint
+  "PIPELINES_PAGE" .Values.pipelines.page
+  "PIPELINES_MULTI_USER" (ternary "true" "" .Values.pipelines.multiUser)
+  "PIPELINES_TOKEN_FILE" (ternary "/var/run/secrets/pipelines/token" "" .Values.pipelines.multiUser)
+  "PIPELINES_CA_FILE" (ternary "/etc/runwright/pipelines/ca.crt" "" (or .Values.pipelines.ca.configMap .Values.pipelines.ca.secret | empty | not))
+  "COMPONENTS_IMAGE" (include "runwright.image" (dict "image" .Values.run.image "version" .Chart.AppVersion))
+  "RUN_SERVICE_ACCOUNT" .Values.run.serviceAccount
+  "STORAGE_URI" .Values.storage.uri
+  "STORAGE_ENDPOINT" .Values.storage.endpoint
+  "STORAGE_REGION" .Values.storage.region
+  "STORAGE_SECRET" .Values.storage.secret
+  "LOG_LEVEL" .Values.log.level
+-}}
+- name: RUNWRIGHT_POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: RUNWRIGHT_POD_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+{{- range $name := keys $settings | sortAlpha }}
+{{- with get $settings $name }}
+- name: RUNWRIGHT_{{ $name }}
+  value: {{ quote . }}
+{{- end }}
+{{- end }}
+{{- end }}
