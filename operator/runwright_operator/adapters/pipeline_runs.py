@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 LONGEST_ERROR = 1000
 """Characters kept of an error: enough for a person, and a status is no place for a log."""
@@ -143,8 +143,18 @@ class _Run(_Answer):
 
 
 class _Runs(_Answer):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
     runs: tuple[_Run, ...] | None = None
+    total_size: int = 0
     next_page_token: str | None = None
+
+    @model_validator(mode="after")
+    def _empty_is_empty(self) -> _Runs:
+        """An empty list has no key at all. Taking any other object for one would start a run a second time."""
+        if self.runs is None and (self.total_size or self.model_extra):
+            raise ValueError("no list of runs")
+        return self
 
 
 class Experiment(_Answer):
