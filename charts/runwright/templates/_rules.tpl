@@ -26,6 +26,15 @@ missing one says so itself. */}}
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+{{- if .Values.pipelines.multiUser }}
+# Not objects of Kubernetes: KFP asks the API server whether the operator may do this in the namespace of a run.
+- apiGroups: [pipelines.kubeflow.org]
+  resources: [experiments]
+  verbs: [create, get, list]
+- apiGroups: [pipelines.kubeflow.org]
+  resources: [runs]
+  verbs: [archive, create, get, list, terminate]
+{{- end }}
 {{- end }}
 
 {{- /* What a pipeline step may do in its namespace. */}}
