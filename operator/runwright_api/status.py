@@ -113,6 +113,8 @@ class Revision(StatusPart):
     """1, 2, 3 and so on."""
     recipe: _Digest
     """Digest of the recipe."""
+    circumstances: _Digest | None = None
+    """Digest of how it was trained (resources, scheduling, retries): a failed revision is tried again with others."""
     trigger: _Trigger = Trigger.RECIPE
     """Why it was started."""
     request: _Short | None = None
@@ -137,6 +139,8 @@ class Revision(StatusPart):
     """Why it failed."""
     gpu_seconds: float | None = None
     """GPUs times the seconds that training held them."""
+    deploy_time: _Time | None = None
+    """When its model was last given to the InferenceService."""
     start_time: _Time | None = None
     completion_time: _Time | None = None
 

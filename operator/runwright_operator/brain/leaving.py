@@ -1,0 +1,49 @@
+"""Deletion: end what runs outside, keep the served model if that is wanted, and let the object go."""
+
+from __future__ import annotations
+
+from runwright_api.names import FINALIZER
+from runwright_components.contract.cluster import KIND as RUN_KIND
+from runwright_operator.brain.decision import ApplyService, Decision, DeleteJob, RemoveFinalizer, StopAttempt
+from runwright_operator.brain.draft import ACTIVE, Draft
+
+
+def leave(draft: Draft) -> Decision:
+    """What is owned goes by itself (garbage collection); KFP runs and jobs that run are ended here, in any phase.
+
+    Everything is done before the finalizer is removed, and may be repeated.
+    """
+    if FINALIZER not in draft.seen.finalizers:
+        return Decision(status=draft.status)
+    before = draft.before
+    for revision in draft.revisions.values():
+        run = revision.pipeline_run
+        if run is not None and (revision.state in ACTIVE or revision.completion_time is None):
+            before.append(StopAttempt(run.attempt, run.id))
+    before.extend(DeleteJob(name) for name in draft.seen.jobs)
+    if draft.seen.keeps_service and draft.owns_service() and draft.seen.service is not None:
+        released = _released(draft)
+        if released is not None:
+            before.append(ApplyService(released))
+    before.append(RemoveFinalizer())
+    return Decision(status=draft.status, before=tuple(before))
+
+
+def _released(draft: Draft) -> dict[str, object] | None:
+    """The service without its owner, so that it outlives the run; None when it has none."""
+    service = draft.seen.service or {}
+    metadata = service.get("metadata") or {}
+    owners = [one for one in metadata.get("ownerReferences") or () if one.get("kind") != RUN_KIND]
+    if len(owners) == len(metadata.get("ownerReferences") or ()):
+        return None
+    return {
+        "apiVersion": service.get("apiVersion"),
+        "kind": service.get("kind"),
+        "metadata": {
+            "name": metadata.get("name"),
+            "namespace": metadata.get("namespace"),
+            "labels": dict(metadata.get("labels") or {}),
+            "annotations": dict(metadata.get("annotations") or {}),
+        },
+        "spec": dict(service.get("spec") or {}),
+    }

@@ -1,0 +1,137 @@
+"""From raw API objects to what the brain looks at; pure, and never raises, whatever the objects hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from runwright_api import names
+from runwright_api.loading import load_object
+from runwright_api.problems import SpecError
+from runwright_api.recipe import recipe_digest
+from runwright_api.status import Condition, Revision, TrainingRunStatus
+from runwright_api.trainingrun import TrainingRun
+from runwright_components.contract.cluster import StageRecord
+from runwright_operator.brain.observed import RecordsSeen
+
+MOST_PROBLEMS = 5
+
+# What a status may lose and still say what was trained: what an older operator does not know of a newer one's.
+_DISPENSABLE = ("failure", "checks", "metrics", "trigger", "gpuSeconds", "deployTime", "startTime", "request")
+
+
+def read_run(raw: Mapping[str, Any]) -> tuple[TrainingRun | None, tuple[str, ...]]:
+    """The TrainingRun of a raw object, or why its spec is refused. A status that cannot be read refuses nothing."""
+    content = {name: value for name, value in raw.items() if name != "status"}
+    try:
+        run = load_object(content)
+    except SpecError as error:
+        told = [f"{problem.path}: {problem.message}" if problem.path else problem.message for problem in error.problems]
+        return None, tuple(told[:MOST_PROBLEMS])
+    except RecursionError:
+        return None, ("the spec is nested too deeply",)
+    unreachable = tuple(_unreachable(run))
+    return (None, unreachable) if unreachable else (run, ())
+
+
+def digest_of(run: TrainingRun) -> str:
+    """The recipe's digest. Our own images are left out: an upgrade of the operator must not train every model again."""
+    return recipe_digest(run, {})
+
+
+def _unreachable(run: TrainingRun) -> Iterable[str]:
+    """Paths of the user's machine, which no pod can read."""
+    cure = "a pod cannot read a path of your machine; give an http(s):// or s3:// address"
+    for index, source in enumerate(run.spec.data.sources):
+        if source.path is not None and "://" not in source.path:
+            yield f"spec.data.sources[{index}].path: {cure}"
+    if run.spec.train.model.pretrained is not None and "://" not in run.spec.train.model.pretrained:
+        yield f"spec.train.model.pretrained: {cure}"
+
+
+def read_status(raw: Mapping[str, Any]) -> TrainingRunStatus:
+    """The status of a raw object; what cannot be read of it is left out, part by part."""
+    status = raw.get("status")
+    if not isinstance(status, Mapping):
+        return TrainingRunStatus()
+    try:
+        return TrainingRunStatus.model_validate(status, by_alias=True, by_name=False)
+    except (ValidationError, RecursionError):
+        pass
+    kept: dict[str, Any] = {}
+    for name, value in status.items():
+        if name == "revisions":
+            value = [one for one in (_read_revision(item) for item in _list(value)) if one is not None]
+        elif name == "conditions":
+            value = [item for item in _list(value) if _valid(Condition, item)]
+        if _valid(TrainingRunStatus, {name: value}):
+            kept[name] = value
+    return TrainingRunStatus.model_validate(kept, by_alias=True, by_name=False)
+
+
+def _read_revision(raw: Any) -> Any:
+    """The revision, without what cannot be read; None when it is none."""
+    if not isinstance(raw, Mapping):
+        return None
+    if _valid(Revision, raw):
+        return raw
+    core = {name: value for name, value in raw.items() if name not in _DISPENSABLE}
+    if not _valid(Revision, core):
+        return None
+    for name in _DISPENSABLE:
+        if name in raw and _valid(Revision, {**core, name: raw[name]}):
+            core[name] = raw[name]
+    return core
+
+
+def read_records(config_maps: Iterable[Mapping[str, Any]], uid: str) -> dict[int, RecordsSeen]:
+    """The records of each revision. What is no record, or another run's, is passed over."""
+    found: dict[int, RecordsSeen] = {}
+    for config_map in config_maps:
+        metadata = _mapping(config_map.get("metadata"))
+        labels = _mapping(metadata.get("labels"))
+        number = str(labels.get(names.LABEL_REVISION, ""))
+        if not (number.isascii() and number.isdigit() and len(number) < 10 and int(number) > 0):
+            continue
+        if labels.get(names.LABEL_RUN_UID) != uid:
+            continue
+        recipe = _mapping(metadata.get("annotations")).get(names.ANNOTATION_RECIPE)
+        stages = dict(_stages(_mapping(config_map.get("data"))))
+        found[int(number)] = RecordsSeen(recipe=recipe if isinstance(recipe, str) else "", stages=stages)
+    return found
+
+
+def _stages(data: Mapping[str, Any]) -> Iterable[tuple[str, StageRecord]]:
+    for key, text in data.items():
+        if not isinstance(key, str) or not key.endswith(".json") or not isinstance(text, str):
+            continue
+        try:
+            record = StageRecord.model_validate(json.loads(text))
+        except (ValueError, RecursionError):  # ValidationError is a ValueError
+            continue
+        if key == f"{record.stage}.json":
+            yield record.stage, record
+
+
+def _valid(model: type[TrainingRunStatus | Revision | Condition], value: Any) -> bool:
+    try:
+        model.model_validate(value, by_alias=True, by_name=False)
+    except (ValidationError, RecursionError):
+        return False
+    return True
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def service_is_kept(raw: Mapping[str, Any]) -> bool:
+    """Whether the InferenceService outlives the run, read from a spec that need not be valid."""
+    return _mapping(_mapping(raw.get("spec")).get("deploy")).get("onDelete") == "Keep"
