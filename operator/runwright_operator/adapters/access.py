@@ -1,0 +1,122 @@
+"""How the API server is reached and what proves who we are: in a pod its ServiceAccount, elsewhere the kubeconfig.
+
+The `kubernetes` package reads the configuration, exec plugins included. Tokens that run out are read again: by that
+package when it knows that they expire, once a minute for a token file, and at once after a 401.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+from kubernetes.client import Configuration
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 30.0  # how long a token is used before the `kubernetes` package is asked again
+RETRY_SECONDS = 5.0  # after reading it failed
+USER_AGENT = "runwright-operator"
+
+
+class AccessError(Exception):
+    """There is no usable configuration; the message says what was looked for."""
+
+
+def read_configuration() -> Configuration:
+    """The pod's ServiceAccount, else the kubeconfig that $KUBECONFIG or ~/.kube/config names."""
+    configuration = Configuration()
+    try:
+        load_incluster_config(client_configuration=configuration)
+    except ConfigException as in_cluster:
+        try:
+            load_kube_config(client_configuration=configuration)
+        except Exception as error:  # by the file it is KeyError, TypeError, YAMLError, ...
+            raise AccessError(
+                f"no access to a cluster: not in a pod ({in_cluster}), and no kubeconfig: {error}"
+            ) from error
+    return configuration
+
+
+def tls_context(configuration: Configuration) -> ssl.SSLContext | None:
+    """Certificates to trust and to show; None for plain HTTP."""
+    if not str(configuration.host).startswith("https"):
+        return None
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    return context
+
+
+class Access:
+    """Gives out HTTP sessions that authenticate each request by what is valid at that time."""
+
+    def __init__(self, read: Callable[[], Configuration] = read_configuration) -> None:
+        self._read = read
+        self._configuration = read()
+        self.server = str(self._configuration.host).rstrip("/")
+        self._authorization: str | None = None
+        self._good_until = 0.0
+        self._stale = False
+
+    def session(self) -> aiohttp.ClientSession:
+        """A new session; whoever asks for it closes it. Its requests need the full URL."""
+        connector = aiohttp.TCPConnector(limit=0, ssl=tls_context(self._configuration) or True)
+        return aiohttp.ClientSession(
+            connector=connector,
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            middlewares=(self._authenticate,),
+        )
+
+    def refused(self) -> None:
+        """The server did not accept the credentials: the next request reads them anew."""
+        self._good_until = 0.0
+        self._stale = True
+
+    async def _authenticate(
+        self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if time.monotonic() >= self._good_until:
+            await self._refresh()
+        if self._authorization:
+            request.headers["Authorization"] = self._authorization
+        if name := getattr(self._configuration, "tls_server_name", None):
+            request.server_hostname = name
+        response = await send(request)
+        if response.status == 401:
+            self.refused()
+        return response
+
+    async def _refresh(self) -> None:
+        """What was valid stays in use while reading fails, since it may still be."""
+        self._good_until = time.monotonic() + RETRY_SECONDS
+        try:
+            self._authorization = await asyncio.to_thread(self._read_authorization)
+        except Exception as error:  # noqa: BLE001 (files, YAML, plugins: whatever it is, we try again)
+            log.warning("the credentials of the API server could not be read: %s", type(error).__name__)
+        else:
+            self._good_until = time.monotonic() + REFRESH_SECONDS
+            self._stale = False
+
+    def _read_authorization(self) -> str | None:
+        if self._stale:
+            self._configuration = self._read()
+        return authorization(self._configuration)
+
+
+def authorization(configuration: Any) -> str | None:
+    """The value of the header, which `kubernetes` keeps under another name from version 36 on."""
+    for name in ("BearerToken", "authorization"):
+        if key := configuration.get_api_key_with_prefix(name):
+            return str(key).strip()
+    if configuration.username:
+        return str(configuration.get_basic_auth_token())
+    return None
