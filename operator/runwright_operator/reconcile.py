@@ -1,0 +1,145 @@
+"""One pass over a TrainingRun: observe, decide, act. Level-triggered; whatever rang the bell, the pass is the same."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from runwright_api.status import TrainingRunStatus
+from runwright_operator.adapters.kubernetes import Conflict, Kubernetes
+from runwright_operator.adapters.pipelines import PipelinesRefused
+from runwright_operator.brain.decide import decide
+from runwright_operator.brain.decision import Decision, RemoveFinalizer, StartPipeline
+from runwright_operator.brain.draft import Rules
+from runwright_operator.brain.observed import PipelineSeen
+from runwright_operator.brain.transitions import happenings
+from runwright_operator.effects import Effects
+from runwright_operator.events import Events
+from runwright_operator.index import Index
+from runwright_operator.metrics import Metrics
+from runwright_operator.observe import Observer
+from runwright_operator.reading import read_status
+from runwright_operator.resources import TRAINING_RUN, Key
+
+log = logging.getLogger(__name__)
+
+MOST_ROUNDS = 4
+"""Of one pass: after a conflict it looks again, and after a start it writes the id down."""
+
+
+class Reconciler:
+    """`await reconciler(key)` takes a TrainingRun one step on."""
+
+    def __init__(
+        self,
+        *,
+        kubernetes: Kubernetes,
+        index: Index,
+        observer: Observer,
+        effects: Effects,
+        events: Events,
+        metrics: Metrics,
+        rules: Rules,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._index = index
+        self._observer = observer
+        self._effects = effects
+        self._events = events
+        self._metrics = metrics
+        self._rules = rules
+        self._clock = clock
+
+    async def __call__(self, key: Key) -> float | None:
+        """Seconds until it wants to be called again; None when it need not be.
+
+        Raises ApiError and PipelinesError, to be tried again with back-off.
+        """
+        raw: Mapping[str, Any] | None = self._index.get(key) or await self._live(key)
+        started: PipelineSeen | None = None
+        refused = ""
+        for _ in range(MOST_ROUNDS):
+            if raw is None:
+                self._metrics.forget(key)
+                return None
+            seen = await self._observer.observe(raw, started=started, refused=refused)
+            decision = decide(seen, self._clock(), self._rules)
+            try:
+                raw = await self._write(raw, seen.status, decision)
+            except Conflict:  # what we looked at is not the newest
+                raw = await self._live(key)
+                started, refused = None, ""
+                continue
+            start = next((action for action in decision.then if isinstance(action, StartPipeline)), None)
+            if start is None or raw is None:
+                return decision.after
+            try:
+                started = self._observer.seen(await self._effects.start(start, key))
+            except PipelinesRefused as error:
+                refused = str(error)
+        return 0.0
+
+    async def _live(self, key: Key) -> Mapping[str, Any] | None:
+        raw = await self._kubernetes.get(TRAINING_RUN, key.namespace, key.name)
+        if raw is not None:
+            self._index.put(raw)
+        return raw
+
+    async def _write(
+        self, raw: Mapping[str, Any], before: TrainingRunStatus, decision: Decision
+    ) -> Mapping[str, Any] | None:
+        """The actions that come first, then the status if it changed, then the Events of that."""
+        for action in decision.before:
+            log.info("%s", action_line(action))
+            raw = await self._effects.perform(action, raw)
+            if isinstance(action, RemoveFinalizer):
+                return None
+        status = decision.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if status == raw.get("status"):
+            self._index.put(raw)
+            return raw
+        metadata = raw["metadata"]
+        written = await self._kubernetes.merge(
+            TRAINING_RUN,
+            metadata["namespace"],
+            metadata["name"],
+            {"status": replacing(raw.get("status"), status)},
+            subresource="status",
+            resource_version=metadata["resourceVersion"],
+        )
+        self._index.put(written)
+        await self._tell(written, before, read_status(written))
+        return written
+
+    async def _tell(self, raw: Mapping[str, Any], before: TrainingRunStatus, after: TrainingRunStatus) -> None:
+        self._metrics.transition(Key(raw["metadata"]["namespace"], raw["metadata"]["name"]), before, after)
+        for happening in happenings(before, after):
+            await self._events.emit(
+                raw,
+                type=happening.type,
+                reason=happening.reason,
+                message=happening.message,
+                revision=happening.revision,
+            )
+
+
+def replacing(old: Any, new: Mapping[str, Any]) -> dict[str, Any]:
+    """A merge patch that turns `old` into `new`: what `new` lacks is removed."""
+    patch: dict[str, Any] = {name: None for name in old if name not in new} if isinstance(old, Mapping) else {}
+    for name, value in new.items():
+        before = old.get(name) if isinstance(old, Mapping) else None
+        if isinstance(value, Mapping):
+            patch[name] = replacing(before, value)
+        elif value != before:
+            patch[name] = value
+    return patch
+
+
+def action_line(action: object) -> str:
+    """An action as one line of the log, without what is long."""
+    fields = {name: value for name, value in vars(action).items() if isinstance(value, str | int)}
+    told = " ".join(f"{name}={value}" for name, value in fields.items() if name != "cluster")
+    return f"{type(action).__name__} {told}".strip()

@@ -1,0 +1,717 @@
+"""The brain, step by step: what is seen goes in, the next status and the actions come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from runwright_api.loading import load_object
+from runwright_api.names import ANNOTATION_CANCEL, ANNOTATION_RETRAIN, FINALIZER
+from runwright_api.reasons import ConditionType, Phase, Reason
+from runwright_api.status import Revision, TrainingRunStatus
+from runwright_components.contract.cluster import (
+    ANNOTATION_MODEL_DIGEST,
+    StageFault,
+    StageProgress,
+    StageRecord,
+    StorageConfig,
+)
+from runwright_operator.brain.decide import decide
+from runwright_operator.brain.decision import (
+    Action,
+    AddFinalizer,
+    ApplyService,
+    ArchivePipeline,
+    Decision,
+    DeleteJob,
+    DeleteRecord,
+    DeleteService,
+    RemoveFinalizer,
+    StartPipeline,
+    StopAttempt,
+    StopPipeline,
+)
+from runwright_operator.brain.draft import Rules
+from runwright_operator.brain.observed import Observed, PipelineSeen, RecordsSeen
+from runwright_operator.brain.transitions import happenings
+from runwright_operator.reading import digest_of
+from runwright_operator.resources import Key
+from runwright_pipelines.cluster import Defaults
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+RULES = Rules(
+    defaults=Defaults(storage=StorageConfig(uri="s3://models"), train_image="train:1", serve_image="serve:1"),
+    components_image="components:1",
+)
+UID = "0123456789abcdef"
+
+
+def digest(letter: str) -> str:
+    return "sha256:" + letter * 64
+
+
+def spec(**train: Any) -> dict[str, Any]:
+    return {
+        "data": {"sources": [{"http": {"url": "https://example.org/data.csv"}}]},
+        "prepare": {"target": "y"},
+        "train": {"task": "tabular-classification", **train},
+        "evaluate": {"gate": [{"metric": "accuracy", "min": 0.8}]},
+    }
+
+
+@dataclass
+class World:
+    """What lies outside of the brain, as plain values: its decisions are carried out on them."""
+
+    spec: dict[str, Any] = field(default_factory=spec)
+    seen: Observed = field(init=False)
+    now: datetime = NOW
+    pipelines: dict[str, list[PipelineSeen]] = field(default_factory=dict)
+    done: list[Action] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    kfp_error: str = ""
+
+    def __post_init__(self) -> None:
+        self.seen = Observed(
+            key=Key("team", "churn"), uid=UID, generation=0, status=TrainingRunStatus(), run=None, recipe=""
+        )
+        self.edit(self.spec)
+
+    def edit(self, spec: dict[str, Any]) -> None:
+        self.spec = spec
+        run = load_object(
+            {
+                "apiVersion": "runwright.dev/v1alpha1",
+                "kind": "TrainingRun",
+                "metadata": {"name": "churn"},
+                "spec": spec,
+            }
+        )
+        self.seen = replace(self.seen, run=run, recipe=digest_of(run), problems=(), generation=self.seen.generation + 1)
+
+    def annotate(self, name: str, value: str) -> None:
+        self.seen = replace(self.seen, annotations={**self.seen.annotations, name: value})
+
+    @property
+    def status(self) -> TrainingRunStatus:
+        return self.seen.status
+
+    def revision(self, number: int | None = None) -> Revision:
+        number = number or self.status.revision
+        return next(one for one in self.status.revisions if one.number == number)
+
+    def condition(self, kind: ConditionType) -> tuple[str, Reason]:
+        found = next(one for one in self.status.conditions if one.type == kind)
+        return found.status, found.reason
+
+    def look(self) -> Observed:
+        active = next((one for one in self.status.revisions if one.number == self.status.revision), None)
+        run = active.pipeline_run if active and active.state in ("Pending", "Running") else None
+        if run is None:
+            return replace(self.seen, pipelines=None, pipelines_error="")
+        if self.kfp_error:
+            return replace(self.seen, pipelines=None, pipelines_error=self.kfp_error)
+        return replace(self.seen, pipelines=tuple(self.pipelines.get(run.attempt, ())), pipelines_error="")
+
+    def step(self) -> Decision:
+        decision = decide(self.look(), self.now, RULES)
+        assert decide(self.look(), self.now, RULES) == decision, "deciding is pure"
+        for action in decision.before:
+            self._do(action)
+        self.events += [happening.reason for happening in happenings(self.status, decision.status)]
+        self.seen = replace(self.seen, status=decision.status)
+        for action in decision.then:
+            self._do(action)
+        return decision
+
+    def settle(self, most: int = 20) -> None:
+        """Step until nothing changes."""
+        for _ in range(most):
+            before, count = self.seen, len(self.done)
+            self.step()
+            if self.seen == before and len(self.done) == count:
+                return
+        raise AssertionError("it does not settle")
+
+    def _do(self, action: Action) -> None:
+        self.done.append(action)
+        match action:
+            case AddFinalizer():
+                self.seen = replace(self.seen, finalizers=(*self.seen.finalizers, FINALIZER))
+            case RemoveFinalizer():
+                self.seen = replace(self.seen, finalizers=())
+            case StartPipeline(attempt=attempt):
+                number = sum(len(runs) for runs in self.pipelines.values()) + 1
+                made = PipelineSeen(id=f"kfp-{number}", state="pending", created=self.now)
+                self.pipelines.setdefault(attempt, []).append(made)
+            case StopAttempt(attempt=attempt):
+                self.set_pipeline(attempt, "cancelled")
+            case ApplyService(manifest=manifest):
+                metadata = {**manifest["metadata"], "uid": "service", "generation": 1}
+                self.seen = replace(self.seen, service={**manifest, "metadata": metadata}, service_pods=())
+            case DeleteService():
+                self.seen = replace(self.seen, service=None)
+            case _:
+                pass
+
+    def set_pipeline(self, attempt: str, state: Any, error: str = "") -> None:
+        self.pipelines[attempt] = [replace(one, state=state, error=error) for one in self.pipelines.get(attempt, [])]
+
+    def end_pipeline(self, state: str, error: str = "") -> None:
+        run = self.revision().pipeline_run
+        assert run is not None
+        self.set_pipeline(run.attempt, state, error)
+
+    def record(self, stage: str, state: str = "succeeded", **fields: Any) -> None:
+        revision = self.revision()
+        assert revision.pipeline_run is not None
+        made = StageRecord.model_validate(
+            {
+                "stage": stage,
+                "run_id": revision.pipeline_run.id,
+                "state": state,
+                "time": "2026-11-21T12:00:00Z",
+                **fields,
+            }
+        )
+        known = self.seen.records.get(revision.number, RecordsSeen(revision.recipe, {}))
+        stages = {**known.stages, stage: made}
+        records = {**self.seen.records, revision.number: RecordsSeen(revision.recipe, stages)}
+        self.seen = replace(self.seen, records=records)
+
+    def make_model(self, letter: str = "a", accuracy: float = 0.9) -> None:
+        """What the steps write down when all goes well."""
+        self.record("train", failures=0, gpu_seconds=12.0)
+        self.record("evaluate", result={"model_digest": digest(letter), "metrics": {"accuracy": accuracy}})
+        self.record(
+            "register",
+            result={
+                "uri": f"s3://models/churn/{letter}",
+                "digest": digest(letter),
+                "model_digest": digest(letter),
+                "version": self.revision().number,
+            },
+        )
+
+    def serve_up(self) -> None:
+        """KServe did what the InferenceService says."""
+        assert self.seen.service is not None
+        service = dict(self.seen.service)
+        service["status"] = {
+            "observedGeneration": 1,
+            "url": "http://churn.example",
+            "conditions": [{"type": "Ready", "status": "True"}],
+        }
+        template = service["spec"]["predictor"]
+        pod = {
+            "metadata": {"name": "pod", "labels": template["labels"], "annotations": template["annotations"]},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+        }
+        self.seen = replace(self.seen, service=service, service_pods=(pod,))
+
+    def train(self, letter: str = "a", accuracy: float = 0.9) -> None:
+        """A whole revision, up to a ready service."""
+        self.settle()
+        self.make_model(letter, accuracy)
+        self.end_pipeline("succeeded")
+        self.settle()
+        if self.seen.service is not None:
+            self.serve_up()
+        self.settle()
+
+    def starts(self) -> int:
+        return sum(isinstance(action, StartPipeline) for action in self.done)
+
+
+def test_apply_to_serving() -> None:
+    world = World()
+    world.step()
+    assert world.status.observed_generation == 1
+    assert world.status.phase == Phase.PENDING
+    assert world.starts() == 0, "the attempt is written down before anything starts"
+    world.settle()
+    assert world.starts() == 1
+    assert [type(action) for action in world.done] == [AddFinalizer, StartPipeline]
+    assert world.revision().state == "Running"
+    assert world.condition(ConditionType.SUBMITTED)[0] == "True"
+    world.record("train", "running", progress=StageProgress(percent=42, epoch=3))
+    world.settle()
+    assert world.status.progress is not None
+    assert world.status.progress.summary == "train 42%"
+    world.train()
+    assert world.status.phase == Phase.SERVING
+    assert world.condition(ConditionType.READY) == ("True", Reason.SERVING)
+    assert world.status.serving is not None
+    assert (world.status.serving.revision, world.status.serving.model_digest) == (1, digest("a"))
+    assert world.status.metric == "accuracy 0.9"
+    assert world.status.progress is None
+    assert world.events[:3] == ["RevisionCreated", "PipelineStarted", "GatePassed"]
+    assert "Serving" in world.events
+    assert all(one.observed_generation == 1 for one in world.status.conditions)
+
+
+def test_the_model_is_deployed_as_soon_as_it_passed_and_lies_in_the_registry() -> None:
+    """The deploy step does the same at that moment; waiting for the end of the pipeline would undo its work."""
+    world = World()
+    world.settle()
+    world.make_model()
+    world.settle()
+    assert world.revision().state == "Running"
+    assert any(isinstance(action, ApplyService) for action in world.done)
+    assert world.status.phase == Phase.DEPLOYING
+
+
+def test_a_finished_run_writes_nothing_more() -> None:
+    world = World()
+    world.train()
+    world.now += timedelta(days=3)
+    before = world.status
+    decision = world.step()
+    assert decision.status == before
+    assert (decision.before, decision.then, decision.after) == ((), (), None)
+
+
+def test_a_rejected_model_never_touches_what_serves() -> None:
+    world = World()
+    world.train("a")
+    service = world.seen.service
+    world.edit(spec(epochs=3))
+    world.train("b", accuracy=0.5)
+    assert world.status.phase == Phase.REJECTED
+    assert world.revision().state == "Rejected"
+    assert world.condition(ConditionType.READY) == ("False", Reason.GATE_REJECTED)
+    assert world.condition(ConditionType.STALLED)[0] == "True"
+    assert world.seen.service == service
+    assert world.status.serving is not None
+    assert world.status.serving.revision == 1
+    assert str(Reason.GATE_REJECTED) in world.events
+
+
+def test_a_changed_gate_judges_again_without_training() -> None:
+    world = World()
+    world.train("a", accuracy=0.7)
+    assert world.status.phase == Phase.REJECTED
+    assert world.seen.service is None
+    easier = {**spec(), "evaluate": {"gate": [{"metric": "accuracy", "min": 0.6}]}}
+    world.edit(easier)
+    world.settle()
+    world.serve_up()
+    world.settle()
+    assert world.status.phase == Phase.SERVING
+    assert world.starts() == 1
+    world.edit(spec())
+    world.settle()
+    assert world.status.phase == Phase.REJECTED
+    assert world.status.serving is not None, "what serves keeps serving"
+
+
+def test_going_back_to_a_known_recipe_needs_no_training() -> None:
+    world = World()
+    world.train("a")
+    world.edit(spec(epochs=3))
+    world.train("b")
+    assert world.status.serving is not None
+    assert world.status.serving.revision == 2
+    world.edit(spec())
+    world.settle()
+    assert world.status.revision == 1
+    assert world.seen.service is not None
+    assert world.seen.service["metadata"]["annotations"][ANNOTATION_MODEL_DIGEST] == digest("a")
+    world.serve_up()
+    world.settle()
+    assert world.status.serving is not None
+    assert world.status.serving.revision == 1
+    assert world.condition(ConditionType.READY) == ("True", Reason.SERVING)
+    assert world.starts() == 2
+
+
+def test_a_pin_serves_an_old_revision_and_its_removal_the_newest() -> None:
+    world = World()
+    world.train("a")
+    world.edit(spec(epochs=3))
+    world.train("b")
+    world.edit({**spec(epochs=3), "deploy": {"revision": 1}})
+    world.settle()
+    world.serve_up()
+    world.settle()
+    assert world.status.serving is not None
+    assert world.status.serving.revision == 1
+    assert world.condition(ConditionType.READY)[0] == "True"
+    assert world.condition(ConditionType.DEPLOYED) == ("True", Reason.ROLLED_BACK)
+    world.edit(spec(epochs=3))
+    world.settle()
+    world.serve_up()
+    world.settle()
+    assert world.status.serving is not None
+    assert world.status.serving.revision == 2
+    assert world.starts() == 2
+
+
+def test_a_pin_to_nothing_is_said_and_changes_nothing() -> None:
+    world = World()
+    world.train("a")
+    world.edit({**spec(), "deploy": {"revision": 7}})
+    world.settle()
+    assert world.condition(ConditionType.STALLED) == ("True", Reason.INVALID_SPEC)
+    assert world.status.serving is not None
+    assert world.status.serving.revision == 1
+
+
+def test_a_changed_recipe_supersedes_what_runs() -> None:
+    world = World()
+    world.settle()
+    world.seen = replace(world.seen, jobs=("churn-r1",))
+    world.edit(spec(epochs=3))
+    world.settle()
+    stopped = [action for action in world.done if isinstance(action, StopAttempt)]
+    assert [action.id for action in stopped] == ["kfp-1"]
+    assert DeleteJob("churn-r1") in world.done
+    assert world.revision(1).state == "Cancelled"
+    assert world.status.revision == 2
+    assert world.revision().state == "Running"
+
+
+def test_nothing_is_superseded_while_kfp_is_away() -> None:
+    world = World()
+    world.settle()
+    world.kfp_error = "no answer"
+    world.edit(spec(epochs=3))
+    world.settle()
+    assert world.status.revision == 1
+    assert world.revision(1).state == "Running"
+    assert world.condition(ConditionType.RECONCILING) == ("True", Reason.PIPELINES_UNAVAILABLE)
+    assert world.status.phase == Phase.RUNNING, "an outage is no failure"
+    world.kfp_error = ""
+    world.settle()
+    assert world.status.revision == 2
+
+
+def test_a_lost_answer_adopts_the_oldest_and_ends_the_others() -> None:
+    world = World()
+    world.step()
+    run = world.revision().pipeline_run
+    assert run is not None
+    world.pipelines[run.attempt] = [
+        PipelineSeen(id="late", state="running", created=NOW + timedelta(seconds=1)),
+        PipelineSeen(id="first", state="running", created=NOW),
+    ]
+    world.step()
+    found = world.revision().pipeline_run
+    assert found is not None
+    assert found.id == "first"
+    assert StopPipeline("late") in world.done
+    assert world.starts() == 0
+
+
+def test_a_duplicate_that_shows_late_is_ended() -> None:
+    world = World()
+    world.settle()
+    run = world.revision().pipeline_run
+    assert run is not None
+    world.pipelines[run.attempt].append(PipelineSeen(id="late", state="running", created=NOW))
+    world.step()
+    assert StopPipeline("late") in world.done
+    kept = world.revision().pipeline_run
+    assert kept is not None
+    assert kept.id == "kfp-1"
+
+
+def test_the_retrain_annotation_makes_a_revision_once() -> None:
+    world = World()
+    world.train("a")
+    world.annotate(ANNOTATION_RETRAIN, "monday")
+    world.train("b")
+    assert world.status.revision == 2
+    assert world.revision().trigger == "Request"
+    assert world.revision().request == "monday"
+    world.settle()
+    assert world.starts() == 2
+    world.annotate(ANNOTATION_RETRAIN, "tuesday")
+    world.settle()
+    assert world.status.revision == 3
+
+
+def test_an_annotation_that_was_there_from_the_start_asks_for_nothing_more() -> None:
+    world = World()
+    world.annotate(ANNOTATION_RETRAIN, "monday")
+    world.train("a")
+    assert world.status.revision == 1
+    assert world.starts() == 1
+
+
+def test_suspended_starts_nothing_and_resumes() -> None:
+    world = World({**spec(), "suspend": True})
+    world.settle()
+    assert world.starts() == 0
+    assert world.status.phase == Phase.SUSPENDED
+    assert world.condition(ConditionType.SUSPENDED)[0] == "True"
+    world.edit(spec())
+    world.settle()
+    assert world.starts() == 1
+
+
+def test_what_serves_keeps_serving_while_suspended() -> None:
+    world = World()
+    world.train("a")
+    world.edit({**spec(epochs=3), "suspend": True})
+    world.settle()
+    assert world.starts() == 1
+    assert world.status.serving is not None
+
+
+def test_cancel_ends_the_revision_and_does_not_start_it_again() -> None:
+    world = World()
+    world.settle()
+    world.annotate(ANNOTATION_CANCEL, "1")
+    world.settle()
+    assert world.revision().state == "Cancelled"
+    assert world.status.failure is not None
+    assert world.status.failure.reason == Reason.CANCELLED
+    world.settle()
+    assert world.starts() == 1
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "99999999999", "٣", "2"])
+def test_a_cancel_that_names_nothing_is_passed_over(text: str) -> None:
+    world = World()
+    world.settle()
+    world.annotate(ANNOTATION_CANCEL, text)
+    world.settle()
+    assert world.revision().state == "Running"
+
+
+def test_a_refused_spec_changes_nothing_and_coming_back_trains_nothing() -> None:
+    world = World()
+    world.train("a")
+    good = world.seen
+    world.seen = replace(good, run=None, recipe="", problems=("spec.train.epochs: must be",), generation=2)
+    world.settle()
+    assert world.condition(ConditionType.ACCEPTED) == ("False", Reason.INVALID_SPEC)
+    assert world.condition(ConditionType.STALLED)[0] == "True"
+    assert world.status.serving is not None
+    world.edit(spec())
+    world.settle()
+    assert world.starts() == 1
+    assert world.condition(ConditionType.READY)[0] == "True"
+
+
+def test_a_users_error_is_final_with_pod_exit_code_and_log() -> None:
+    world = World()
+    world.settle()
+    fault = StageFault(
+        reason="DataInvalid",
+        message="no such column",
+        cure="name another",
+        where="prepare.target",
+        pod="churn-r1-master-0",
+        exit_code=10,
+        log=("one", "two"),
+    )
+    world.record("prepare", "failed", fault=fault)
+    world.end_pipeline("failed")
+    world.settle()
+    assert world.status.phase == Phase.FAILED
+    failure = world.status.failure
+    assert failure is not None
+    assert (failure.stage, failure.reason, failure.pod, failure.exit_code) == (
+        "prepare",
+        Reason.DATA_INVALID,
+        "churn-r1-master-0",
+        10,
+    )
+    assert failure.message == "prepare.target: no such column; name another"
+    assert failure.log == ("one", "two")
+    assert world.starts() == 1
+
+
+def test_the_outside_world_failing_is_tried_again_within_the_budget() -> None:
+    world = World({**spec(), "train": {"task": "tabular-classification", "retries": {"failures": 1}}})
+    world.settle()
+    world.end_pipeline("failed", error="the driver's pod was lost")
+    world.settle()
+    assert world.starts() == 2
+    assert world.revision().failures == 1
+    run = world.revision().pipeline_run
+    assert run is not None
+    assert run.attempt.endswith("-a2")
+    world.end_pipeline("failed", error="again")
+    world.settle()
+    assert world.status.phase == Phase.FAILED
+    assert world.status.failure is not None
+    assert world.status.failure.message == "again"
+    assert world.starts() == 2
+
+
+def test_records_of_an_earlier_attempt_count_for_nothing() -> None:
+    world = World()
+    world.settle()
+    world.record("prepare", "failed", fault=StageFault(reason="SourceUnavailable", message="away"))
+    world.end_pipeline("failed")
+    world.settle()
+    assert world.starts() == 2
+    assert world.revision().state == "Running"
+
+
+def test_more_memory_after_a_failure_starts_it_again_and_another_deploy_does_not() -> None:
+    world = World()
+    world.settle()
+    world.record("train", "failed", fault=StageFault(reason="OOMKilled", message="out of memory", exit_code=137))
+    world.end_pipeline("failed")
+    world.settle()
+    assert world.status.phase == Phase.FAILED
+    world.edit({**spec(), "deploy": {"resources": {"memory": "1Gi"}}})
+    world.settle()
+    assert world.starts() == 1
+    world.edit(spec(resources={"memory": "64Gi"}))
+    world.settle()
+    assert world.starts() == 2
+    assert world.status.revision == 1
+
+
+def test_a_model_that_does_not_come_up_gives_way_to_the_one_before() -> None:
+    world = World()
+    world.train("a")
+    world.edit(spec(epochs=3))
+    world.settle()
+    world.make_model("b")
+    world.end_pipeline("succeeded")
+    world.settle()
+    assert world.seen.service is not None
+    assert world.seen.service["metadata"]["annotations"][ANNOTATION_MODEL_DIGEST] == digest("b")
+    world.now += timedelta(minutes=11)
+    world.settle()
+    assert world.revision().state == "Failed"
+    assert world.status.failure is not None
+    assert (world.status.failure.stage, world.status.failure.reason) == ("deploy", Reason.SERVICE_NOT_READY)
+    assert world.seen.service["metadata"]["annotations"][ANNOTATION_MODEL_DIGEST] == digest("a")
+    world.serve_up()
+    world.settle()
+    assert world.status.serving is not None
+    assert world.status.serving.revision == 1
+    world.edit({**spec(epochs=3), "deploy": {"resources": {"memory": "1Gi"}}})
+    world.settle()
+    assert world.seen.service["metadata"]["annotations"][ANNOTATION_MODEL_DIGEST] == digest("b"), "tried again"
+    assert world.starts() == 2
+
+
+def test_a_first_model_that_comes_up_late_still_serves() -> None:
+    world = World()
+    world.settle()
+    world.make_model()
+    world.end_pipeline("succeeded")
+    world.settle()
+    world.now += timedelta(minutes=11)
+    world.settle()
+    assert world.status.phase == Phase.FAILED
+    world.serve_up()
+    world.settle()
+    assert world.status.phase == Phase.SERVING
+    assert world.status.failure is None
+
+
+def test_a_service_that_was_edited_or_deleted_is_put_right() -> None:
+    world = World()
+    world.train("a")
+    count = sum(isinstance(action, ApplyService) for action in world.done)
+    world.seen = replace(world.seen, service=None, service_pods=())
+    world.settle()
+    assert sum(isinstance(action, ApplyService) for action in world.done) == count + 1
+
+
+def test_a_foreign_service_of_our_name_is_left_alone() -> None:
+    world = World()
+    world.settle()
+    foreign = {"metadata": {"name": "churn", "labels": {}}, "spec": {"predictor": {}}}
+    world.seen = replace(world.seen, service=foreign)
+    world.make_model()
+    world.end_pipeline("succeeded")
+    world.settle()
+    assert world.seen.service == foreign
+    assert world.condition(ConditionType.STALLED) == ("True", Reason.NOT_ALLOWED)
+
+
+def test_deploy_mode_none_completes_and_takes_the_service_away() -> None:
+    world = World()
+    world.train("a")
+    world.edit({**spec(), "deploy": {"mode": "None"}})
+    world.settle()
+    assert DeleteService("service") in world.done
+    assert world.status.phase == Phase.COMPLETED
+    assert world.condition(ConditionType.READY) == ("True", Reason.DEPLOYMENT_OFF)
+
+
+def test_history_is_bounded_and_keeps_what_serves() -> None:
+    world = World({**spec(), "history": {"limit": 2}})
+    world.train("a")
+    for epochs, letter in ((2, "b"), (3, "c"), (4, "d")):
+        world.edit({**spec(epochs=epochs), "history": {"limit": 2}})
+        world.train(letter, accuracy=0.1)
+    numbers = [revision.number for revision in world.status.revisions]
+    assert numbers == [1, 4]
+    assert all(DeleteRecord(number) in world.done for number in (2, 3))
+    assert any(isinstance(action, ArchivePipeline) for action in world.done)
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_deletion_in_any_phase_ends_everything(steps: int) -> None:
+    world = World()
+    for _ in range(min(steps, 4)):
+        world.step()
+    if steps == 5:
+        world.train()
+    world.seen = replace(world.seen, deleting=True, jobs=("churn-r1",))
+    world.settle()
+    assert world.seen.finalizers == ()
+    active = [one for runs in world.pipelines.values() for one in runs if not one.ended]
+    assert active == []
+    if any(isinstance(action, AddFinalizer) for action in world.done):
+        assert DeleteJob("churn-r1") in world.done
+        assert isinstance(world.done[-1], RemoveFinalizer)
+
+
+def test_the_served_model_is_kept_when_the_policy_says_so() -> None:
+    world = World({**spec(), "deploy": {"onDelete": "Keep"}})
+    world.train()
+    assert world.seen.service is not None
+    assert "ownerReferences" not in world.seen.service["metadata"]
+    world.seen = replace(world.seen, deleting=True, keeps_service=True)
+    world.settle()
+    assert world.seen.service is not None
+    assert not any(isinstance(action, DeleteService) for action in world.done)
+
+
+def test_a_lost_status_is_read_back_and_trains_nothing() -> None:
+    world = World()
+    world.train("a")
+    world.seen = replace(world.seen, status=TrainingRunStatus())
+    world.settle()
+    assert world.starts() == 1
+    assert world.status.revision == 1
+    assert world.status.serving is not None
+    assert world.status.phase == Phase.SERVING
+
+
+def test_waiting_for_a_node_is_said_with_its_reason() -> None:
+    world = World()
+    world.settle()
+    waiting = StageFault(reason="Unschedulable", message="0/8 nodes are available: insufficient nvidia.com/gpu")
+    world.record("train", "running", waiting=waiting)
+    world.settle()
+    assert world.condition(ConditionType.TRAINED) == ("False", Reason.UNSCHEDULABLE)
+    assert world.condition(ConditionType.RECONCILING) == ("True", Reason.UNSCHEDULABLE)
+    assert str(Reason.UNSCHEDULABLE) in world.events
+
+
+def test_training_that_outlives_its_limit_and_its_step_is_ended() -> None:
+    world = World(spec(timeout="10m"))
+    world.settle()
+    world.record("train", "running")
+    world.settle()
+    world.now += timedelta(minutes=13)
+    world.settle()
+    assert world.status.failure is not None
+    assert world.status.failure.reason == Reason.DEADLINE_EXCEEDED
+    assert any(isinstance(action, StopAttempt) for action in world.done)
