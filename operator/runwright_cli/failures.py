@@ -6,13 +6,14 @@ import os
 import traceback
 
 from runwright_api.problems import SpecError
+from runwright_cli.cluster.errors import ClusterError
 from runwright_cli.main import TRACE_ENV
 from runwright_components.contract.outcome import StageError
 
 
 def explain(error: Exception) -> str:
     """The message for an exception that ended a command; a traceback only on request."""
-    if isinstance(error, SpecError):
+    if isinstance(error, SpecError | ClusterError):
         text = error.render()
     elif isinstance(error, StageError):
         text = f"error: {error}"

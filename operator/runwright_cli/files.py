@@ -37,6 +37,16 @@ def read(file: str, changes: Iterable[str] = ()) -> RunFile:
 
     Raises SpecError that names file, line and field; of a change, the field.
     """
+    return _read(file, tuple(changes), keep=bool(changes))[0]
+
+
+def read_manifest(file: str, changes: Iterable[str] = ()) -> tuple[RunFile, dict[str, Any]]:
+    """A TrainingRun, and its content as written, without the defaults: what an apply should own. Raises SpecError."""
+    return _read(file, tuple(changes), keep=True)
+
+
+def _read(file: str, changes: tuple[str, ...], *, keep: bool) -> tuple[RunFile, dict[str, Any]]:
+    """The run, and its content where that is wanted."""
     if file == "-":
         text, base, name = sys.stdin.read(), Path.cwd(), "<stdin>"
         run = load(text, file=name)
@@ -44,10 +54,11 @@ def read(file: str, changes: Iterable[str] = ()) -> RunFile:
         run = load_file(file)
         path = Path(file)
         base, name = path.absolute().parent, file
-        text = path.read_text(encoding="utf-8") if changes else ""
+        text = path.read_text(encoding="utf-8") if keep else ""
+    content: dict[str, Any] = yaml_tree.read(text, name).value if keep else {}
     if changes:
-        run = _changed(yaml_tree.read(text, name).value, changes)
-    return RunFile(run, base)
+        run = _changed(content, changes)
+    return RunFile(run, base), content
 
 
 def _changed(content: dict[str, Any], changes: Iterable[str]) -> TrainingRun:

@@ -1,0 +1,170 @@
+"""What `diff` and `submit` share: the file against the cluster, and what would come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from runwright_api import names
+from runwright_api.problems import SpecError
+from runwright_api.status import TrainingRunStatus
+from runwright_api.trainingrun import TrainingRun
+from runwright_cli.cluster.changes import NOT_GIVEN, Change, Meaning, changes, shown
+from runwright_cli.cluster.client import Cluster, Object
+from runwright_cli.cluster.connection import Target
+from runwright_cli.cluster.errors import ClusterError, ConflictError, ForbiddenError
+from runwright_cli.cluster.plan import Effect, Images, Plan, plan
+from runwright_cli.cluster.reading import gitops, manifest, run_of, status_of
+from runwright_cli.files import read_manifest
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A TrainingRun of a file, and where it should go."""
+
+    cluster: Cluster
+    run: TrainingRun
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What would come of it. `after` is the object as the API server would store it, where it was asked."""
+
+    plan: Plan
+    notes: tuple[str, ...]
+    before: Object | None
+    after: Object | None = field(default=None)
+
+
+def asked(file: str, changes_given: tuple[str, ...], target: Target) -> Asked:
+    """Read and validate FILE, and find its namespace. Raises SpecError and ClusterError."""
+    found, content = read_manifest(file, changes_given)
+    own = found.run.metadata.namespace
+    if own and target.namespace and own != target.namespace:
+        raise ClusterError(
+            f"--namespace is {target.namespace}, but {file} says metadata.namespace: {own}",
+            "leave one of them out",
+        )
+    cluster = Cluster.of(replace(target, namespace=target.namespace or own))
+    return Asked(cluster, found.run, manifest(content))
+
+
+def expect(question: Asked, image: str | None) -> Expected:
+    """Ask the API server by a dry run what the object would be, and think about what the operator would do.
+
+    Raises ClusterError.
+    """
+    cluster, run = question.cluster, question.run
+    before = cluster.find(run.name)
+    notes = list(_paths_of_this_machine(run))
+    after: Object | None = None
+    try:
+        after = cluster.apply(question.manifest, dry_run=True)
+    except ConflictError as error:
+        notes.append(f"{error.message}; submit needs --force-conflicts to change it")
+        after = cluster.apply(question.manifest, dry_run=True, force=True)
+    except ForbiddenError as error:
+        notes.append(f"{error.message}, so this compares the file itself with the cluster")
+    new = run if after is None else run_of(after)
+    old, status = None, TrainingRunStatus()
+    if before is not None:
+        status = status_of(before)
+        try:
+            old = run_of(before)
+        except SpecError as error:
+            raise ClusterError(
+                f"{run.name} in the cluster is not valid for this version: {error.problems[0].render()}",
+                "mend it with `kubectl apply` or `runwright submit`",
+            ) from error
+        notes += _kept_by_others(run, new)
+        tool = gitops(before)
+        if tool:
+            notes.append(f"{tool} manages it and may put it back: change it in git instead")
+    images = _images(cluster, run.name, image) if before is not None else ()
+    return Expected(plan(old, new, status, images), tuple(notes), before, after)
+
+
+def _kept_by_others(wanted: TrainingRun, stored: TrainingRun) -> Iterator[str]:
+    """Fields that the file leaves out and that stay, since another field manager set them."""
+    for change in changes(wanted, stored):
+        cure = f"; `runwright rollback {wanted.name} --unpin` removes it" if change.path == PIN else ""
+        yield f"{change.path} stays {shown(change.new)}: the file does not set it, another field manager does{cure}"
+
+
+PIN = "spec.deploy.revision"
+
+
+def _paths_of_this_machine(run: TrainingRun) -> Iterator[str]:
+    for index, source in enumerate(run.spec.data.sources):
+        if source.path is not None and not source.path.startswith("/"):
+            yield (
+                f"spec.data.sources[{index}].path: {source.path} is looked for in the cluster's pods, "
+                "which do not have this machine's files; use s3 or http"
+            )
+
+
+def _images(cluster: Cluster, name: str, image: str | None) -> list[Images]:
+    """What the operator may use as the image of the steps: what is said, this release's, and what was seen to run."""
+    from runwright_pipelines.compiling import Images as Defaults
+
+    seen = [Defaults().components]
+    selector = f"{names.LABEL_RUN}={name}"
+    for group, plural in (("kubeflow.org/v1", "pytorchjobs"), ("serving.kserve.io/v1beta1", "inferenceservices")):
+        for child in cluster.children(group, plural, selector):
+            seen += _images_within(child.get("spec"))
+    candidates = [image] if image else list(dict.fromkeys(seen))
+    return [{"components": candidate} for candidate in candidates]
+
+
+def _images_within(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if isinstance(value.get("image"), str):
+            yield value["image"]
+        for item in value.values():
+            yield from _images_within(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _images_within(item)
+
+
+_TITLES = {
+    Meaning.RECIPE: "the recipe: decides the model",
+    Meaning.GATE: "the gate: decides whether it may serve",
+    Meaning.DEPLOY: "deploy: the InferenceService",
+    Meaning.SUSPEND: "suspend",
+    Meaning.LATER: "how the next revision is made",
+}
+
+
+def print_changes(console: Console, found: tuple[Change, ...]) -> None:
+    """The changed fields, sorted by what they decide."""
+    for meaning in Meaning:
+        part = [change for change in found if change.meaning is meaning]
+        if not part:
+            continue
+        console.print(Text(_TITLES[meaning], style="dim"))
+        for change in part:
+            console.print(_line(change), soft_wrap=True)
+        console.print()
+
+
+def _line(change: Change) -> Text:
+    text = Text(f"  {change.path}: ")
+    text.append(shown(change.old), style="dim" if change.old is None else "red")
+    text.append(" -> ")
+    text.append(shown(change.new), style="dim" if shown(change.new) == NOT_GIVEN else "green")
+    return text
+
+
+def print_plan(console: Console, expected: Expected) -> None:
+    """What would happen, and what to know about it."""
+    style = "dim" if expected.plan.effects == (Effect.NOTHING,) else "bold"
+    for sentence in expected.plan.sentences:
+        console.print(Text(sentence, style=style), soft_wrap=True)
+    for note in expected.notes:
+        console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)

@@ -1,0 +1,91 @@
+"""The news of a TrainingRun as lines, from one status to the next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runwright_api.reasons import ConditionType
+from runwright_api.status import Failure, TrainingRunStatus
+from runwright_cli.cluster.plan import newest
+from runwright_cli.cluster.stages import condition, figures, holds
+
+TOLD = (
+    ConditionType.ACCEPTED,
+    ConditionType.SUBMITTED,
+    ConditionType.TRAINED,
+    ConditionType.EVALUATION_PASSED,
+    ConditionType.PACKAGED,
+    ConditionType.DEPLOYED,
+    ConditionType.SUSPENDED,
+    ConditionType.DRIFTED,
+    ConditionType.STALLED,
+    ConditionType.READY,
+)
+ABNORMAL = (ConditionType.STALLED, ConditionType.DRIFTED, ConditionType.SUSPENDED)
+
+
+def news(old: TrainingRunStatus | None, new: TrainingRunStatus) -> Iterator[str]:
+    """What a person is told when a status changes; of the very first, what holds now."""
+    before = old or TrainingRunStatus()
+    revision = newest(new)
+    was = newest(before)
+    if revision and (was is None or was.number != revision.number):
+        yield f"revision {revision.number} ({revision.trigger}): {revision.state}"
+    elif revision and was and was.state != revision.state:
+        yield f"revision {revision.number}: {revision.state}"
+    url = revision.pipeline_run.url if revision and revision.pipeline_run else None
+    if url and (was is None or was.pipeline_run is None or was.pipeline_run.url != url):
+        yield f"pipeline: {url}"
+    for kind in TOLD:
+        yield from _condition(before, new, kind)
+    if new.serving and new.serving != before.serving:
+        yield f"revision {new.serving.revision} serves at {new.serving.url}"
+
+
+def _condition(before: TrainingRunStatus, new: TrainingRunStatus, kind: ConditionType) -> Iterator[str]:
+    found, was = condition(new, kind), condition(before, kind)
+    if found is None or (was and (was.status, was.reason) == (found.status, found.reason)):
+        return
+    if was is None and (found.status == "Unknown" or (found.status == "False") == (kind in ABNORMAL)):
+        return  # the ordinary beginning
+    message = f": {found.message}" if found.message else ""
+    mark = {"True": "", "False": "not ", "Unknown": "perhaps "}[found.status]
+    yield f"{mark}{kind} ({found.reason}){message}"
+
+
+def progress_line(status: TrainingRunStatus) -> str:
+    """The stage that runs and how far it is, or nothing."""
+    progress = status.progress
+    if progress is None:
+        return ""
+    percent = "" if progress.percent is None else f"{progress.percent}%"
+    return f"{progress.stage:<9} " + ", ".join(part for part in (percent, figures(progress)) if part)
+
+
+def failure_lines(failure: Failure) -> Iterator[str]:
+    """What failed and where, the last lines of its log, and where the rest is."""
+    place = f"{failure.stage} failed" if failure.stage else "failed"
+    yield f"{place}: {failure.reason}"
+    yield from (f"  {line}" for line in failure.message.splitlines())
+    where = [
+        f"pod {failure.pod}" if failure.pod else "",
+        f"container {failure.container}" if failure.container else "",
+        f"exit code {failure.exit_code}" if failure.exit_code is not None else "",
+    ]
+    if any(where):
+        yield "  " + ", ".join(part for part in where if part)
+    yield from (f"  | {line}" for line in failure.log)
+    if failure.log_uri:
+        yield f"  whole log: {failure.log_uri}"
+
+
+def attention(status: TrainingRunStatus) -> Iterator[str]:
+    """The conditions that a person should see beside the stages."""
+    for kind in (ConditionType.ACCEPTED, ConditionType.READY):
+        found = condition(status, kind)
+        if found and found.status != "True" and found.message:
+            yield f"{kind}: {found.reason}: {found.message}"
+    for kind in ABNORMAL:
+        found = condition(status, kind)
+        if found and holds(status, kind):
+            yield f"{kind}: {found.reason}" + (f": {found.message}" if found.message else "")
