@@ -30,8 +30,9 @@ from runwright_components.contract.config import (
 )
 from runwright_components.contract.files import file_digest, write_bytes
 from runwright_components.contract.progress import Progress
-from runwright_components.steps import metadata
+from runwright_components.steps import clustered, metadata
 from runwright_components.steps.running import Surroundings, running
+from runwright_components.steps.surroundings import in_cluster
 
 REJECTED = "rejected"
 SKIPPED = "the gate rejected the model"
@@ -120,17 +121,21 @@ def train(
     given: TrainConfig = parse(TrainConfig, config)
     parsed = given.model_copy(update={"base": base})
     prepared, out, page = Path(prepared_data.path), Path(model.path), Path(learning_curves.path)
-    here = Surroundings.of(os.environ)
+    here, cluster = Surroundings.of(os.environ), in_cluster()
 
     def inputs() -> dict[str, str]:
         return {"prepared_data": PreparedManifest.read(prepared).digest, **_pretrained(parsed.model.pretrained, base)}
 
     def make(progress: Progress, key: str) -> None:
         from runwright_components.report import curves_page
-        from runwright_components.train import train as run
 
-        with here.checkpoints(key, beside=out) as checkpoints:
-            run(parsed, prepared=prepared, out=out, checkpoints=checkpoints, resume=here.resume, progress=progress)
+        if cluster is not None:
+            clustered.train(cluster, given, prepared=prepared, out=out, progress=progress)
+        else:
+            from runwright_components.train import train as run
+
+            with here.checkpoints(key, beside=out) as checkpoints:
+                run(parsed, prepared=prepared, out=out, checkpoints=checkpoints, resume=here.resume, progress=progress)
         write_bytes(page, curves_page(out).encode())
 
     def say() -> str:
@@ -182,7 +187,15 @@ def evaluate(
 
     outputs = {"evaluation": out, "report": page}
     here = Surroundings.of(os.environ)
-    here.kept("evaluate", config=parsed.digest(), inputs=inputs, outputs=outputs, make=make, say=say)
+    here.kept(
+        "evaluate",
+        config=parsed.digest(),
+        inputs=inputs,
+        outputs=outputs,
+        make=make,
+        say=say,
+        result=lambda: clustered.evaluation(Evaluation.read(out, EVALUATION)),
+    )
     judged = Evaluation.read(out, EVALUATION).verdict
     if verdict:
         write_bytes(Path(verdict), judged.encode())
@@ -195,7 +208,7 @@ def package(
     parsed: PackageConfig = parse(PackageConfig, config)
     trained, prepared, judged, out = (Path(item.path) for item in (model, prepared_data, evaluation, package))
     here = Surroundings.of(os.environ)
-    if verdict == REJECTED:
+    if _withheld(verdict):
         return _skip("package", here)
 
     def inputs() -> dict[str, str]:
@@ -216,14 +229,22 @@ def package(
         parity = f", parity {manifest.parity:.1e}" if manifest.parity is not None else ""
         return f"{len(manifest.files)} files{parity}"
 
-    here.kept("package", config=parsed.digest(), inputs=inputs, outputs={"package": out}, make=make, say=say)
+    here.kept(
+        "package",
+        config=parsed.digest(),
+        inputs=inputs,
+        outputs={"package": out},
+        make=make,
+        say=say,
+        result=lambda: clustered.package(PackageManifest.read(out)),
+    )
     return None
 
 
 def register(*, config: str, base: str, verdict: str, package: Artifact, registration: Artifact) -> None:
     parsed: RegisterConfig = parse(RegisterConfig, config)
     here = Surroundings.of(os.environ)
-    if verdict == REJECTED:
+    if _withheld(verdict):
         return _skip("register", here)
     with running("register", here.workspace) as ending:
         from runwright_components.register import register as run
@@ -233,6 +254,7 @@ def register(*, config: str, base: str, verdict: str, package: Artifact, registr
         _write(document, registration)
         metadata.show(registration, metadata.registration(document))
         ending.message = f"{document.name} {document.version}{'' if document.created else ', there already'}"
+        ending.result = clustered.registration(document, PackageManifest.read(Path(package.path)))
     return None
 
 
@@ -280,30 +302,43 @@ _package = package  # `deliver` has an artifact of that name
 
 def deploy(*, config: str, verdict: str, registration: Artifact, deployment: Artifact) -> None:
     parsed: DeployConfig = parse(DeployConfig, config)
-    here = Surroundings.of(os.environ)
+    here, cluster = Surroundings.of(os.environ), in_cluster()
     if verdict == REJECTED:
         return _skip("deploy", here)
+    if cluster is not None and cluster.run.service is None:
+        return _skip("deploy", here, "this revision is not to be deployed")
     if here.workspace and parsed.mode != "none":
         parsed = parsed.model_copy(update={"mode": "local"})  # a cluster's InferenceService, on one machine
     with running("deploy", here.workspace) as ending:
-        from runwright_components.deploy import deploy as run
-
         path = Path(registration.path)
-        document = run(
-            parsed,
-            registration=Registration.read(path.parent, path.name),
-            workspace=here.workspace or Path(),
-            progress=ending.progress,
-        )
+        registered = Registration.read(path.parent, path.name)
+        if cluster is not None:
+            document = clustered.deploy(cluster, registration=registered, progress=ending.progress)
+        else:
+            from runwright_components.deploy import deploy as run
+
+            document = run(
+                parsed,
+                registration=registered,
+                workspace=here.workspace or Path(),
+                progress=ending.progress,
+            )
         _write(document, deployment)
         metadata.show(deployment, metadata.deployment(document))
         ending.message = f"{document.mode}: {document.uri}"
+        ending.result = clustered.deployment(document)
     return None
 
 
-def _skip(stage: Any, here: Surroundings) -> None:
+def _withheld(verdict: str) -> bool:
+    """Whether a rejected model goes no further. In a cluster it is packaged and registered all the same, for a changed
+    gate may publish it later without training; only deploy is withheld."""
+    return verdict == REJECTED and in_cluster() is None
+
+
+def _skip(stage: Any, here: Surroundings, why: str = SKIPPED) -> None:
     with running(stage, here.workspace) as ending:
-        ending.message, ending.skipped = SKIPPED, True
+        ending.message, ending.skipped = why, True
 
 
 def _write(document: Registration | Deployment, artifact: Artifact) -> None:

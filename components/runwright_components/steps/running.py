@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
@@ -20,7 +20,7 @@ from runwright_components.cache import ResultCache, cache_key
 from runwright_components.contract import lifeline
 from runwright_components.contract.files import disk_errors, write_bytes
 from runwright_components.contract.outcome import Reason, StageError
-from runwright_components.contract.progress import PROGRESS_ENV, Kind, Progress, file_sink
+from runwright_components.contract.progress import PROGRESS_ENV, Event, Kind, Progress, file_sink
 from runwright_components.contract.step import (
     CACHE,
     CHECKPOINTS,
@@ -31,6 +31,7 @@ from runwright_components.contract.step import (
     WORKSPACE_ENV,
     StageName,
 )
+from runwright_components.steps.surroundings import in_cluster
 
 TRACE_LINES = 12  # of an unexpected exception, that the event carries
 
@@ -84,11 +85,13 @@ class Surroundings:
         outputs: Mapping[str, Path],
         make: Callable[[Progress, str], None],
         say: Callable[[], str],
+        result: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         """Run a stage, or take its outputs from the result cache when nothing that decides them changed.
 
         `inputs` gives the digests of what the stage reads; `make` gets the key of the result; `say` fills the
-        artifacts' metadata from what lies in the outputs, and tells it in a few words.
+        artifacts' metadata from what lies in the outputs, and tells it in a few words; `result` is what a cluster's
+        record keeps of them.
         """
         with running(stage, self.workspace) as ending:
             progress = ending.progress
@@ -100,7 +103,7 @@ class Surroundings:
                 make(progress, key)
                 if cache:
                     _keep(cache, stage, key, outputs, progress)
-            ending.message = say()
+            ending.message, ending.result = say(), result()
 
 
 def _keep(cache: ResultCache, stage: str, key: str, outputs: Mapping[str, Path], progress: Progress) -> None:
@@ -118,6 +121,7 @@ class Ending:
     kind: Kind = "done"
     message: str = ""
     skipped: bool = False
+    result: Mapping[str, Any] = field(default_factory=dict)  # what a cluster's record keeps of the stage
 
 
 @contextmanager
@@ -125,9 +129,17 @@ def running(stage: StageName, workspace: Path | None) -> Iterator[Ending]:
     """Emit the stage's events; turn any exception into a `failed` event and the exit code of the process.
 
     Start and end are told here, once, with the time of all that belongs to the stage (its page, the result cache);
-    the stage's own word for them is dropped.
+    the stage's own word for them is dropped. In a cluster the same is written to the stage's record.
     """
-    outer = file_sink(os.environ.get(PROGRESS_ENV))
+    here = in_cluster()
+    record = here.record(stage) if here else None
+    to_file = file_sink(os.environ.get(PROGRESS_ENV))
+
+    def outer(event: Event) -> None:
+        to_file(event)
+        if record is not None:
+            record.heard(event)
+
     progress = Progress(stage, sink=outer)
     began = time.monotonic()
     progress.emit("start")
@@ -135,6 +147,8 @@ def running(stage: StageName, workspace: Path | None) -> Iterator[Ending]:
     try:
         with disk_errors(workspace or Path.cwd()):
             yield ending
+        if record is not None:
+            record.end("skipped" if ending.skipped else "succeeded", result=ending.result)
     except BaseException as error:  # noqa: BLE001 (every end of a stage is told, and ends the process)
         failure = as_stage_error(error)
         details: dict[str, Any] = {**failure.as_dict(), "exitCode": int(failure.exit_code)}
@@ -144,6 +158,8 @@ def running(stage: StageName, workspace: Path | None) -> Iterator[Ending]:
             details["log"] = _write_trace(stage, trace, workspace)
             print(trace, file=sys.stderr, flush=True)  # noqa: T201 (the pod's log)
         progress.emit("failed", failure.message, error=details)
+        if record is not None:
+            record.failed(failure, log=tuple(details.get("trace", ())))
         raise SystemExit(int(failure.exit_code)) from None
     values: dict[str, float | str] = {"seconds": round(time.monotonic() - began, 3)}
     if ending.skipped:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from runwright_components.contract.cluster import ClusterRun
 from runwright_components.contract.config import parse
+from runwright_components.contract.step import StageName
+
+if TYPE_CHECKING:
+    from runwright_components.cluster.client import Kubernetes
+    from runwright_components.cluster.records import RecordWriter
 
 
 @dataclass(frozen=True)
@@ -17,6 +24,21 @@ class InCluster:
 
     run: ClusterRun
     run_id: str
+    _records: dict[StageName, RecordWriter] = field(default_factory=dict)
+
+    @cached_property
+    def kubernetes(self) -> Kubernetes:
+        from runwright_components.cluster.client import Kubernetes
+
+        return Kubernetes.connect()
+
+    def record(self, stage: StageName) -> RecordWriter:
+        """The record that this step keeps of `stage`."""
+        from runwright_components.cluster.records import RecordWriter
+
+        if stage not in self._records:
+            self._records[stage] = RecordWriter(self.kubernetes, self.run, run_id=self.run_id, stage=stage)
+        return self._records[stage]
 
 
 _here: ContextVar[InCluster | None] = ContextVar("cluster", default=None)

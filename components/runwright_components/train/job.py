@@ -12,6 +12,15 @@ EVENTS = "events.jsonl"
 AGENT_FAILURE = "agent.json"
 
 
+class Nodes(Document):
+    """This machine among those of a training that takes several: `rendezvous` is HOST:PORT of the first."""
+
+    count: int
+    rank: int
+    rendezvous: str
+    job: str  # the same name on all nodes
+
+
 class Job(Document):
     """One training: paths are absolute; `folder` is where workers leave their events and failures for the stage."""
 
@@ -22,6 +31,7 @@ class Job(Document):
     resume: bool
     stage: str = "train"
     folder: str = ""
+    nodes: Nodes | None = None  # None: this machine alone
 
 
 class Failure(Document):

@@ -6,13 +6,15 @@ import logging
 import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
 from runwright_components.contract.outcome import ExitCode
-from runwright_components.train.job import AGENT_FAILURE, JOB, Death, Deaths, Job
+from runwright_components.train.job import AGENT_FAILURE, JOB, Death, Deaths, Job, Nodes
 from runwright_components.train.signals import die_with_parent
 
 LOG_LINES = 12
 STOP_SECONDS = 30  # for workers to write a checkpoint
+JOIN_SECONDS = 900  # for the other nodes' pods to start
 
 
 def main(folder: Path) -> int:
@@ -23,15 +25,11 @@ def main(folder: Path) -> int:
     from torch.distributed.launcher.api import LaunchConfig, launch_agent
 
     logging.getLogger("torch.distributed").setLevel(logging.ERROR)
-    config = Job.read(folder, JOB).config
+    job = Job.read(folder, JOB)
+    config = job.config
     launch = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
+        **_rendezvous(job.nodes),
         nproc_per_node=config.processes,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="127.0.0.1:0",
-        local_addr="127.0.0.1",
         max_restarts=config.max_restarts,
         monitor_interval=0.1,
         shutdown_timeout=STOP_SECONDS,
@@ -56,6 +54,27 @@ def main(folder: Path) -> int:
     except SignalException:
         return int(ExitCode.CANCELLED)
     return 0
+
+
+def _rendezvous(nodes: Nodes | None) -> dict[str, Any]:
+    """How the agents of all nodes find each other; with one node, each start has a port of its own."""
+    if nodes is None:
+        return {
+            "min_nodes": 1,
+            "max_nodes": 1,
+            "run_id": uuid.uuid4().hex,
+            "rdzv_backend": "c10d",
+            "rdzv_endpoint": "127.0.0.1:0",
+            "local_addr": "127.0.0.1",
+        }
+    return {
+        "min_nodes": nodes.count,
+        "max_nodes": nodes.count,
+        "run_id": nodes.job,
+        "rdzv_backend": "static",
+        "rdzv_endpoint": nodes.rendezvous,
+        "rdzv_configs": {"rank": nodes.rank, "timeout": JOIN_SECONDS},
+    }
 
 
 def _last_lines(folder: Path, local_rank: int) -> str:

@@ -162,14 +162,15 @@ def job_state(job: Mapping[str, Any]) -> JobState:
 def job_fault(job: Mapping[str, Any], pods: Iterable[Any], events: Iterable[Any] = ()) -> Fault:
     """Why a job failed: the first of its pods' own faults, for the others only lost their peer by it."""
     faults = [fault for pod in pods if (fault := pod_fault(mapping(pod))) is not None and not fault.waiting]
-    if faults:
-        return min(faults, key=_precedence)
+    first = min(faults, key=_precedence) if faults else None
+    if first is not None and first.reason not in _CONSEQUENCES:
+        return first
+    known = _from_events(events) or first
+    if known is not None:
+        return known
     said = text(condition(job, "Failed").get("message"))
     if "longer than specified deadline" in said:
         return Fault(DEADLINE, said)
-    gone = _from_events(events)
-    if gone is not None:
-        return gone
     return Fault(NODE_LOST, f"the pods of the training are gone and left no word: {said}".removesuffix(": "))
 
 
@@ -312,10 +313,15 @@ def _of_end(ended: Mapping[str, Any], code: int | None) -> Fault:
     if told_fault is not None:
         return replace(told_fault, exit_code=exit_code)
     reason, message = _of_code(code)
-    if reason != USER_CODE and _COLLECTIVE.search(said):
+    if reason != USER_CODE and lost_peer(said):
         reason = COLLECTIVE_TIMEOUT
     last = next((line for line in reversed(log) if line.strip()), "")
     return Fault(reason, f"{message}: {last}" if last else message, exit_code=exit_code, log=log)
+
+
+def lost_peer(words: str) -> bool:
+    """Whether a rank ended because others did not answer, so that the cause lies with them."""
+    return _COLLECTIVE.search(words) is not None
 
 
 def _told(message: str) -> Fault | None:

@@ -1,0 +1,75 @@
+"""The fence: a step goes on only while its own KFP run is the one that the TrainingRun's status names.
+
+Starting a KFP run is not idempotent, so two may exist for a moment; the status names the one that counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from runwright_components.cluster.client import Kubernetes, Resource
+from runwright_components.cluster.manifests.fields import dig, items, mapping, text
+from runwright_components.contract.cluster import API_VERSION, PLURAL, ClusterRun
+from runwright_components.contract.outcome import Reason, StageError
+
+TRAINING_RUNS = Resource(API_VERSION, PLURAL)
+WAIT_SECONDS = 60.0  # for the operator to write the run's id into the status
+POLL_SECONDS = 1.0
+
+Standing = Literal["ours", "unknown", "gone", "other"]
+
+
+def standing(live: Mapping[str, Any] | None, run: ClusterRun, run_id: str) -> Standing:
+    """What the TrainingRun `live` says of the KFP run `run_id`: ours to go on, not named yet, the object is gone, or
+    another run's turn."""
+    if live is None or text(dig(live, "metadata", "uid")) != run.uid or dig(live, "metadata", "deletionTimestamp"):
+        return "gone"
+    revisions = map(mapping, items(dig(live, "status", "revisions")))
+    mine = next((one for one in revisions if one.get("number") == run.revision), {})
+    named = text(dig(mine, "pipelineRun", "id"))
+    if not named:
+        return "unknown"
+    return "ours" if named == run_id else "other"
+
+
+class Fence:
+    """The fence of one step."""
+
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        run: ClusterRun,
+        run_id: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._run = run
+        self._run_id = run_id
+        self._clock = clock
+        self._sleep = sleep
+
+    def enter(self) -> None:
+        """Wait until the status names this run. Raises StageError (Cancelled) when it names another, when the object
+        is gone, or when it names none in time."""
+        until = self._clock() + WAIT_SECONDS
+        while (found := self.look()) != "ours":
+            if found != "unknown" or self._clock() >= until:
+                raise fenced_off(self._run, found)
+            self._sleep(POLL_SECONDS)
+
+    def look(self) -> Standing:
+        live = self._kubernetes.get(TRAINING_RUNS, self._run.namespace, self._run.name)
+        return standing(live, self._run, self._run_id)
+
+
+def fenced_off(run: ClusterRun, found: Standing) -> StageError:
+    """Why a step must not go on."""
+    why = {
+        "gone": f"the TrainingRun {run.name} was deleted",
+        "other": f"another pipeline run does revision {run.revision} of {run.name}",
+    }.get(found, f"the status of {run.name} does not name this pipeline run")
+    return StageError(Reason.CANCELLED, why, cure="nothing is to be done; the operator decides which run goes on")

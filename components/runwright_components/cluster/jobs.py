@@ -1,0 +1,118 @@
+"""The PyTorchJob of a revision in the API: whose it is, what its pods do, and how to start it and stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from runwright_components.cluster.client import Kubernetes, Resource
+from runwright_components.cluster.manifests import pytorchjob
+from runwright_components.cluster.manifests.faults import job_state
+from runwright_components.cluster.manifests.fields import dig, items, mapping, text
+from runwright_components.cluster.manifests.pods import LABEL_MANAGED_BY, MANAGED_BY, Manifest
+from runwright_components.contract.cluster import (
+    ANNOTATION_RECIPE,
+    LABEL_REVISION,
+    LABEL_RUN,
+    LABEL_RUN_UID,
+    ClusterRun,
+    record_name,
+)
+from runwright_components.contract.outcome import Reason, StageError
+
+JOBS = Resource(pytorchjob.API_VERSION, pytorchjob.PLURAL)
+PODS = Resource("v1", "pods")
+EVENTS = Resource("v1", "events")
+
+Ownership = Literal["ours", "adoptable", "stale", "foreign"]
+
+
+def ownership(job: Mapping[str, Any], run: ClusterRun, run_id: str) -> Ownership:
+    """Whose job it is: this KFP run's; of this very revision, to be followed; an older one of this TrainingRun's name,
+    or of an attempt that failed, to be replaced; or somebody else's, not to be touched."""
+    labels = mapping(dig(job, "metadata", "labels"))
+    if labels.get(LABEL_MANAGED_BY) != MANAGED_BY or labels.get(LABEL_RUN) != run.name:
+        return "foreign"
+    recipe = dig(job, "metadata", "annotations", ANNOTATION_RECIPE)
+    same = (labels.get(LABEL_RUN_UID), labels.get(LABEL_REVISION), recipe) == (run.uid, str(run.revision), run.recipe)
+    if not same:
+        return "stale"
+    if dig(job, "metadata", "annotations", pytorchjob.ANNOTATION_PIPELINE_RUN) == run_id:
+        return "ours"
+    return "stale" if job_state(job) == "failed" else "adoptable"
+
+
+def uid_of(value: Mapping[str, Any]) -> str:
+    return text(dig(value, "metadata", "uid"))
+
+
+class JobHandle:
+    """The job of one revision, as the train step of the KFP run `run_id` handles it."""
+
+    def __init__(self, kubernetes: Kubernetes, run: ClusterRun, run_id: str, manifest: Manifest) -> None:
+        self._kubernetes = kubernetes
+        self._run = run
+        self._run_id = run_id
+        self._manifest = manifest
+        self._name = record_name(run.name, run.revision)
+
+    def get(self) -> Manifest | None:
+        return self._kubernetes.get(JOBS, self._run.namespace, self._name)
+
+    def ownership(self, job: Mapping[str, Any]) -> Ownership:
+        return ownership(job, self._run, self._run_id)
+
+    def create(self) -> None:
+        """Create the job; one that is there by now (a lost answer, another writer) is met at the next look."""
+        metadata = self._manifest["metadata"]
+        annotations = {**metadata["annotations"], pytorchjob.ANNOTATION_PIPELINE_RUN: self._run_id}
+        self._kubernetes.create(JOBS, {**self._manifest, "metadata": {**metadata, "annotations": annotations}})
+
+    def adopt(self, job: Mapping[str, Any]) -> None:
+        """Make the job this KFP run's."""
+        self._merge(job, {"metadata": {"annotations": {pytorchjob.ANNOTATION_PIPELINE_RUN: self._run_id}}})
+
+    def clean(self, job: Mapping[str, Any]) -> None:
+        """Have the training operator remove the pods of a job that succeeded; its own word and our record remain."""
+        self._merge(job, {"spec": {"runPolicy": {"cleanPodPolicy": "All"}}})
+
+    def delete(self, job: Mapping[str, Any]) -> None:
+        self._kubernetes.delete(JOBS, self._run.namespace, self._name, uid=uid_of(job))
+
+    def give_up(self) -> None:
+        """Delete the job if it is this KFP run's, without the patience that a step which is being ended has not."""
+        kubernetes = self._kubernetes.patient(10.0)
+        job = kubernetes.get(JOBS, self._run.namespace, self._name)
+        if job is not None and self.ownership(job) == "ours" and job_state(job) not in ("succeeded", "failed"):
+            kubernetes.delete(JOBS, self._run.namespace, self._name, uid=uid_of(job))
+
+    def pods(self, job: Mapping[str, Any]) -> list[Manifest]:
+        """The job's own pods, not those of a namesake before it."""
+        found = self._kubernetes.list(PODS, self._run.namespace, labels=f"{pytorchjob.LABEL_JOB}={self._name}")
+        return [pod for pod in found if _owned_by(pod, uid_of(job))]
+
+    def events(self, *objects: Mapping[str, Any]) -> list[Manifest]:
+        """What was told lately of the job and its pods."""
+        uids = [uid for uid in map(uid_of, objects) if uid]
+        chosen = [
+            self._kubernetes.list(EVENTS, self._run.namespace, fields=f"involvedObject.uid={uid}") for uid in uids
+        ]
+        return [event for events in chosen for event in events]
+
+    def foreign(self, job: Mapping[str, Any]) -> StageError:
+        owner = text(dig(job, "metadata", "labels", LABEL_RUN)) or "somebody else"
+        return StageError(
+            Reason.INVALID_CONFIG,
+            f"there is a PyTorchJob {self._name} already, of {owner}",
+            where=f"{self._run.namespace}/{self._name}",
+            cure="delete or rename it, or give the TrainingRun another name",
+        )
+
+    def _merge(self, job: Mapping[str, Any], patch: Manifest) -> None:
+        metadata = {**patch.get("metadata", {}), "uid": uid_of(job)}  # a namesake made meanwhile answers 409
+        self._kubernetes.merge(JOBS, self._run.namespace, self._name, {**patch, "metadata": metadata})
+
+
+def _owned_by(pod: Mapping[str, Any], uid: str) -> bool:
+    owners = map(mapping, items(dig(pod, "metadata", "ownerReferences")))
+    return any(owner.get("uid") == uid for owner in owners)

@@ -1,0 +1,149 @@
+"""One pod of a training (`python -m runwright_components.cluster.worker`): a node with one or more processes.
+
+It brings the prepared data and the newest checkpoints from storage, trains as on one machine, and keeps checkpoints,
+progress and, at the end, the model in storage. Past one node, torchrun's static rendezvous at the Master joins the
+pods, as the PyTorchJob's environment (MASTER_ADDR, MASTER_PORT, PET_NODE_RANK) describes. Why it failed is left as the
+container's termination message.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from runwright_components.cluster.ending import fault_of, leave_message
+from runwright_components.cluster.manifests.faults import COLLECTIVE_TIMEOUT, LOG_LINES, Fault, lost_peer
+from runwright_components.cluster.manifests.pytorchjob import PREPARED_ENV, TRAIN_ENV
+from runwright_components.cluster.mirror import CheckpointMirror, ProgressMirror, fetch_checkpoints
+from runwright_components.cluster.storage import CHECKPOINTS, MODEL, Place, fetch_folder, place, store_folder
+from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun, StageFault, record_name
+from runwright_components.contract.config import TrainConfig, parse
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.progress import Progress
+
+
+@dataclass(frozen=True)
+class Node:
+    """This pod among the others of the job."""
+
+    count: int
+    rank: int
+    rendezvous: str  # host:port of the Master
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], count: int) -> Node:
+        """Raises StageError (InvalidConfig) when the training operator's environment is not there."""
+        if count == 1:
+            return cls(1, 0, "")
+        try:
+            rank = int(environment.get("PET_NODE_RANK") or environment["RANK"])
+            return cls(count, rank, f"{environment['MASTER_ADDR']}:{int(environment['MASTER_PORT'])}")
+        except (KeyError, ValueError) as error:
+            raise StageError(
+                Reason.INVALID_CONFIG,
+                f"the pod does not know its place among the {count} nodes: {error}",
+                cure="run it as a pod of a PyTorchJob of the training operator",
+            ) from error
+
+    @property
+    def main(self) -> bool:
+        return self.rank == 0
+
+
+def main() -> int:
+    """Train as this pod's part of the job. Returns the exit code."""
+    signal.signal(signal.SIGTERM, _stop)  # process 1 of a container has no default handler
+    try:
+        run: ClusterRun = parse(ClusterRun, os.environ.get(CLUSTER_ENV, ""))
+        given: TrainConfig = parse(TrainConfig, os.environ.get(TRAIN_ENV, ""))
+        with tempfile.TemporaryDirectory(prefix="runwright-") as folder:
+            work(run, given, prepared_uri=os.environ.get(PREPARED_ENV, ""), folder=Path(folder))
+    except BaseException as error:  # noqa: BLE001 (whatever it is, the pod's status must tell)
+        trace = "".join(traceback.format_exception(error))
+        failure = as_failure(error)
+        print(trace if failure.reason is Reason.INTERNAL else f"error: {failure}", file=sys.stderr, flush=True)  # noqa: T201
+        leave_message(last_words(failure, trace))
+        return failure.exit_code
+    return 0
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def work(run: ClusterRun, given: TrainConfig, *, prepared_uri: str, folder: Path) -> None:
+    """Train in `folder`. Raises StageError."""
+    node = Node.of(os.environ, run.job.nodes)
+    config = given.model_copy(update={"processes": run.job.processes_per_node, "max_restarts": 0})
+    storage = place(run.storage)
+    prepared, checkpoints, out = folder / "prepared", folder / "checkpoints", folder / "model"
+    fetch_folder(place(run.storage, prepared_uri), prepared)
+    resume = fetch_checkpoints(storage.under(CHECKPOINTS), checkpoints)
+    with ProgressMirror(storage, enabled=node.main) as told, _kept(storage, checkpoints, config, node):
+        progress = Progress("train", sink=told)
+        if node.count == 1:
+            from runwright_components.train import train
+
+            train(config, prepared=prepared, out=out, checkpoints=checkpoints, resume=resume, progress=progress)
+        else:
+            _among_nodes(config, node, run, prepared, out, checkpoints, resume, progress)
+    if node.main:
+        store_folder(out, storage.under(MODEL))
+
+
+def _kept(storage: Place, checkpoints: Path, config: TrainConfig, node: Node) -> CheckpointMirror:
+    return CheckpointMirror(checkpoints, storage.under(CHECKPOINTS), keep=config.checkpoint_keep, enabled=node.main)
+
+
+def _among_nodes(
+    config: TrainConfig,
+    node: Node,
+    run: ClusterRun,
+    prepared: Path,
+    out: Path,
+    checkpoints: Path,
+    resume: bool,
+    progress: Progress,
+) -> None:
+    from runwright_components.train.agent import run_agent
+    from runwright_components.train.job import Job, Nodes
+
+    nodes = Nodes(count=node.count, rank=node.rank, rendezvous=node.rendezvous, job=record_name(run.name, run.revision))
+    job = Job(
+        config=config,
+        prepared=str(prepared),
+        out=str(out),
+        checkpoints=str(checkpoints),
+        resume=resume,
+        stage=progress.stage,
+        nodes=nodes,
+    )
+    run_agent(job, progress)
+
+
+def as_failure(error: BaseException) -> StageError:
+    """The failure that the step will read, for any exception."""
+    if isinstance(error, StageError):
+        return error
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return StageError(Reason.CANCELLED, "training was asked to stop")
+    return StageError(Reason.INTERNAL, f"{type(error).__name__}: {error}", cure="please report it with the log")
+
+
+def last_words(failure: StageError, trace: str) -> StageFault:
+    """The termination message. A rank that lost its peers says so: the cause is in another pod."""
+    log = tuple(trace.splitlines()[-LOG_LINES:]) if failure.reason is Reason.INTERNAL else ()
+    if failure.reason in (Reason.INTERNAL, Reason.WORKER_FAILED) and lost_peer(failure.message):
+        return Fault(COLLECTIVE_TIMEOUT, failure.message, log=log).record()
+    return fault_of(failure, log=log)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

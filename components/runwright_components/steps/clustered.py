@@ -1,0 +1,62 @@
+"""What steps do in a cluster, and what their records keep: results by stage as `contract.cluster` documents them.
+
+The modules that talk to the cluster are imported when they are needed: on one machine they need not be installed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from runwright_components.contract.artifacts import Deployment, Evaluation, PackageManifest, Registration
+from runwright_components.contract.config import TrainConfig
+from runwright_components.contract.progress import Progress
+from runwright_components.steps.surroundings import InCluster
+
+
+def train(here: InCluster, config: TrainConfig, *, prepared: Path, out: Path, progress: Progress) -> None:
+    """Train as a PyTorchJob."""
+    from runwright_components.cluster.training import train_in_cluster
+
+    record = here.record("train")
+    train_in_cluster(
+        here.kubernetes, here.run, here.run_id, config, prepared=prepared, out=out, record=record, progress=progress
+    )
+
+
+def deploy(here: InCluster, *, registration: Registration, progress: Progress) -> Deployment:
+    """Serve the registered version as an InferenceService."""
+    from runwright_components.cluster.deployment import deploy_in_cluster
+
+    assert here.run.service is not None
+    return deploy_in_cluster(
+        here.kubernetes,
+        here.run,
+        here.run_id,
+        here.run.service,
+        registration=registration,
+        record=here.record("deploy"),
+        progress=progress,
+    )
+
+
+def evaluation(document: Evaluation) -> dict[str, Any]:
+    kept = {"model_digest", "verdict", "metrics", "slices", "checks"}
+    return document.model_dump(mode="json", include=kept)
+
+
+def package(manifest: PackageManifest) -> dict[str, Any]:
+    return {"digest": manifest.digest, "model_digest": manifest.model_digest}
+
+
+def registration(document: Registration, manifest: PackageManifest) -> dict[str, Any]:
+    return {
+        "uri": document.uri,
+        "version": document.version,
+        "digest": document.digest,
+        "model_digest": manifest.model_digest,
+    }
+
+
+def deployment(document: Deployment) -> dict[str, Any]:
+    return {"url": document.url, "model_digest": document.model_digest}
