@@ -2,13 +2,27 @@
 {{- define "runwright.environment" -}}
 {{- $settings := dict
   "NAMESPACES" (join "," .Values.namespaces)
+  "WORKERS" .Values.workers
+  "RELIST_SECONDS" .Values.relistSeconds
+  "LEASE_DURATION_SECONDS" .Values.lease.durationSeconds
+  "LEASE_RENEW_SECONDS" .Values.lease.renewSeconds
+  "LEASE_RETRY_SECONDS" .Values.lease.retrySeconds
   "LEASE_NAME" (include "runwright.operator" .)
   "PIPELINES_ENDPOINT" .Values.pipelines.endpoint
+  "PIPELINES_TIMEOUT_SECONDS" .Values.pipelines.timeoutSeconds
+  "SUBMIT_PENDING_SECONDS" .Values.pipelines.pendingSeconds
   "PIPELINES_PAGE" .Values.pipelines.page
   "PIPELINES_MULTI_USER" (ternary "true" "" .Values.pipelines.multiUser)
   "PIPELINES_TOKEN_FILE" (ternary "/var/run/secrets/pipelines/token" "" .Values.pipelines.multiUser)
   "PIPELINES_CA_FILE" (ternary "/etc/runwright/pipelines/ca.crt" "" (or .Values.pipelines.ca.configMap .Values.pipelines.ca.secret | empty | not))
   "COMPONENTS_IMAGE" (include "runwright.image" (dict "image" .Values.run.image "version" .Chart.AppVersion))
+  "TRAIN_IMAGE" .Values.run.train.image
+  "TRAIN_CPU" .Values.run.train.cpu
+  "TRAIN_MEMORY" .Values.run.train.memory
+  "SERVE_IMAGE" .Values.run.serve.image
+  "SERVE_CPU" .Values.run.serve.cpu
+  "SERVE_MEMORY" .Values.run.serve.memory
+  "DEPLOY_TIMEOUT_SECONDS" .Values.run.serve.timeoutSeconds
   "RUN_SERVICE_ACCOUNT" .Values.run.serviceAccount
   "STORAGE_URI" .Values.storage.uri
   "STORAGE_ENDPOINT" .Values.storage.endpoint
