@@ -30,11 +30,22 @@ def read_run(raw: Mapping[str, Any]) -> tuple[TrainingRun | None, tuple[str, ...
         run = load_object(content)
     except SpecError as error:
         told = [f"{problem.path}: {problem.message}" if problem.path else problem.message for problem in error.problems]
-        return None, tuple(told[:MOST_PROBLEMS])
+        return None, tuple(clean(one) for one in told[:MOST_PROBLEMS])
     except RecursionError:
         return None, ("the spec is nested too deeply",)
     unreachable = tuple(_unreachable(run))
     return (None, unreachable) if unreachable else (run, ())
+
+
+def clean(text: str) -> str:
+    """JSON can hold half a character, which nothing can write down again, not even a status."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def read_annotations(raw: Mapping[str, Any]) -> dict[str, str]:
+    """The annotations of a raw object."""
+    given = _mapping(_mapping(raw.get("metadata")).get("annotations"))
+    return {name: clean(value) for name, value in given.items() if isinstance(value, str)}
 
 
 def digest_of(run: TrainingRun) -> str:

@@ -10,6 +10,7 @@ from runwright_api.names import LABEL_RUN_UID
 from runwright_api.reasons import Reason
 from runwright_api.spec.run import TrainingRunSpec
 from runwright_api.status import Revision, Serving, TrainingRunStatus
+from runwright_components.cluster.manifests.fields import dig
 from runwright_components.contract.cluster import StageRecord
 from runwright_operator.brain.decision import Action
 from runwright_operator.brain.observed import Observed, PipelineSeen
@@ -121,8 +122,7 @@ class Draft:
 
     def owns_service(self) -> bool:
         """Whether the live InferenceService is this TrainingRun's own."""
-        labels = ((self.seen.service or {}).get("metadata") or {}).get("labels") or {}
-        return labels.get(LABEL_RUN_UID) == self.seen.uid
+        return bool(dig(self.seen.service, "metadata", "labels", LABEL_RUN_UID) == self.seen.uid)
 
 
 def stamp(moment: datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runwright_api.names import FINALIZER
-from runwright_components.contract.cluster import KIND as RUN_KIND
+from runwright_components.cluster.manifests.fields import items, mapping
 from runwright_operator.brain.decision import ApplyService, Decision, DeleteJob, RemoveFinalizer, StopAttempt
 from runwright_operator.brain.draft import ACTIVE, Draft
 
@@ -31,10 +31,10 @@ def leave(draft: Draft) -> Decision:
 
 def _released(draft: Draft) -> dict[str, object] | None:
     """The service without its owner, so that it outlives the run; None when it has none."""
-    service = draft.seen.service or {}
-    metadata = service.get("metadata") or {}
-    owners = [one for one in metadata.get("ownerReferences") or () if one.get("kind") != RUN_KIND]
-    if len(owners) == len(metadata.get("ownerReferences") or ()):
+    service = mapping(draft.seen.service)
+    metadata = mapping(service.get("metadata"))
+    owners = [mapping(one).get("uid") for one in items(metadata.get("ownerReferences"))]
+    if draft.seen.uid not in owners:
         return None
     return {
         "apiVersion": service.get("apiVersion"),
@@ -42,8 +42,8 @@ def _released(draft: Draft) -> dict[str, object] | None:
         "metadata": {
             "name": metadata.get("name"),
             "namespace": metadata.get("namespace"),
-            "labels": dict(metadata.get("labels") or {}),
-            "annotations": dict(metadata.get("annotations") or {}),
+            "labels": dict(mapping(metadata.get("labels"))),
+            "annotations": dict(mapping(metadata.get("annotations"))),
         },
-        "spec": dict(service.get("spec") or {}),
+        "spec": dict(mapping(service.get("spec"))),
     }

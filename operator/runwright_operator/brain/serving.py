@@ -12,6 +12,7 @@ from runwright_api.reasons import Reason, Stage
 from runwright_api.status import Artifact, Failure, Revision, Serving
 from runwright_components.cluster.manifests.comparing import wanted_equals
 from runwright_components.cluster.manifests.faults import Fault
+from runwright_components.cluster.manifests.fields import dig, mapping, text
 from runwright_components.cluster.manifests.inference_service import inference_service
 from runwright_components.cluster.manifests.serving import Readiness, readiness
 from runwright_components.contract.cluster import ANNOTATION_MODEL_DIGEST, ServiceConfig
@@ -149,16 +150,15 @@ def _watch_on(draft: Draft) -> None:
 def _none_wanted(draft: Draft) -> None:
     draft.serving = None
     if draft.seen.service is not None and draft.owns_service():
-        uid = str((draft.seen.service.get("metadata") or {}).get("uid") or "")
-        draft.before.append(DeleteService(uid))
+        draft.before.append(DeleteService(text(dig(draft.seen.service, "metadata", "uid"))))
 
 
 def _foreign(draft: Draft) -> bool:
     """Whether the service of our name belongs to something else. One that a namesake left behind is taken over."""
     if draft.seen.service is None or draft.owns_service():
         return False
-    metadata = draft.seen.service.get("metadata") or {}
-    labels = metadata.get("labels") or {}
+    metadata = mapping(draft.seen.service.get("metadata"))
+    labels = mapping(metadata.get("labels"))
     left_behind = (
         labels.get(LABEL_MANAGED_BY) == MANAGED_BY
         and labels.get(LABEL_RUN) == draft.seen.key.name
@@ -169,5 +169,4 @@ def _foreign(draft: Draft) -> bool:
 
 
 def _live_digest(draft: Draft) -> str:
-    metadata = (draft.seen.service or {}).get("metadata") or {}
-    return str((metadata.get("annotations") or {}).get(ANNOTATION_MODEL_DIGEST) or "")
+    return text(dig(draft.seen.service, "metadata", "annotations", ANNOTATION_MODEL_DIGEST))
