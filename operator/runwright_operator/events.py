@@ -25,7 +25,7 @@ COMPONENT = "runwright-operator"
 LONGEST_MESSAGE = 1024  # the API server's own bound
 BURST = 25  # events of a run at once
 PER_SECOND = 1 / 30  # and then one in half a minute
-MOST_RUNS = 10_000  # whose allowance is remembered
+MOST_REMEMBERED = 10_000  # runs with their allowance, and events with their count
 
 Type = Literal["Normal", "Warning"]
 
@@ -54,6 +54,7 @@ class Events:
         self._clock = clock
         self._now = now
         self._allowances: OrderedDict[str, _Allowance] = OrderedDict()
+        self._counts: OrderedDict[str, int] = OrderedDict()
 
     async def emit(
         self,
@@ -85,24 +86,40 @@ class Events:
             log.warning("event not written: %s %s (%s)", reason, message, error)
 
     async def _write(self, body: dict[str, Any]) -> None:
+        """We have no right to read events: how often one was said is remembered, or learned by writing."""
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        again = {"lastTimestamp": body["lastTimestamp"]}
+        try:
+            if count := self._counts.get(name):
+                await self._kubernetes.merge(EVENT, namespace, name, {**again, "count": count + 1})
+            else:
+                count = await self._first(body, again)
+        except NotFound:  # events are kept for an hour
+            count = 0
+            await self._kubernetes.create(EVENT, namespace, body)
+        self._counts[name] = count + 1
+        self._counts.move_to_end(name)
+        if len(self._counts) > MOST_REMEMBERED:
+            self._counts.popitem(last=False)
+
+    async def _first(self, body: dict[str, Any], again: dict[str, Any]) -> int:
+        """Create it, unless it was said before we started; how often that was."""
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
         try:
             await self._kubernetes.create(EVENT, namespace, body)
-            return
+            return 0
         except AlreadyExists:
-            old = await self._kubernetes.get(EVENT, namespace, name) or {}
+            old = await self._kubernetes.merge(EVENT, namespace, name, again)
         count = old.get("count")
-        again = {"count": count + 1 if isinstance(count, int) else 2, "lastTimestamp": body["lastTimestamp"]}
-        try:
-            await self._kubernetes.merge(EVENT, namespace, name, again)
-        except NotFound:  # it ran out in between
-            await self._kubernetes.create(EVENT, namespace, body)
+        count = count if isinstance(count, int) and count > 0 else 1
+        await self._kubernetes.merge(EVENT, namespace, name, {"count": count + 1})
+        return count
 
     def _allowed(self, uid: str) -> bool:
         now = self._clock()
         allowance = self._allowances.setdefault(uid, _Allowance(BURST, now))
         self._allowances.move_to_end(uid)
-        if len(self._allowances) > MOST_RUNS:
+        if len(self._allowances) > MOST_REMEMBERED:
             self._allowances.popitem(last=False)
         allowance.tokens = min(BURST, allowance.tokens + (now - allowance.at) * PER_SECOND)
         allowance.at = now
