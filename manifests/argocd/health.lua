@@ -16,14 +16,8 @@ local function health(word, message)
   return {status = word, message = message or ""}
 end
 
--- "training failed" in one line: where, why, and the operator's sentence.
-local function failure(fallback)
-  local found = status.failure
-  if found == nil then
-    return (fallback.reason or "Failed") .. ": " .. (fallback.message or "")
-  end
-  local place = found.stage and (found.stage .. " failed: ") or ""
-  return place .. found.reason .. ": " .. (found.message or "")
+local function explained(found)
+  return (found.reason or "Unknown") .. ": " .. (found.message or "")
 end
 
 if obj.metadata.deletionTimestamp ~= nil then
@@ -40,16 +34,17 @@ end
 
 local stalled = condition("Stalled")
 if stalled.status == "True" then
-  return health("Degraded", failure(stalled))
+  return health("Degraded", explained(stalled))
 end
 
 local reconciling = condition("Reconciling")
 if reconciling.status == "True" then
-  local summary = status.progress and status.progress.summary
-  if summary == nil or summary == "" then
-    summary = reconciling.message
+  local summary = status.progress and status.progress.summary or ""
+  local message = reconciling.message or ""
+  if summary ~= "" and message ~= "" then
+    return health("Progressing", summary .. " (" .. message .. ")")
   end
-  return health("Progressing", summary)
+  return health("Progressing", summary .. message)
 end
 
 local ready = condition("Ready")
@@ -57,6 +52,6 @@ if ready.status == "True" then
   return health("Healthy", ready.message)
 end
 if ready.status == "False" then
-  return health("Degraded", failure(ready))
+  return health("Degraded", explained(ready))
 end
 return health("Progressing", "waiting for the operator")
