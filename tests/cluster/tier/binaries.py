@@ -1,13 +1,16 @@
 """The programs of the cluster tier, built from their published Go modules and kept by version.
 
-A wrapper module a program (their Kubernetes versions conflict). The module's own go.sum, which its zip carries, pins what
-it stands on; the Go checksum database or the module's sum below pins the zip. Nothing here is committed as a binary.
+A wrapper module a program (their Kubernetes versions conflict). The module's own go.sum, which its zip carries, pins
+what it stands on; the sum below pins the zip itself. Nothing here is committed as a binary.
 
     python -m tests.cluster.tier.binaries [NAME...]     build what is missing, print where it lies
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 KUBERNETES = "1.34.4"
+KUBERNETES_SUM = "h1:Yy6R4QB8C9kJPp25GFqEvX5XQwY5qzKeqD0Xx6oAcmk="
 STAGING = f"v0.{KUBERNETES.removeprefix('1.')}"
 GO_NEEDED = "Go 1.24 or later is needed to build the cluster tier; install it from your distribution or go.dev"
 
@@ -28,6 +32,8 @@ class Program:
 
     module: str
     version: str
+    sum: str
+    """What `go mod download -json` calls Sum: the hash of the module's zip."""
     package: str
     flags: tuple[str, ...] = ()
     staging: bool = False
@@ -44,11 +50,16 @@ def _kubernetes(package: str) -> Program:
             f"-X k8s.io/component-base/version.gitMinor={KUBERNETES.split('.')[1]}",
         )
     )
-    return Program("k8s.io/kubernetes", f"v{KUBERNETES}", package, ("-ldflags", stamp), staging=True)
+    return Program("k8s.io/kubernetes", f"v{KUBERNETES}", KUBERNETES_SUM, package, ("-ldflags", stamp), staging=True)
 
 
 PROGRAMS: dict[str, Program] = {
-    "etcd": Program("go.etcd.io/etcd/server/v3", "v3.6.8", "go.etcd.io/etcd/server/v3"),
+    "etcd": Program(
+        "go.etcd.io/etcd/server/v3",
+        "v3.6.8",
+        "h1:U2strdSEy1U8qcSzRIdkYpvOPtBy/9i/IfaaCI9flZ4=",
+        "go.etcd.io/etcd/server/v3",
+    ),
     "kube-apiserver": _kubernetes("k8s.io/kubernetes/cmd/kube-apiserver"),
     "kubectl": _kubernetes("k8s.io/kubernetes/cmd/kubectl"),
     "kube-controller-manager": _kubernetes("k8s.io/kubernetes/cmd/kube-controller-manager"),
@@ -56,11 +67,27 @@ PROGRAMS: dict[str, Program] = {
     "training-operator": Program(
         "github.com/kubeflow/training-operator",
         "v1.9.4",
+        "h1:MjYXzeaHGBmF47BlhCo6+Mb7ypHrVfO6vsys1ZHF56A=",
         "github.com/kubeflow/training-operator/cmd/training-operator.v1",
     ),
-    "kserve": Program("github.com/kserve/kserve", "v0.20.0", "github.com/kserve/kserve/cmd/manager"),
-    "kwok": Program("sigs.k8s.io/kwok", "v0.8.0", "sigs.k8s.io/kwok/cmd/kwok"),
-    "helm": Program("helm.sh/helm/v3", "v3.22.0", "helm.sh/helm/v3/cmd/helm"),
+    "kserve": Program(
+        "github.com/kserve/kserve",
+        "v0.20.0",
+        "h1:Bs7HxmGV4KFqqptDcWseKv+mwD4YOYHJWcuVgPG2Gug=",
+        "github.com/kserve/kserve/cmd/manager",
+    ),
+    "kwok": Program(
+        "sigs.k8s.io/kwok",
+        "v0.8.0",
+        "h1:OTIOTwgROqPMovcTwxICx2eYQ4AwLpSx5EpjbDKF4SQ=",
+        "sigs.k8s.io/kwok/cmd/kwok",
+    ),
+    "helm": Program(
+        "helm.sh/helm/v3",
+        "v3.22.0",
+        "h1:n1if5iQgHYsujPAcO5oonH/KiSNUmqmUF0iGVjSF3AU=",
+        "helm.sh/helm/v3/cmd/helm",
+    ),
 }
 
 
@@ -70,14 +97,24 @@ def cache() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "runwright"
 
 
+def present(name: str) -> bool:
+    """Whether a program is there without a build."""
+    return _target(name).exists()
+
+
 def binary(name: str) -> Path:
     """Path of a program, built when it is absent. Raises RuntimeError with the compiler's last words."""
-    program = PROGRAMS[name]
-    target = cache() / "bin" / f"{name}-{program.version}"
+    program, target = PROGRAMS[name], _target(name)
     if not target.exists():
-        print(f"building {name} {program.version} from its Go module", file=sys.stderr, flush=True)
-        _build(program, target)
+        with _alone(target):
+            if not target.exists():
+                print(f"building {name} {program.version} from its Go module", file=sys.stderr, flush=True)
+                _build(program, target)
     return target
+
+
+def _target(name: str) -> Path:
+    return cache() / "bin" / f"{name}-{PROGRAMS[name].version}"
 
 
 def module(name: str) -> Path:
@@ -85,13 +122,22 @@ def module(name: str) -> Path:
     program = PROGRAMS[name]
     target = cache() / "modules" / f"{name}-{program.version}"
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            copy = Path(folder) / "module"
-            shutil.copytree(_download(program), copy, ignore=_not_manifests)
-            _writable(copy)
-            copy.rename(target)
+        with _alone(target), tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            if not target.exists():
+                copy = Path(folder) / "module"
+                shutil.copytree(_download(program), copy, ignore=_not_manifests)
+                _writable(copy)
+                copy.rename(target)
     return target
+
+
+@contextlib.contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Holds the lock of a target, which the kernel frees should its holder die; makes the target's folder."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f".{target.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _not_manifests(folder: str, names: list[str]) -> list[str]:
@@ -121,15 +167,15 @@ def _go(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -
 
 def _download(program: Program) -> Path:
     with tempfile.TemporaryDirectory() as folder:
-        path = _go("mod", "download", "-json", f"{program.module}@{program.version}", cwd=Path(folder))
-    import json
-
-    return Path(str(json.loads(path)["Dir"]))
+        printed = _go("mod", "download", "-json", f"{program.module}@{program.version}", cwd=Path(folder))
+    found = json.loads(printed)
+    if found["Sum"] != program.sum:
+        raise RuntimeError(f"{program.module}@{program.version} has the sum {found['Sum']}, not {program.sum}")
+    return Path(str(found["Dir"]))
 
 
 def _build(program: Program, target: Path) -> None:
     source = _download(program)
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         wrapper = Path(folder)
         (wrapper / "go.mod").write_text("\n".join(_wrapper(program, (source / "go.mod").read_text())))

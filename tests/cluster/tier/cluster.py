@@ -1,0 +1,287 @@
+"""The tier itself: a control plane with simulated GPU nodes, the training operator and KServe, in a network of its own.
+
+    with Tier.start(folder) as tier: ...        tier.kubeconfig, tier.api, tier.processes["kube-apiserver"].pause()
+
+What comes before what: certificates, etcd, API server; then every CRD, for the garbage collector learns of kinds when
+it starts and again only after half a minute; then all others side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+from kubernetes.client.exceptions import ApiException
+from tests.cluster.tier import controlplane, kserve, kubeconfig, nodes, training_operator, webhooks
+from tests.cluster.tier.api import Api
+from tests.cluster.tier.binaries import GO_NEEDED, PROGRAMS, binary, module, present
+from tests.cluster.tier.certificates import Authority, Pair, signing_pair
+from tests.cluster.tier.network import Network
+from tests.cluster.tier.probes import answers
+from tests.cluster.tier.processes import Process, spawn
+
+Manifest = dict[str, Any]
+
+CRD = Path(__file__).parents[3] / "manifests/crd/trainingruns.yaml"
+COMPONENTS = {  # user and groups of the control plane's own clients
+    "admin": ("runwright-tier-admin", ["system:masters"]),
+    "kube-controller-manager": ("system:kube-controller-manager", []),
+    "kube-scheduler": ("system:kube-scheduler", []),
+    "kwok": ("runwright-tier-kwok", ["system:masters"]),
+    "training-operator": (training_operator.USER, ["system:serviceaccounts"]),
+    "kserve": (kserve.USER, ["system:serviceaccounts"]),
+}
+PATIENCE = 60.0
+
+
+def refusal() -> str | None:
+    """Why this machine cannot run the tier; None when it can."""
+    if not sys.platform.startswith("linux"):
+        return "the cluster tier needs Linux (network namespaces)"
+    if os.geteuid() != 0:
+        return "the cluster tier needs root, to make a network namespace"
+    if missing := [tool for tool in ("ip", "nsenter", "unshare", "setpriv") if shutil.which(tool) is None]:
+        return f"{', '.join(missing)} not installed; install iproute2 and util-linux"
+    if not all(present(name) for name in PROGRAMS) and shutil.which("go") is None:
+        return GO_NEEDED
+    return None
+
+
+class Tier:
+    """A running cluster. `folder` holds its certificates, logs and data, and is the caller's to remove."""
+
+    def __init__(self, folder: Path, network: Network) -> None:
+        self.folder = folder
+        self.network = network
+        self.address = network.inside
+        self.server = f"https://{self.address}:{controlplane.PORT}"
+        self.logs = folder / "logs"
+        self.certificates = folder / "certificates"
+        self.kubeconfigs = folder / "kubeconfigs"
+        self.processes: dict[str, Process] = {}
+        self._authority = Authority("runwright-tier")
+        self._api: Api | None = None
+
+    @classmethod
+    def start(cls, folder: Path) -> Tier:
+        """Starts everything, building what is missing. Raises RuntimeError, with the last log lines of what failed."""
+        if reason := refusal():
+            raise RuntimeError(reason)
+        for name in PROGRAMS:
+            binary(name)
+        tier = cls(folder, Network.claim())
+        try:
+            tier._up()
+        except BaseException:
+            tier.stop()
+            raise
+        return tier
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's; works on this machine, outside of the tier's network as well as inside."""
+        return self.kubeconfigs / "admin"
+
+    @property
+    def api(self) -> Api:
+        if self._api is None:
+            self._api = Api.from_kubeconfig(self.kubeconfig)
+        return self._api
+
+    def popen(
+        self, arguments: Sequence[str], *, name: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Starts a program inside the tier's network; it dies with the tier's starter. Its output: logs/NAME.log."""
+        return spawn([*self.network.enter, *arguments], log=self._log(name), environment=environment)
+
+    def stop(self) -> None:
+        """Ends every process, the API server and etcd last, and removes the network."""
+        first = [process for name, process in self.processes.items() if name not in ("kube-apiserver", "etcd")]
+        if first:
+            with ThreadPoolExecutor(len(first)) as pool:
+                list(pool.map(lambda process: process.stop(), first))
+        for name in ("kube-apiserver", "etcd"):
+            if name in self.processes:
+                self.processes[name].stop(grace=3)
+        self.network.release()
+
+    def __enter__(self) -> Tier:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _up(self) -> None:
+        for folder in (self.folder, self.logs, self.certificates, self.kubeconfigs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._identities()
+        self._control_plane()
+        crds = self._crds()
+        self._install(crds)
+        self._served(crds)
+        self._install(self._objects())
+        self._others()
+        self._nodes_ready()
+
+    def _identities(self) -> None:
+        self._authority.pair.write(self.certificates, "ca")
+        signing_pair().write(self.certificates, "tokens")
+        hosts = [*controlplane.SERVER_HOSTS, self.address]
+        self._authority.issue("kube-apiserver", hosts=hosts).write(self.certificates, "server")
+        for component, (user, groups) in COMPONENTS.items():
+            pair = self._authority.issue(user, groups=groups)
+            pair.write(self.certificates, component)
+            config = kubeconfig.for_certificate(self.server, self._authority.pair.certificate, pair)
+            kubeconfig.write(self.kubeconfigs / component, config)
+
+    def _control_plane(self) -> None:
+        etcd = [str(binary("etcd")), *controlplane.etcd(self.folder, self.address)]
+        self._add("etcd", etcd, answers(f"http://{self.address}:2381/readyz")).start()
+        server = [str(binary("kube-apiserver")), *controlplane.apiserver(self.certificates, self.address)]
+        self._add("kube-apiserver", server, answers(f"{self.server}/readyz", self._ca)).start()
+
+    def _crds(self) -> list[Manifest]:
+        ours = yaml.load(CRD.read_text(), Loader=yaml.CSafeLoader)
+        return [ours, *training_operator.crds(module("training-operator")), *kserve.crds(module("kserve"))]
+
+    def _objects(self) -> list[Manifest]:
+        self._webhook_certificates()
+        pair = Pair(*((self._webhook("training-operator") / f"tls.{end}").read_bytes() for end in ("crt", "key")))
+        return [
+            *(_namespace(name) for name in (training_operator.NAMESPACE, kserve.NAMESPACE)),
+            *nodes.simulation_policy(),
+            *(nodes.node(number) for number in range(nodes.NODES)),
+            *training_operator.objects(module("training-operator"), self._authority, pair),
+            *kserve.objects(module("kserve"), self._authority),
+        ]
+
+    def _webhook_certificates(self) -> None:
+        for name, hosts in (("training-operator", training_operator.HOSTS), ("kserve", kserve.HOSTS)):
+            webhooks.serving_certificates(self.certificates, self._authority, name, hosts)
+
+    def _webhook(self, name: str) -> Path:
+        return self.certificates / f"{name}-webhook"
+
+    def _install(self, manifests: Iterable[Manifest]) -> None:
+        """Creates objects side by side, namespaces before what may lie in them."""
+        manifests = list(manifests)
+        with ThreadPoolExecutor(8) as pool:
+            for early in (True, False):
+                list(pool.map(self.api.create, [m for m in manifests if (m["kind"] == "Namespace") == early]))
+
+    def _served(self, crds: Iterable[Manifest]) -> None:
+        """Waits until the API server serves the kinds: discovery tells it in far fewer bytes than the CRDs do."""
+
+        def found(api_version: str, kind: str) -> bool:
+            try:
+                return bool(self.api.path(api_version, kind))
+            except (LookupError, ApiException):
+                return False
+
+        for crd in crds:
+            group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
+            for version in crd["spec"]["versions"]:
+                if version["served"]:
+                    api_version = f"{group}/{version['name']}"
+                    _until(partial(found, api_version, kind), f"{kind} of {api_version} is not served")
+
+    def _others(self) -> None:
+        """The rest of the control plane and the controllers, side by side."""
+        paths = (self.certificates, self.kubeconfigs, self.address)
+        commands = {
+            "kube-controller-manager": controlplane.controller_manager(*paths),
+            "kube-scheduler": controlplane.scheduler(*paths),
+        }
+        ports = {"kube-controller-manager": 10257, "kube-scheduler": 10259}
+        for name, arguments in commands.items():
+            ready = answers(f"https://{self.address}:{ports[name]}/healthz", self._ca)
+            self._add(name, [str(binary(name)), *arguments], ready)
+        config = self.folder / "kwok.yaml"
+        config.write_text(nodes.kwok_config(module("kwok")))
+        kwok = [str(binary("kwok")), *nodes.kwok(config, self.kubeconfigs / "kwok", self.address)]
+        self._add("kwok", kwok, answers(f"http://{self.address}:{nodes.PORT}/healthz"))
+        self._controllers()
+        for name in (*commands, "kwok", "training-operator", "kserve"):
+            self.processes[name].start(wait=None)
+        for process in self.processes.values():
+            process.wait(PATIENCE)
+
+    def _controllers(self) -> None:
+        template = self.folder / "init-container.yaml"
+        template.write_text(training_operator.INIT_CONTAINER)
+        name, config = "training-operator", self.kubeconfigs / "training-operator"
+        command = training_operator.command(binary(name), config, template, self.address)
+        self._add(
+            name,
+            webhooks.with_certificates(self._webhook(name), command),
+            answers(f"http://{self.address}:{training_operator.PROBE_PORT}/readyz"),
+            {"MY_POD_NAMESPACE": training_operator.NAMESPACE},
+        )
+        name, config = "kserve", self.kubeconfigs / "kserve"
+        command = kserve.command(binary(name), config, self.address)
+        self._add(
+            name,
+            webhooks.with_certificates(self._webhook(name), command),
+            answers(f"http://{self.address}:{kserve.PROBE_PORT}/readyz"),
+            {"POD_NAMESPACE": kserve.NAMESPACE, "SECRET_NAME": "kserve-webhook-server-cert"},
+        )
+
+    def _nodes_ready(self) -> None:
+        def all_are() -> bool:
+            found = self.api.list("v1", "Node")
+            ready = [node for node in found if self.api.condition(node, "Ready").get("status") == "True"]
+            return len(ready) == nodes.NODES and not any(node["spec"].get("taints") for node in ready)
+
+        _until(all_are, "the simulated nodes are not ready")
+
+    @property
+    def _ca(self) -> Path:
+        return self.certificates / "ca.crt"
+
+    def _log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def _add(
+        self, name: str, arguments: Sequence[str], ready: Any, environment: Mapping[str, str] | None = None
+    ) -> Process:
+        inside = [*self.network.enter, *arguments]
+        process = Process(name, inside, log=self._log(name), ready=ready, environment=environment)
+        self.processes[name] = process
+        return process
+
+    def describe(self) -> str:
+        """What a person wants to know, as JSON."""
+        return json.dumps(
+            {
+                "kubeconfig": str(self.kubeconfig),
+                "server": self.server,
+                "network": self.network.name,
+                "logs": str(self.logs),
+                "pid": os.getpid(),
+                "processes": {name: process.pid for name, process in self.processes.items()},
+            },
+            indent=1,
+        )
+
+
+def _namespace(name: str) -> Manifest:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"control-plane": name}}}
+
+
+def _until(check: Any, otherwise: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not check():
+        if time.monotonic() > end:
+            raise RuntimeError(f"{otherwise} after {PATIENCE:.0f} s")
+        time.sleep(0.1)

@@ -1,0 +1,144 @@
+"""The processes of a tier: each with a log, a way to tell that it is ready, and an end by its own id.
+
+The kernel kills them when the process that started them dies (PDEATHSIG), so that nothing outlives a killed test run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+GRACE = 10.0  # seconds between SIGTERM and SIGKILL
+POLL = 0.05
+LAST_LINES = 15
+_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
+
+# PDEATHSIG means the death of the thread that started the process. A test may call start() in a thread that ends, so
+# one thread that lives as long as the interpreter starts them all.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tier")
+
+
+class ProcessDied(RuntimeError):
+    """A process of the tier ended, or was not ready in time. The message carries its last log lines."""
+
+
+def spawn(
+    arguments: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Starts a program that dies with us, in a session of its own (a Ctrl-C is ours to pass on), its output in `log`.
+    Of our environment it sees only what every program needs: no proxy, no credential."""
+    inherited = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    with log.open("ab") as output:
+        return _starter.submit(
+            subprocess.Popen,
+            [*_WITH_US, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**inherited, **(environment or {})},
+            cwd=cwd,
+            start_new_session=True,
+        ).result()
+
+
+class Process:
+    """One program of the tier. `ready` is asked only while it runs; errors of the connection mean not yet."""
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        log: Path,
+        ready: Callable[[], bool],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._arguments = tuple(arguments)
+        self._ready = ready
+        self._environment = dict(environment or {})
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._popen.pid if self._popen is not None and self.running else None
+
+    @property
+    def running(self) -> bool:
+        return self._popen is not None and self._popen.poll() is None
+
+    def start(self, *, wait: float | None = 60.0) -> None:
+        """Starts it, and waits up to `wait` seconds until it is ready; None: does not wait."""
+        if self.running:
+            return
+        self._popen = spawn(self._arguments, log=self.log, environment=self._environment)
+        if wait is not None:
+            self.wait(wait)
+
+    def wait(self, seconds: float = 60.0) -> None:
+        """Waits until it is ready. Raises ProcessDied."""
+        end = time.monotonic() + seconds
+        while True:
+            if self._popen is None or self._popen.poll() is not None:
+                code = None if self._popen is None else self._popen.returncode
+                raise ProcessDied(f"{self.name} ended with {code}; its last lines:\n{self.tail()}")
+            if _truly(self._ready):
+                return
+            if time.monotonic() > end:
+                raise ProcessDied(f"{self.name} was not ready in {seconds:.0f} s; its last lines:\n{self.tail()}")
+            time.sleep(POLL)
+
+    def stop(self, grace: float = GRACE) -> None:
+        """SIGTERM, and SIGKILL after `grace` seconds; does nothing to one that has ended."""
+        if self._popen is None:
+            return
+        if self._popen.poll() is None:
+            self._popen.terminate()
+            self._popen.send_signal(signal.SIGCONT)  # a paused one would never hear it
+        try:
+            self._popen.wait(grace)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL, as a machine that loses its power."""
+        if self._popen is not None:
+            self._popen.kill()
+            self._popen.wait()
+
+    def restart(self, *, wait: float | None = 60.0) -> None:
+        self.stop()
+        self.start(wait=wait)
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def tail(self, lines: int = LAST_LINES) -> str:
+        """The last lines of its log."""
+        if not self.log.exists():
+            return ""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(line[:500] for line in text.splitlines()[-lines:])
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._popen is None or self._popen.poll() is not None:
+            raise ProcessDied(f"{self.name} does not run; its last lines:\n{self.tail()}")
+        self._popen.send_signal(number)
+
+
+def _truly(ready: Callable[[], bool]) -> bool:
+    try:
+        return ready()
+    except OSError:
+        return False
