@@ -39,17 +39,18 @@ _STATES: Mapping[PipelineState, Seen] = {
 class Observer:
     """Reads the cluster and KFP."""
 
-    def __init__(self, kubernetes: Kubernetes, pipelines: Pipelines, index: Index) -> None:
+    def __init__(self, kubernetes: Kubernetes, pipelines: Pipelines, index: Index, *, has_storage: bool) -> None:
         self._kubernetes = kubernetes
         self._pipelines = pipelines
         self._index = index
+        self._has_storage = has_storage
 
     async def observe(self, raw: Mapping[str, Any], *, started: PipelineSeen | None, refused: str) -> Observed:
         """What there is to see of the TrainingRun `raw`. `started` is the run that was just created, for which KFP need
         not be asked; `refused` why it was not."""
         metadata = raw["metadata"]
         key = Key(metadata["namespace"], metadata["name"])
-        run, problems = read_run(raw)
+        run, problems = read_run(raw, has_storage=self._has_storage)
         status = read_status(raw)
         children = self._index.children(key)
         kinds = {kind for kind, _ in children}

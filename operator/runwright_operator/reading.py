@@ -23,8 +23,11 @@ MOST_PROBLEMS = 5
 _DISPENSABLE = ("failure", "checks", "metrics", "trigger", "gpuSeconds", "deployTime", "startTime", "request")
 
 
-def read_run(raw: Mapping[str, Any]) -> tuple[TrainingRun | None, tuple[str, ...]]:
-    """The TrainingRun of a raw object, or why its spec is refused. A status that cannot be read refuses nothing."""
+def read_run(raw: Mapping[str, Any], *, has_storage: bool = True) -> tuple[TrainingRun | None, tuple[str, ...]]:
+    """The TrainingRun of a raw object, or why its spec is refused. A status that cannot be read refuses nothing.
+
+    `has_storage`: whether the administrator configured a place for artifacts.
+    """
     content = {name: value for name, value in raw.items() if name != "status"}
     try:
         run = load_object(content)
@@ -34,6 +37,8 @@ def read_run(raw: Mapping[str, Any]) -> tuple[TrainingRun | None, tuple[str, ...
     except RecursionError:
         return None, ("the spec is nested too deeply",)
     unreachable = tuple(_unreachable(run))
+    if not has_storage and run.spec.storage.uri is None:
+        unreachable += ("spec.storage.uri: the operator has no storage of its own; give an s3:// address",)
     return (None, unreachable) if unreachable else (run, ())
 
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from runwright_api.status import TrainingRunStatus
-from runwright_operator.adapters.kubernetes import Conflict, Kubernetes
-from runwright_operator.adapters.pipelines import PipelinesRefused
+from runwright_components.contract.cluster import StorageConfig
+from runwright_operator.adapters.kubernetes import Conflict, Kubernetes, NotFound
+from runwright_operator.adapters.pipelines import Pipelines, PipelinesRefused
 from runwright_operator.brain.decide import decide
 from runwright_operator.brain.decision import Decision, RemoveFinalizer, StartPipeline
 from runwright_operator.brain.draft import Rules
@@ -22,6 +23,9 @@ from runwright_operator.metrics import Metrics
 from runwright_operator.observe import Observer
 from runwright_operator.reading import read_status
 from runwright_operator.resources import TRAINING_RUN, Key
+from runwright_operator.settings import Settings
+from runwright_pipelines.cluster import Defaults
+from runwright_pipelines.compiling import Images
 
 log = logging.getLogger(__name__)
 
@@ -36,21 +40,20 @@ class Reconciler:
         self,
         *,
         kubernetes: Kubernetes,
+        pipelines: Pipelines,
         index: Index,
-        observer: Observer,
-        effects: Effects,
         events: Events,
         metrics: Metrics,
-        rules: Rules,
+        settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
         self._kubernetes = kubernetes
         self._index = index
-        self._observer = observer
-        self._effects = effects
+        self._observer = Observer(kubernetes, pipelines, index, has_storage=bool(settings.storage_uri))
+        self._effects = Effects(kubernetes, pipelines, service_account=settings.run_service_account)
         self._events = events
         self._metrics = metrics
-        self._rules = rules
+        self._rules = rules_of(settings)
         self._clock = clock
 
     async def __call__(self, key: Key) -> float | None:
@@ -69,7 +72,7 @@ class Reconciler:
             decision = decide(seen, self._clock(), self._rules)
             try:
                 raw = await self._write(raw, seen.status, decision)
-            except Conflict:  # what we looked at is not the newest
+            except (Conflict, NotFound):  # what we looked at is not the newest
                 raw = await self._live(key)
                 started, refused = None, ""
                 continue
@@ -124,6 +127,29 @@ class Reconciler:
                 message=happening.message,
                 revision=happening.revision,
             )
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What the brain is told of the administrator's settings."""
+    components = settings.components_image or Images().components
+    storage = StorageConfig(
+        uri=settings.storage_uri or "",
+        endpoint=settings.storage_endpoint,
+        region=settings.storage_region,
+        secret=settings.storage_secret,
+    )
+    return Rules(
+        components_image=components,
+        defaults=Defaults(
+            storage=storage,
+            train_image=settings.train_image or components,
+            serve_image=settings.serve_image or components,
+            train_cpu=settings.train_cpu,
+            train_memory=settings.train_memory,
+            serve_cpu=settings.serve_cpu,
+            serve_memory=settings.serve_memory,
+        ),
+    )
 
 
 def replacing(old: Any, new: Mapping[str, Any]) -> dict[str, Any]:
