@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from runwright_api import names
-from runwright_api.problems import SpecError
+from runwright_api.problems import Problem, SpecError
 from runwright_api.status import TrainingRunStatus
 from runwright_api.trainingrun import TrainingRun
 from runwright_cli.cluster.changes import NOT_GIVEN, Change, Meaning, changes, shown
 from runwright_cli.cluster.client import Cluster, Object
 from runwright_cli.cluster.connection import Target
 from runwright_cli.cluster.errors import ClusterError, ConflictError, ForbiddenError
-from runwright_cli.cluster.plan import Effect, Images, Plan, plan
+from runwright_cli.cluster.plan import Effect, Plan, plan
 from runwright_cli.cluster.reading import gitops, manifest, run_of, status_of
 from runwright_cli.files import read_manifest
 
@@ -44,6 +43,9 @@ class Expected:
 def asked(file: str, changes_given: tuple[str, ...], target: Target) -> Asked:
     """Read and validate FILE, and find its namespace. Raises SpecError and ClusterError."""
     found, content = read_manifest(file, changes_given)
+    problems = tuple(_out_of_reach(found.run, file))
+    if problems:
+        raise SpecError(problems)
     own = found.run.metadata.namespace
     if own and target.namespace and own != target.namespace:
         raise ClusterError(
@@ -54,14 +56,14 @@ def asked(file: str, changes_given: tuple[str, ...], target: Target) -> Asked:
     return Asked(cluster, found.run, manifest(content))
 
 
-def expect(question: Asked, image: str | None) -> Expected:
+def expect(question: Asked) -> Expected:
     """Ask the API server by a dry run what the object would be, and think about what the operator would do.
 
     Raises ClusterError.
     """
     cluster, run = question.cluster, question.run
     before = cluster.find(run.name)
-    notes = list(_paths_of_this_machine(run))
+    notes: list[str] = []
     after: Object | None = None
     try:
         after = cluster.apply(question.manifest, dry_run=True)
@@ -85,8 +87,7 @@ def expect(question: Asked, image: str | None) -> Expected:
         tool = gitops(before)
         if tool:
             notes.append(f"{tool} manages it and may put it back: change it in git instead")
-    images = _images(cluster, run.name, image) if before is not None else ()
-    return Expected(plan(old, new, status, images), tuple(notes), before, after)
+    return Expected(plan(old, new, status), tuple(notes), before, after)
 
 
 def _kept_by_others(wanted: TrainingRun, stored: TrainingRun) -> Iterator[str]:
@@ -99,37 +100,18 @@ def _kept_by_others(wanted: TrainingRun, stored: TrainingRun) -> Iterator[str]:
 PIN = "spec.deploy.revision"
 
 
-def _paths_of_this_machine(run: TrainingRun) -> Iterator[str]:
-    for index, source in enumerate(run.spec.data.sources):
-        if source.path is not None and not source.path.startswith("/"):
-            yield (
-                f"spec.data.sources[{index}].path: {source.path} is looked for in the cluster's pods, "
-                "which do not have this machine's files; use s3 or http"
+def _out_of_reach(run: TrainingRun, file: str) -> Iterator[Problem]:
+    """Paths of this machine, which the operator refuses."""
+    paths = {f"spec.data.sources[{index}].path": source.path for index, source in enumerate(run.spec.data.sources)}
+    paths["spec.train.model.pretrained"] = run.spec.train.model.pretrained
+    for path, value in paths.items():
+        if value is not None and "://" not in value:
+            yield Problem(
+                f"{value} is a path of this machine, which no pod can read",
+                path,
+                "give an http(s):// or s3:// address; `runwright run` takes paths",
+                file,
             )
-
-
-def _images(cluster: Cluster, name: str, image: str | None) -> list[Images]:
-    """What the operator may use as the image of the steps: what is said, this release's, and what was seen to run."""
-    from runwright_pipelines.compiling import Images as Defaults
-
-    seen = [Defaults().components]
-    selector = f"{names.LABEL_RUN}={name}"
-    for group, plural in (("kubeflow.org/v1", "pytorchjobs"), ("serving.kserve.io/v1beta1", "inferenceservices")):
-        for child in cluster.children(group, plural, selector):
-            seen += _images_within(child.get("spec"))
-    candidates = [image] if image else list(dict.fromkeys(seen))
-    return [{"components": candidate} for candidate in candidates]
-
-
-def _images_within(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        if isinstance(value.get("image"), str):
-            yield value["image"]
-        for item in value.values():
-            yield from _images_within(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _images_within(item)
 
 
 _TITLES = {

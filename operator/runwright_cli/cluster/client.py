@@ -100,16 +100,6 @@ class Cluster:
         for line in self._connection.lines(path, query=query, seconds=None if follow else 60.0):
             yield line.decode("utf-8", errors="replace").rstrip("\r")
 
-    def children(self, group: str, plural: str, selector: str) -> list[Object]:
-        """Objects of another kind by label; none where the cluster has no such kind or they may not be read."""
-        path = f"/apis/{group}/namespaces/{quote(self.namespace)}/{plural}"
-        try:
-            return list(self._json("GET", path, query={"labelSelector": selector})["items"])
-        except AwayError:
-            raise
-        except ClusterError:
-            return []
-
     def _absent(self, name: str) -> NotFoundError:
         from difflib import get_close_matches
 

@@ -138,6 +138,8 @@ def connect(target: Target) -> Connection:
             "the Python package kubernetes is not installed", "pip install 'runwright[cluster]'"
         ) from error
 
+    from yaml import YAMLError
+
     configuration = Configuration()
     try:
         context, namespace = _load(target, configuration)
@@ -187,6 +189,6 @@ def _choose(contexts: Any, active: Any, wanted: str | None) -> dict[str, Any]:
 
 def _bad_config(message: str) -> ClusterError:
     text = message.removeprefix("Invalid kube-config file. ")
-    if "current-context" in text or "No configuration found" in text or "Expected object with name" in text:
+    if "current-context" in text or "contexts" in text:
         return ClusterError(f"the kubeconfig has no context to use: {text}", "name one with --context")
     return ClusterError(f"the kubeconfig cannot be used: {text}", "`kubectl config view` shows how it is read")

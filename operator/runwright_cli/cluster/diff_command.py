@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runwright_cli.cluster.options import cluster_options, file_argument, image_option
+from runwright_cli.cluster.options import cluster_options, file_argument
 from runwright_cli.options import changes_option
 
 if TYPE_CHECKING:
@@ -45,10 +45,9 @@ class DiffCommand(click.Command):
 )
 @file_argument
 @changes_option
-@image_option
 @click.option("-o", "--output", type=click.Choice(("text", "json", "yaml")), default="text", help="Form of the answer.")
 @cluster_options
-def diff(file: str, changes: tuple[str, ...], image: str | None, output: str, target: Target) -> int:
+def diff(file: str, changes: tuple[str, ...], output: str, target: Target) -> int:
     """Compare a TrainingRun file with the cluster, and say what applying it would do: train, judge again, redeploy,
     go back to an earlier revision, or nothing.
 
@@ -63,7 +62,7 @@ def diff(file: str, changes: tuple[str, ...], image: str | None, output: str, ta
     from runwright_cli.cluster.plan import as_json
 
     question = applying.asked(file, changes, target)
-    expected = applying.expect(question, image)
+    expected = applying.expect(question)
     if output != "text":
         emit({**as_json(expected.plan), "notes": list(expected.notes)}, output)
     else:

@@ -66,6 +66,3 @@ timeout_option = click.option(
     metavar="SPAN",
     help="Wait at most this long, for example 90s or 2h. Default: for ever.",
 )
-image_option = click.option(
-    "--image", help="The steps' image that the operator uses, where it is not the release's; recipes include it."
-)

@@ -6,7 +6,7 @@ gate judges the stored metrics again; a changed `deploy` touches the InferenceSe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -21,8 +21,6 @@ from runwright_cli.cluster.judging import verdict
 
 LIVE = ("Pending", "Running")
 """States of a revision that has not ended."""
-
-Images = Mapping[str, str]
 
 
 class Effect(StrEnum):
@@ -73,15 +71,11 @@ class Plan:
         return next((step.revision for step in self.steps if step.revision is not None), None)
 
 
-def plan(old: TrainingRun | None, new: TrainingRun, status: TrainingRunStatus, images: Iterable[Images] = ()) -> Plan:
-    """What applying `new` over `old` does, given the status of the object in the cluster.
-
-    `images`: what the operator may use as images, which the digest of a recipe includes; the right ones are those
-    with which `old` has the digest that status notes for it.
-    """
+def plan(old: TrainingRun | None, new: TrainingRun, status: TrainingRunStatus) -> Plan:
+    """What applying `new` over `old` does, given the status of the object in the cluster."""
     if old is None:
         return Plan((_first(new),))
-    case = _Case(old, new, status, tuple(images))
+    case = _Case(old, new, status)
     steps = (case.trains(), case.judges(), case.serves(), case.suspends(), case.waits(), case.metadata())
     found = tuple(step for step in steps if step is not None)
     return Plan(found or (Step(Effect.NOTHING, ("nothing: the cluster has this already",)),), case.changes)
@@ -107,10 +101,8 @@ def _first(new: TrainingRun) -> Step:
 class _Case:
     """One change of one TrainingRun; each method is one rule."""
 
-    def __init__(
-        self, old: TrainingRun, new: TrainingRun, status: TrainingRunStatus, images: tuple[Images, ...]
-    ) -> None:
-        self.old, self.new, self.status, self.images = old, new, status, images
+    def __init__(self, old: TrainingRun, new: TrainingRun, status: TrainingRunStatus) -> None:
+        self.old, self.new, self.status = old, new, status
         self.current = newest(status)
         self.changes = changes(old, new)
 
@@ -133,24 +125,13 @@ class _Case:
             line = f"revision {number} trains once it is no longer suspended: {why}"
             return Step(Effect.TRAIN, (line,), revision=number)
         lines = [f"revision {number} trains: {why}"]
-        if not asked and self.status.revisions and self._images_in_use() is None:
-            lines.append("  unless an earlier revision has this very recipe; --image NAME, the steps' image, tells")
         if self.current and self.current.state in LIVE:
             lines.append(f"revision {self.current.number}, which still runs, is cancelled")
         return Step(Effect.TRAIN, (*lines, *self._meanwhile()), revision=number)
 
-    def _images_in_use(self) -> Images | None:
-        """The images with which the object in the cluster has the digest that the operator noted for it."""
-        if self.current is None:
-            return None
-        return next((item for item in self.images if recipe_digest(self.old, item) == self.current.recipe), None)
-
     def _made_before(self) -> Revision | None:
         """The newest revision of this recipe whose package is kept."""
-        images = self._images_in_use()
-        if images is None:
-            return None
-        digest = recipe_digest(self.new, images)
+        digest = recipe_digest(self.new, {})  # without images, as the operator takes it
         made = [
             item
             for item in self.status.revisions

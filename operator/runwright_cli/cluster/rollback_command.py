@@ -55,7 +55,7 @@ def rollback(
     stored = cluster.patch(name, pin(wanted))
     if not wait:
         return 0
-    return _wait(cluster, name, stored, timeout)
+    return _wait(cluster, name, stored, wanted, timeout)
 
 
 def _choose(content: dict[str, Any], status: TrainingRunStatus, number: int | None) -> int:
@@ -81,7 +81,7 @@ def _said(name: str, status: TrainingRunStatus, wanted: int | None, pinned: int 
     return f"revision {wanted} of {name} serves{now}, without training; `--unpin` undoes it"
 
 
-def _wait(cluster: Any, name: str, stored: dict[str, Any], timeout: float | None) -> int:
+def _wait(cluster: Any, name: str, stored: dict[str, Any], number: int | None, timeout: float | None) -> int:
     import sys
 
     from rich.console import Console
@@ -89,5 +89,5 @@ def _wait(cluster: Any, name: str, stored: dict[str, Any], timeout: float | None
     from runwright_cli.cluster.stages import Wanted
     from runwright_cli.cluster.watching import watch
 
-    wanted = Wanted(generation=int(stored["metadata"].get("generation", 0)))
+    wanted = Wanted(generation=int(stored["metadata"].get("generation", 0)), serving=number)
     return watch(cluster, name, Console(file=sys.stdout, highlight=False), wanted=wanted, seconds=timeout)

@@ -36,10 +36,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is waited for: that the operator answers for this generation, or a revision newer than this one."""
+    """What is waited for: the end of this generation; more than that, of a revision newer than `after`, or that
+    revision `serving` serves."""
 
     generation: int = 0
     after: int | None = None
+    serving: int | None = None
 
 
 def condition(status: TrainingRunStatus, kind: ConditionType) -> Condition | None:
@@ -59,22 +61,36 @@ def rows(status: TrainingRunStatus) -> tuple[StageRow, ...]:
     if revision.state in ("Succeeded", "Rejected"):
         return _ended_well(status, revision)
     failure = revision.failure or status.failure
-    at = failure.stage if failure and revision.state not in LIVE else status.progress.stage if status.progress else None
-    return tuple(_row(stage, at, status, revision) for stage in ORDER)
+    if revision.state in LIVE:
+        at = status.progress.stage if status.progress else None
+    else:
+        at = failure.stage if failure else None
+    done = max(_done_by_conditions(status, revision), ORDER.index(at) if at in ORDER else 0)
+    return tuple(_row(stage, index < done, stage is at, status, revision) for index, stage in enumerate(ORDER))
 
 
-def _row(stage: Stage, at: Stage | None, status: TrainingRunStatus, revision: Revision) -> StageRow:
-    if at is None or at not in ORDER or ORDER.index(stage) > ORDER.index(at):
-        return StageRow(stage, "skipped" if revision.state == "Cancelled" else "waiting")
-    if stage is not at:
-        return StageRow(stage, "done", _result(stage, revision))
-    if revision.state == "Failed":
+def _done_by_conditions(status: TrainingRunStatus, revision: Revision) -> int:
+    """How many stages are over for sure; between two stages no progress tells it."""
+    if holds(status, ConditionType.PACKAGED):
+        return ORDER.index(Stage.DEPLOY)
+    if revision.verdict is not None:
+        return ORDER.index(Stage.PACKAGE)
+    return ORDER.index(Stage.EVALUATE) if holds(status, ConditionType.TRAINED) else 0
+
+
+def _row(stage: Stage, done: bool, here: bool, status: TrainingRunStatus, revision: Revision) -> StageRow:
+    if here and revision.state == "Failed":
         failure = revision.failure or status.failure
         return StageRow(stage, "failed", str(failure.reason) if failure else "")
+    if here and revision.state in LIVE:
+        progress = status.progress
+        told = figures(progress) or (progress.summary if progress else "")
+        return StageRow(stage, "running", told, progress.percent if progress else None)
+    if done:
+        return StageRow(stage, "done", _result(stage, revision))
     if revision.state == "Cancelled":
-        return StageRow(stage, "skipped", "cancelled")
-    progress = status.progress
-    return StageRow(stage, "running", figures(progress), progress.percent if progress else None)
+        return StageRow(stage, "skipped", "cancelled" if here else "")
+    return StageRow(stage, "waiting")
 
 
 def _ended_well(status: TrainingRunStatus, revision: Revision) -> tuple[StageRow, ...]:
@@ -89,7 +105,9 @@ def _deploy_row(status: TrainingRunStatus, revision: Revision) -> StageRow:
     if deployed is not None and deployed.reason is Reason.DEPLOYMENT_OFF:
         return StageRow(Stage.DEPLOY, "skipped", "deploy.mode is None")
     if deployed is not None and deployed.status == "True":
-        return StageRow(Stage.DEPLOY, "done", status.serving.url if status.serving else "")
+        pinned = deployed.reason is Reason.ROLLED_BACK
+        url = status.serving.url if status.serving else ""
+        return StageRow(Stage.DEPLOY, "done", deployed.message if pinned else url)
     if status.failure is not None and status.failure.stage is Stage.DEPLOY:
         return StageRow(Stage.DEPLOY, "failed", str(status.failure.reason))
     return StageRow(Stage.DEPLOY, "running", deployed.message if deployed else "")
@@ -122,26 +140,41 @@ def outcome(content: Mapping[str, Any], wanted: Wanted) -> Outcome | None:
     status = status_of(content)
     if status.observed_generation < wanted.generation:
         return None
-    if holds(status, ConditionType.STALLED):
-        return Outcome(FAILED, _why(status, ConditionType.STALLED))
+    refused = _refused(status)
+    if refused is not None:
+        return refused
+    if wanted.serving is not None:
+        serves = status.serving is not None and status.serving.revision == wanted.serving
+        return Outcome(0, f"revision {wanted.serving} serves") if serves else None
     current = newest(status)
-    if wanted.after is not None and (current is None or current.number <= wanted.after or current.state in LIVE):
+    begun = current is not None and (wanted.after is None or current.number > wanted.after)
+    if not begun or (wanted.after is not None and current is not None and current.state in LIVE):
         return _held(status)
     if holds(status, ConditionType.READY):
         return Outcome(0, _why(status, ConditionType.READY))
-    if holds(status, ConditionType.RECONCILING):
-        return None
-    if current is not None and current.state in _ENDS:
-        code, text = _ENDS[current.state]
-        return Outcome(code, f"revision {current.number} {text}")
+    if holds(status, ConditionType.STALLED):
+        return _stalled(status, current)
     return _held(status)
 
 
-_ENDS = {
-    "Failed": (FAILED, "failed"),
-    "Cancelled": (FAILED, "was cancelled"),
-    "Rejected": (REJECTED, "was rejected by the gate"),
-}
+_REFUSALS = (Reason.INVALID_SPEC, Reason.COMPILE_FAILED, Reason.NOT_ALLOWED)
+
+
+def _refused(status: TrainingRunStatus) -> Outcome | None:
+    """The operator cannot do what the spec says."""
+    stalled = condition(status, ConditionType.STALLED)
+    if stalled is None or stalled.status != "True" or stalled.reason not in _REFUSALS:
+        return None
+    return Outcome(FAILED, _why(status, ConditionType.STALLED))
+
+
+def _stalled(status: TrainingRunStatus, current: Revision | None) -> Outcome:
+    if current is not None and current.state == "Rejected":
+        return Outcome(REJECTED, _why(status, ConditionType.STALLED))
+    ends = {"Failed": "failed", "Cancelled": "was cancelled"}
+    if current is not None and current.state in ends:  # the failure itself is told apart
+        return Outcome(FAILED, f"revision {current.number} {ends[current.state]}")
+    return Outcome(FAILED, _why(status, ConditionType.STALLED))
 
 
 def _held(status: TrainingRunStatus) -> Outcome | None:

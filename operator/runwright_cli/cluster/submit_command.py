@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runwright_cli.cluster.options import cluster_options, file_argument, image_option, timeout_option, wait_option
+from runwright_cli.cluster.options import cluster_options, file_argument, timeout_option, wait_option
 from runwright_cli.options import changes_option
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 @timeout_option
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and change nothing.")
 @click.option("--force-conflicts", is_flag=True, help="Take over fields that another field manager set.")
-@image_option
 @cluster_options
 def submit(
     file: str,
@@ -32,7 +31,6 @@ def submit(
     timeout: float | None,
     dry_run: bool,
     force_conflicts: bool,
-    image: str | None,
     target: Target,
 ) -> int:
     """Apply a TrainingRun file to the cluster (server-side apply) and say what comes of it.
@@ -49,7 +47,7 @@ def submit(
     from runwright_cli.cluster.watching import watch
 
     question = applying.asked(file, changes, target)
-    expected = applying.expect(question, image)
+    expected = applying.expect(question)
     console = Console(file=sys.stdout, highlight=False)
     applying.print_plan(console, expected)
     if dry_run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runwright_api.reasons import ConditionType
+from runwright_api.reasons import ConditionType, Reason
 from runwright_api.status import Failure, TrainingRunStatus
 from runwright_cli.cluster.plan import newest
 from runwright_cli.cluster.stages import condition, figures, holds
@@ -22,6 +22,7 @@ TOLD = (
     ConditionType.READY,
 )
 ABNORMAL = (ConditionType.STALLED, ConditionType.DRIFTED, ConditionType.SUSPENDED)
+ORDINARY = (Reason.PENDING, Reason.IN_PROGRESS, Reason.WAITING_FOR_STAGE)
 
 
 def news(old: TrainingRunStatus | None, new: TrainingRunStatus) -> Iterator[str]:
@@ -48,9 +49,16 @@ def _condition(before: TrainingRunStatus, new: TrainingRunStatus, kind: Conditio
         return
     if was is None and (found.status == "Unknown" or (found.status == "False") == (kind in ABNORMAL)):
         return  # the ordinary beginning
+    if found.status == "False" and (found.reason in ORDINARY or _told_by_stalled(new, kind)):
+        return
     message = f": {found.message}" if found.message else ""
     mark = {"True": "", "False": "not ", "Unknown": "perhaps "}[found.status]
     yield f"{mark}{kind} ({found.reason}){message}"
+
+
+def _told_by_stalled(status: TrainingRunStatus, kind: ConditionType) -> bool:
+    stalled, found = condition(status, ConditionType.STALLED), condition(status, kind)
+    return stalled is not None and found is not None and stalled.status == "True" and stalled.reason == found.reason
 
 
 def progress_line(status: TrainingRunStatus) -> str:
@@ -59,7 +67,8 @@ def progress_line(status: TrainingRunStatus) -> str:
     if progress is None:
         return ""
     percent = "" if progress.percent is None else f"{progress.percent}%"
-    return f"{progress.stage:<9} " + ", ".join(part for part in (percent, figures(progress)) if part)
+    told = ", ".join(part for part in (percent, figures(progress)) if part) or progress.summary or "runs"
+    return f"{progress.stage:<9} {told}"
 
 
 def failure_lines(failure: Failure) -> Iterator[str]:
@@ -81,11 +90,12 @@ def failure_lines(failure: Failure) -> Iterator[str]:
 
 def attention(status: TrainingRunStatus) -> Iterator[str]:
     """The conditions that a person should see beside the stages."""
-    for kind in (ConditionType.ACCEPTED, ConditionType.READY):
-        found = condition(status, kind)
-        if found and found.status != "True" and found.message:
-            yield f"{kind}: {found.reason}: {found.message}"
     for kind in ABNORMAL:
         found = condition(status, kind)
-        if found and holds(status, kind):
+        if found and found.status == "True":
             yield f"{kind}: {found.reason}" + (f": {found.message}" if found.message else "")
+    ready = condition(status, ConditionType.READY)
+    if holds(status, ConditionType.STALLED) or holds(status, ConditionType.SUSPENDED):
+        return
+    if ready and ready.status != "True" and ready.reason not in ORDINARY:
+        yield f"{ready.reason}: {ready.message}"
