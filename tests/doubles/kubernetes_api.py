@@ -70,7 +70,7 @@ class KubernetesApi:
     def get(self, path: str, query: dict[str, str]) -> tuple[int, Manifest]:
         if path in self.objects:
             return 200, self.objects[path]
-        if path.count("/") % 2:  # .../namespaces/N/PLURAL has one part fewer than an object's path
+        if path.partition("/namespaces/")[2].count("/") == 2:  # NAMESPACE/PLURAL/NAME
             return 404, _status(404, "not found")
         found = [value for key, value in self.objects.items() if key.rpartition("/")[0] == path]
         for selector in ("labelSelector", "fieldSelector"):

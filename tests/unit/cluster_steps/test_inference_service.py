@@ -146,7 +146,8 @@ def test_what_a_hand_changed_is_a_difference(change: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("0.5", "500m"), ("1Gi", "1024Mi"), ("1e3", "1k"), ("1000", "1k"), ("2", "2000m"), (".5", "0.50")]
+    ("one", "other"),
+    [("0.5", "500m"), ("1Gi", "1024Mi"), ("1e3", "1k"), ("1000", "1k"), ("2", "2000m"), (".5", "0.50")],
 )
 def test_quantities_are_compared_by_value(one: str, other: str) -> None:
     assert quantity(one) == quantity(other)

@@ -95,9 +95,14 @@ _TAKEN_AWAY = (PREEMPTED, EVICTED, NODE_LOST, Reason.CANCELLED)
 _CONSEQUENCES = (COLLECTIVE_TIMEOUT, Reason.CANCELLED)  # of another rank's end
 _SIGTERM = 143
 _KNOWN = {*map(str, Reason), *_CURES, USER_CODE}
-_FINAL = {str(reason) for reason in Reason} - {
-    str(reason) for reason in (Reason.SOURCE_UNAVAILABLE, Reason.STORAGE_FULL, Reason.WORKER_FAILED, Reason.INTERNAL)
-} | {DEADLINE, USER_CODE}
+_MENDABLE = (
+    Reason.SOURCE_UNAVAILABLE,
+    Reason.STORAGE_FULL,
+    Reason.WORKER_FAILED,
+    Reason.INTERNAL,
+    Reason.CANCELLED,  # by who took the pod away: whoever ends the run ends the step too
+)
+_FINAL = {*map(str, set(Reason) - set(_MENDABLE)), DEADLINE, USER_CODE}
 
 
 @dataclass(frozen=True)
