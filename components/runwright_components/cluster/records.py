@@ -18,6 +18,7 @@ from runwright_components.cluster.manifests import pods
 from runwright_components.cluster.manifests.fields import dig
 from runwright_components.cluster.manifests.redacting import redacted_tree, secret_values
 from runwright_components.contract.cluster import (
+    ANNOTATION_RECIPE,
     FIELD_MANAGER,
     LARGEST_RECORD,
     ClusterRun,
@@ -138,6 +139,7 @@ class RecordWriter:
                 "name": record_name(run.name, run.revision),
                 "namespace": run.namespace,
                 "labels": pods.labels(run=run.name, uid=run.uid, revision=run.revision),
+                "annotations": {ANNOTATION_RECIPE: run.recipe},
                 "ownerReferences": [pods.owner_reference(name=run.name, uid=run.uid)],
             },
             "data": {record_key(self.record.stage): text},
