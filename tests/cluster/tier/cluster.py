@@ -8,6 +8,7 @@ it starts and again only after half a minute; then all others side by side.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -26,7 +27,7 @@ from kubernetes.client.exceptions import ApiException
 from tests.cluster.tier import controlplane, kserve, kubeconfig, nodes, training_operator, webhooks
 from tests.cluster.tier.api import Api
 from tests.cluster.tier.binaries import GO_NEEDED, PROGRAMS, binary, module, present
-from tests.cluster.tier.certificates import Authority, Pair, signing_pair
+from tests.cluster.tier.certificates import Authority, signing_pair, write_private
 from tests.cluster.tier.network import Network
 from tests.cluster.tier.probes import answers
 from tests.cluster.tier.processes import Process, spawn
@@ -148,7 +149,12 @@ class Tier:
     def _control_plane(self) -> None:
         etcd = [str(binary("etcd")), *controlplane.etcd(self.folder, self.address)]
         self._add("etcd", etcd, answers(f"http://{self.address}:2381/readyz")).start()
-        server = [str(binary("kube-apiserver")), *controlplane.apiserver(self.certificates, self.address)]
+        hosts = self.folder / "hosts"
+        hosts.write_text(webhooks.hosts_file([training_operator.HOST, kserve.HOST]))
+        server = webhooks.seeing(
+            [str(binary("kube-apiserver")), *controlplane.apiserver(self.certificates, self.address)],
+            {hosts: webhooks.HOSTS_FILE},
+        )
         self._add("kube-apiserver", server, answers(f"{self.server}/readyz", self._ca)).start()
 
     def _crds(self) -> list[Manifest]:
@@ -156,22 +162,13 @@ class Tier:
         return [ours, *training_operator.crds(module("training-operator")), *kserve.crds(module("kserve"))]
 
     def _objects(self) -> list[Manifest]:
-        self._webhook_certificates()
-        pair = Pair(*((self._webhook("training-operator") / f"tls.{end}").read_bytes() for end in ("crt", "key")))
         return [
             *(_namespace(name) for name in (training_operator.NAMESPACE, kserve.NAMESPACE)),
             *nodes.simulation_policy(),
             *(nodes.node(number) for number in range(nodes.NODES)),
-            *training_operator.objects(module("training-operator"), self._authority, pair),
-            *kserve.objects(module("kserve"), self._authority),
+            *training_operator.objects(module("training-operator")),
+            *kserve.objects(module("kserve"), self._authority.pair.certificate),
         ]
-
-    def _webhook_certificates(self) -> None:
-        for name, hosts in (("training-operator", training_operator.HOSTS), ("kserve", kserve.HOSTS)):
-            webhooks.serving_certificates(self.certificates, self._authority, name, hosts)
-
-    def _webhook(self, name: str) -> Path:
-        return self.certificates / f"{name}-webhook"
 
     def _install(self, manifests: Iterable[Manifest]) -> None:
         """Creates objects side by side, namespaces before what may lie in them."""
@@ -214,17 +211,19 @@ class Tier:
         self._controllers()
         for name in (*commands, "kwok", "training-operator", "kserve"):
             self.processes[name].start(wait=None)
+        self._mount(training_operator.SECRET, self._webhook("training-operator"))
         for process in self.processes.values():
             process.wait(PATIENCE)
 
     def _controllers(self) -> None:
+        self._authority.issue(kserve.NAME, hosts=[kserve.HOST]).write(self._webhook("kserve"), "tls")
         template = self.folder / "init-container.yaml"
         template.write_text(training_operator.INIT_CONTAINER)
         name, config = "training-operator", self.kubeconfigs / "training-operator"
         command = training_operator.command(binary(name), config, template, self.address)
         self._add(
             name,
-            webhooks.with_certificates(self._webhook(name), command),
+            webhooks.seeing(command, {self._webhook(name): webhooks.SERVING_CERTS}),
             answers(f"http://{self.address}:{training_operator.PROBE_PORT}/readyz"),
             {"MY_POD_NAMESPACE": training_operator.NAMESPACE},
         )
@@ -232,10 +231,26 @@ class Tier:
         command = kserve.command(binary(name), config, self.address)
         self._add(
             name,
-            webhooks.with_certificates(self._webhook(name), command),
+            webhooks.seeing(command, {self._webhook(name): webhooks.SERVING_CERTS}),
             answers(f"http://{self.address}:{kserve.PROBE_PORT}/readyz"),
             {"POD_NAMESPACE": kserve.NAMESPACE, "SECRET_NAME": "kserve-webhook-server-cert"},
         )
+
+    def _webhook(self, name: str) -> Path:
+        folder = self.certificates / f"{name}-webhook"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    def _mount(self, secret: str, folder: Path) -> None:
+        """Shows the keys of a Secret as files, as a kubelet would, once its owner has filled it."""
+
+        def filled() -> bool:
+            data = self.api.get("v1", "Secret", secret, training_operator.NAMESPACE).get("data") or {}
+            for name, value in data.items():
+                write_private(folder / name, base64.b64decode(value))
+            return bool(data)
+
+        _until(filled, f"the Secret {secret} stays empty")
 
     def _nodes_ready(self) -> None:
         def all_are() -> bool:

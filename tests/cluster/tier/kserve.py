@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.cluster.tier.certificates import Authority
 from tests.cluster.tier.webhooks import by_url
 
 Manifest = dict[str, Any]
@@ -19,7 +18,7 @@ Manifest = dict[str, Any]
 NAME = "kserve-controller-manager"
 NAMESPACE = "kserve"
 USER = f"system:serviceaccount:{NAMESPACE}:{NAME}"
-HOSTS = (f"kserve-webhook-server-service.{NAMESPACE}.svc",)
+HOST = f"kserve-webhook-server-service.{NAMESPACE}.svc"  # of its webhook
 WEBHOOK_PORT, PROBE_PORT, METRICS_PORT = 9444, 8083, 8082
 DOMAIN = "models.example.com"
 CRDS = (
@@ -52,7 +51,7 @@ def crds(module: Path) -> list[Manifest]:
     return [crd for name in CRDS for path in _files(module / "config/crd/full" / name) for crd in _documents(path)]
 
 
-def objects(module: Path, authority: Authority) -> list[Manifest]:
+def objects(module: Path, authority: bytes) -> list[Manifest]:
     """Account, rights, settings (its own but for Standard mode and no ingress) and webhooks."""
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": NAMESPACE}}
     (role,) = (r for r in _documents(module / "config/rbac/role.yaml") if r["kind"] == "ClusterRole")
@@ -71,7 +70,7 @@ def objects(module: Path, authority: Authority) -> list[Manifest]:
     hooks = _documents(module / "config/webhook/manifests.yaml")
     return [
         *(account, role, binding, settings),
-        *(by_url(hook, WEBHOOK_PORT, authority.pair.certificate) for hook in hooks),
+        *(by_url(hook, HOST, WEBHOOK_PORT, authority) for hook in hooks),
     ]
 
 

@@ -93,9 +93,6 @@ def simulation_policy() -> list[Manifest]:
                         {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
                     ]
                 },
-                "matchConditions": [
-                    {"name": "said", "expression": "has(namespaceObject.metadata.annotations)"},
-                ],
                 "variables": [{"name": name, "expression": text} for name, text in variables.items()],
                 "mutations": mutations,
                 "reinvocationPolicy": "Never",

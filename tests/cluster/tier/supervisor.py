@@ -107,7 +107,11 @@ class Kept:
         with self._log.open("wb") as log:
             supervisor = subprocess.Popen(
                 [sys.executable, "-m", "tests.cluster.tier", "hold", "--name", self.name],
-                **{"cwd": ROOT, "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, "start_new_session": True},
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         while not self._held() and supervisor.poll() is None:
             time.sleep(0.05)

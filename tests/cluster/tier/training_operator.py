@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.cluster.tier.certificates import Authority, Pair
 from tests.cluster.tier.webhooks import by_url
 
 Manifest = dict[str, Any]
@@ -15,7 +13,8 @@ Manifest = dict[str, Any]
 NAME = "training-operator"
 NAMESPACE = "kubeflow"
 USER = f"system:serviceaccount:{NAMESPACE}:{NAME}"
-HOSTS = (f"{NAME}.{NAMESPACE}.svc",)
+HOST = f"{NAME}.{NAMESPACE}.svc"  # of its webhook
+SECRET = f"{NAME}-webhook-cert"  # its rotator makes the certificates and keeps them there
 WEBHOOK_PORT, PROBE_PORT, METRICS_PORT = 9443, 8081, 8080
 WEBHOOK = "validator.training-operator.kubeflow.org"
 KINDS = ("pytorchjobs",)
@@ -35,24 +34,17 @@ def crds(module: Path) -> list[Manifest]:
     return [_one(module / f"manifests/base/crds/kubeflow.org_{kind}.yaml") for kind in KINDS]
 
 
-def objects(module: Path, authority: Authority, pair: Pair) -> list[Manifest]:
-    """Namespace, account, rights, the Secret with the webhook's certificate (`pair`), and the webhook."""
+def objects(module: Path) -> list[Manifest]:
+    """Account, rights, the empty Secret for the webhook's certificates, and the webhook."""
     role = _one(module / "manifests/base/rbac/role.yaml")
     binding = _one(module / "manifests/base/rbac/cluster-role-binding.yaml")
     binding["subjects"][0]["namespace"] = NAMESPACE
     webhook = _one(module / "manifests/base/webhook/manifests.yaml")
     webhook["metadata"]["name"] = WEBHOOK
     webhook["webhooks"] = [hook for hook in webhook["webhooks"] if hook["rules"][0]["resources"][0] in KINDS]
-    certificates = {"ca.crt": authority.pair.certificate, "ca.key": authority.pair.key}
-    certificates |= {"tls.crt": pair.certificate, "tls.key": pair.key}
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": NAMESPACE}}
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": f"{NAME}-webhook-cert", "namespace": NAMESPACE},
-        "data": {name: base64.b64encode(value).decode() for name, value in certificates.items()},
-    }
-    return [account, role, binding, secret, by_url(webhook, WEBHOOK_PORT, authority.pair.certificate)]
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": NAMESPACE}}
+    return [account, role, binding, secret, by_url(webhook, HOST, WEBHOOK_PORT)]
 
 
 def command(binary: Path, kubeconfig: Path, init_container: Path, address: str) -> list[str]:
@@ -61,7 +53,7 @@ def command(binary: Path, kubeconfig: Path, init_container: Path, address: str) 
         *(str(binary), "--enable-scheme=pytorchjob", f"--kubeconfig={kubeconfig}"),
         *("--kube-api-qps=300", "--kube-api-burst=600", "--controller-threads=4", "--zap-log-level=info"),
         *(f"--webhook-server-port={WEBHOOK_PORT}", f"--metrics-bind-address=127.0.0.1:{METRICS_PORT}"),
-        *(f"--health-probe-bind-address={address}:{PROBE_PORT}", "--webhook-secret-name", f"{NAME}-webhook-cert"),
+        *(f"--health-probe-bind-address={address}:{PROBE_PORT}", f"--webhook-secret-name={SECRET}"),
         f"--pytorch-init-container-template-file={init_container}",
     ]
 
