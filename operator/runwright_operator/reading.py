@@ -16,6 +16,7 @@ from runwright_api.status import Condition, Revision, TrainingRunStatus
 from runwright_api.trainingrun import TrainingRun
 from runwright_components.contract.cluster import StageRecord
 from runwright_operator.brain.observed import RecordsSeen
+from runwright_pipelines.secrets import clashes
 
 MOST_PROBLEMS = 5
 
@@ -36,7 +37,7 @@ def read_run(raw: Mapping[str, Any], *, has_storage: bool = True) -> tuple[Train
         return None, tuple(clean(one) for one in told[:MOST_PROBLEMS])
     except RecursionError:
         return None, ("the spec is nested too deeply",)
-    unreachable = tuple(_unreachable(run))
+    unreachable = (*_unreachable(run), *clashes(run))
     if not has_storage and run.spec.storage.uri is None:
         unreachable += ("spec.storage.uri: the operator has no storage of its own; give an s3:// address",)
     return (None, unreachable) if unreachable else (run, ())

@@ -16,8 +16,9 @@ from runwright_components.contract.cluster import ClusterRun
 from runwright_components.contract.outcome import StageError
 from runwright_operator.brain.decision import AddFinalizer, StartPipeline, StopPipeline
 from runwright_operator.brain.draft import Draft
-from runwright_pipelines.cluster import cluster_run, with_registry
+from runwright_pipelines.cluster import cluster_run, storage_of, with_registry
 from runwright_pipelines.compiling import Images, parameter, pipeline_spec
+from runwright_pipelines.secrets import with_secrets
 
 
 def launch(draft: Draft) -> None:
@@ -122,7 +123,9 @@ def _start(draft: Draft, revision: Revision, run: PipelineRun) -> None:
     assert seen.run is not None
     try:
         local = with_registry(seen.run, rules.defaults, namespace=seen.key.namespace)
-        pipeline = pipeline_spec(local, Images(components=rules.components_image))
+        drawn = pipeline_spec(local, Images(components=rules.components_image))
+        storage = storage_of(seen.run, rules.defaults, namespace=seen.key.namespace)
+        pipeline = with_secrets(drawn, seen.run, storage.secret)
         told = _told(draft, revision=revision.number, recipe=revision.recipe)
     except (StageError, ValidationError, ValueError, KeyError) as error:  # a defect of ours must not start anything
         draft.compile_error = str(error)[:1000]

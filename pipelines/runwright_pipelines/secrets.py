@@ -1,0 +1,76 @@
+"""Which steps get which Secrets as environment variables; pure. Values never pass through here, nor through parameters.
+
+KFP takes this as the platform specification that travels beside a pipeline (SecretAsEnv of kfp-kubernetes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runwright_api.trainingrun import TrainingRun
+
+S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+S3_OPTIONAL_KEYS = ("AWS_SESSION_TOKEN",)
+
+_READS_SOURCES = {"data", "collect"}
+_WRITES_STORAGE = {"train", "deliver", "register"}
+
+
+def with_secrets(pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: str | None) -> dict[str, Any]:
+    """What KFP is handed: the pipeline alone, or together with the Secrets that its steps need."""
+    executors: dict[str, Any] = {}
+    for name in pipeline["deploymentSpec"]["executors"]:
+        step = name.removeprefix("exec-")
+        wanted = list(_of_sources(run)) if step in _READS_SOURCES else []
+        if storage_secret is not None and step in _WRITES_STORAGE:
+            wanted += [_secret(storage_secret, S3_KEYS), _secret(storage_secret, S3_OPTIONAL_KEYS, optional=True)]
+        if wanted:
+            executors[name] = {"secretAsEnv": wanted}
+    if not executors:
+        return dict(pipeline)
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+    return {"pipeline_spec": dict(pipeline), "platform_spec": platform}
+
+
+def clashes(run: TrainingRun) -> Iterator[str]:
+    """Places where two sources want the same environment variable from different Secrets."""
+    given: dict[str, str] = {}
+    for index, source in enumerate(run.spec.data.sources):
+        for variable, secret in _variables(source):
+            if given.setdefault(variable, secret) != secret:
+                yield (
+                    f"spec.data.sources[{index}]: {variable} comes from the Secret {given[variable]} already;"
+                    " put both into one Secret, or name one variable otherwise"
+                )
+
+
+def _of_sources(run: TrainingRun) -> Iterator[dict[str, Any]]:
+    by_secret: dict[str, dict[str, None]] = {}
+    for source in run.spec.data.sources:
+        for variable, secret in _variables(source):
+            by_secret.setdefault(secret, {})[variable] = None
+    for secret, variables in by_secret.items():
+        keys = tuple(one for one in variables if one not in S3_OPTIONAL_KEYS)
+        yield _secret(secret, keys)
+        if set(S3_KEYS) <= set(keys):
+            yield _secret(secret, S3_OPTIONAL_KEYS, optional=True)
+
+
+def _variables(source: Any) -> Iterator[tuple[str, str]]:
+    """Environment variables that a source reads, each with the Secret that it comes from."""
+    if source.http is not None and source.http.secret_ref is not None:
+        for variable in source.http.headers_from.values():
+            yield variable, source.http.secret_ref.name
+    if source.s3 is not None and source.s3.secret_ref is not None:
+        for variable in S3_KEYS:
+            yield variable, source.s3.secret_ref.name
+
+
+def _secret(name: str, keys: tuple[str, ...], *, optional: bool = False) -> dict[str, Any]:
+    return {
+        "secretName": name,
+        "secretNameParameter": {"runtimeValue": {"constant": name}},
+        "keyToEnv": [{"secretKey": key, "envVar": key} for key in keys],
+        "optional": optional,
+    }
