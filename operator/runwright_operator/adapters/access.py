@@ -67,13 +67,13 @@ class Access:
         self._good_until = 0.0
         self._stale = False
 
-    def session(self) -> aiohttp.ClientSession:
+    def session(self, *, read_only: bool = False) -> aiohttp.ClientSession:
         """A new session; whoever asks for it closes it. Its requests need the full URL."""
         connector = aiohttp.TCPConnector(limit=0, ssl=tls_context(self._configuration) or True)
         return aiohttp.ClientSession(
             connector=connector,
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-            middlewares=(self._authenticate,),
+            middlewares=(self._authenticate, _refuse_writes) if read_only else (self._authenticate,),
         )
 
     def refused(self) -> None:
@@ -110,6 +110,12 @@ class Access:
         if self._stale:
             self._configuration = self._read()
         return authorization(self._configuration)
+
+
+async def _refuse_writes(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    if request.method != "GET":
+        raise PermissionError(f"{request.method} {request.url.path}: this session is for reading")
+    return await send(request)
 
 
 def authorization(configuration: Any) -> str | None:

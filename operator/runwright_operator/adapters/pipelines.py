@@ -94,10 +94,22 @@ class PipelinesSettings:
 
 
 class Pipelines:
-    """A client that may be shared by all reconciles; blocking requests run in threads of its own."""
+    """A client that may be shared by all reconciles; blocking requests run in threads of its own.
 
-    def __init__(self, settings: PipelinesSettings) -> None:
+    `guard` is called, in such a thread, right before each request that changes something, and raises to refuse it;
+    `on_call` is told of each request: what was asked, and `ok` or the name of the error.
+    """
+
+    def __init__(
+        self,
+        settings: PipelinesSettings,
+        *,
+        guard: Callable[[], None] | None = None,
+        on_call: Callable[[str, str], None] | None = None,
+    ) -> None:
         self._settings = settings
+        self._guard = guard
+        self._on_call = on_call
         self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="pipelines")
         self._client: Any = None
         self._experiments: dict[tuple[str, str], str] = {}
@@ -246,6 +258,25 @@ class Pipelines:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> _Value:
+        outcome = "ok"
+        try:
+            return await self._answer(read, method, path, ids, query, body)
+        except Exception as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            if self._on_call is not None:
+                self._on_call(f"{method} {path}", outcome)
+
+    async def _answer(
+        self,
+        read: Callable[[Any], _Value],
+        method: str,
+        path: str,
+        ids: Mapping[str, str] | None,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+    ) -> _Value:
         what = f"{method} {path}"
         loop = asyncio.get_running_loop()
         request = loop.run_in_executor(self._threads, self._send, method, path, ids or {}, query or {}, body)
@@ -268,6 +299,8 @@ class Pipelines:
         kfp, urllib3 = import_module("kfp_server_api"), import_module("urllib3.exceptions")
         client = self._connected(kfp)
         timeout = self._settings.timeout_seconds
+        if method != "GET" and self._guard is not None:
+            self._guard()
         try:
             return client.call_api(
                 API + path,
