@@ -15,7 +15,6 @@ from aiohttp import web
 from tests.doubles.kfp.access import Access
 from tests.doubles.kfp.cluster import Cluster
 from tests.doubles.kfp.executor import SIMULATED, Executor, Pace
-from tests.doubles.kfp.scripts import SCRIPTS
 from tests.doubles.kfp.server import Server
 from tests.doubles.kfp.store import Store
 from tests.doubles.kfp.tls import server_context
@@ -65,7 +64,7 @@ async def serve(given: argparse.Namespace) -> None:
     port = runner.addresses[0][1]
     print(f"{'https' if given.tls else 'http'}://{given.host}:{port}", flush=True)
     executor.resume()
-    workers = asyncio.create_task(Workers(cluster, state / SCRIPTS).work()) if cluster else None
+    workers = asyncio.create_task(Workers(cluster, store).work()) if cluster else None
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)

@@ -15,7 +15,8 @@ from typing import Any
 
 from tests.doubles.kfp import canned
 from tests.doubles.kfp.cluster import JSON_PATCHES, Cluster, ClusterError
-from tests.doubles.kfp.scripts import Pods, Scripts
+from tests.doubles.kfp.scripts import SCRIPTS, Pods, Scripts
+from tests.doubles.kfp.store import Store
 
 from runwright_components.cluster.manifests.pytorchjob import LABEL_JOB, TRAIN_ENV
 from runwright_components.cluster.storage import MODEL, PROGRESS, place, store_folder
@@ -32,9 +33,10 @@ _SELECTOR = f"{LABEL_RUN},{LABEL_JOB}"
 class Workers:
     """Annotates every training pod that it sees, once."""
 
-    def __init__(self, cluster: Cluster, scripts: Path) -> None:
+    def __init__(self, cluster: Cluster, store: Store) -> None:
         self._cluster = cluster
-        self._scripts = scripts
+        self._store = store
+        self._scripts = store.folder / SCRIPTS
         self._jobs: dict[str, list[str]] = {}  # namespace/name -> uids of the jobs of that name, in order
         self._seen: set[str] = set()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -69,6 +71,8 @@ class Workers:
             config = TrainConfig.model_validate_json(environment[TRAIN_ENV])
         except (KeyError, ValueError):
             return  # not a pod of ours
+        if not self._started(run):
+            return  # another double works on this cluster as well
         script = Scripts.read(self._scripts).of(run, config)
         pods = script.pods_of(attempt)
         first = pod["metadata"]["name"].endswith("-master-0")
@@ -81,6 +85,12 @@ class Workers:
                 await self._preempt(pod)
         except ClusterError as error:
             print(f"workers: {pod['metadata']['name']}: {error}", flush=True)
+
+    def _started(self, run: ClusterRun) -> bool:
+        """Whether a pipeline run of ours is about this revision."""
+        told = [one.parameters.get("cluster") for one in self._store.runs.values()]
+        found = [ClusterRun.model_validate_json(text) for text in told if isinstance(text, str) and run.uid in text]
+        return any((one.uid, one.revision) == (run.uid, run.revision) for one in found)
 
     async def _annotate(self, pod: Mapping[str, Any], attempt: int, pods: Pods) -> None:
         found = {ATTEMPT: str(attempt), EXIT_CODE: str(pods.exit_code), REASON: pods.reason, MESSAGE: pods.message}
