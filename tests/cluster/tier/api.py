@@ -15,7 +15,7 @@ Manifest = dict[str, Any]
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
-TIMEOUTS = (5, 60)
+TIMEOUT = 60.0  # seconds
 
 
 class Api:
@@ -43,6 +43,7 @@ class Api:
         *,
         content: str = "application/json",
         query: Mapping[str, str] | None = None,
+        timeout: float = TIMEOUT,
     ) -> Any:
         """One request: the JSON of its answer, or its text where that is none."""
         response = self._client.call_api(
@@ -50,10 +51,10 @@ class Api:
             method,
             query_params=list((query or {}).items()),
             header_params={"Accept": "application/json", "Content-Type": content},
-            body=json.dumps(body) if content == APPLY else body,  # the client encodes what is called JSON
+            body=body,
             auth_settings=["BearerToken"],
             _preload_content=False,
-            _request_timeout=TIMEOUTS,
+            _request_timeout=(timeout, timeout),
         )[0]
         text = response.data.decode()
         return json.loads(text) if response.headers.get("Content-Type", "").startswith("application/json") else text

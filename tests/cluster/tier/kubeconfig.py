@@ -13,13 +13,14 @@ from tests.cluster.tier.certificates import Pair, write_private
 def for_certificate(server: str, authority: bytes, pair: Pair) -> dict[str, Any]:
     """A kubeconfig for the holder of a client certificate."""
     user = {"client-certificate-data": _encoded(pair.certificate), "client-key-data": _encoded(pair.key)}
-    return _kubeconfig(server, _encoded(authority), user)
+    return _around({"server": server, "certificate-authority-data": _encoded(authority)}, user)
 
 
 def for_token(like: dict[str, Any], token: str) -> dict[str, Any]:
-    """A kubeconfig for the holder of a bearer token, of the cluster that another kubeconfig names."""
-    cluster = like["clusters"][0]["cluster"]
-    return _kubeconfig(cluster["server"], cluster["certificate-authority-data"], {"token": token})
+    """A kubeconfig for the holder of a bearer token, of the cluster that another kubeconfig uses."""
+    context = _named(like["contexts"], like["current-context"])["context"]
+    cluster = _named(like["clusters"], context["cluster"])["cluster"]
+    return _around(cluster, {"token": token})
 
 
 def write(path: Path, config: dict[str, Any]) -> Path:
@@ -28,16 +29,20 @@ def write(path: Path, config: dict[str, Any]) -> Path:
     return path
 
 
-def _kubeconfig(server: str, authority: str, user: dict[str, Any]) -> dict[str, Any]:
+def _around(cluster: dict[str, Any], user: dict[str, Any]) -> dict[str, Any]:
     name = "runwright-tier"
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": authority}}],
+        "clusters": [{"name": name, "cluster": cluster}],
         "users": [{"name": name, "user": user}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": "default"}}],
         "current-context": name,
     }
+
+
+def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return next(entry for entry in entries if entry["name"] == name)
 
 
 def _encoded(data: bytes) -> str:

@@ -1,7 +1,7 @@
 """Webhooks without a kube-proxy: the API server calls a controller by URL, under the name of its Service.
 
-The certificates of the controllers are for that name, so the API server reads a hosts file of ours; a controller, in turn,
-sees its certificates at the one place where it looks.
+The certificates of the controllers are for that name, so the API server reads a hosts file of ours; a controller, in
+turn, sees its certificates at the one place where it looks.
 """
 
 from __future__ import annotations

@@ -1,0 +1,30 @@
+"""Waiting for what a control plane does in its own time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from kubernetes.client.exceptions import ApiException
+
+Seen = TypeVar("Seen")
+
+
+def eventually(check: Callable[[], Seen], seconds: float = 30.0, *, every: float = 0.1) -> Seen:
+    """Asks until the answer is true, and gives it.
+
+    An AssertionError, or an answer of the API other than 2xx, means not yet; when time is up it fails the test."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if seen := check():
+                return seen
+            last = f"the last answer was {seen!r}"
+        except (AssertionError, ApiException) as error:
+            if time.monotonic() > end:
+                raise
+            last = str(error)
+        if time.monotonic() > end:
+            raise AssertionError(f"not in {seconds:.0f} s: {last}")
+        time.sleep(every)
