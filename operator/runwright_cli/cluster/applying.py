@@ -83,6 +83,8 @@ def expect(question: Asked) -> Expected:
                 f"{run.name} in the cluster is not valid for this version: {error.problems[0].render()}",
                 "mend it with `kubectl apply` or `runwright submit`",
             ) from error
+        if status.observed_generation < int(before["metadata"].get("generation", 0)):
+            notes.append("the operator has not answered for what is in the cluster; this tells of the state before")
         notes += _kept_by_others(run, new)
         tool = gitops(before)
         if tool:

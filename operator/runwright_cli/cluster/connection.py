@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yaml import YAMLError
+
 from runwright_cli.cluster.errors import AwayError, ClusterError, refused
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
+# what the loader raises for a file that is no kubeconfig, beside its own exception
+BROKEN_FILE = (OSError, ValueError, TypeError, KeyError, AttributeError, YAMLError)
 IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -105,7 +109,13 @@ class Connection:
         return {item["key"]: item["value"] for item in settings if item["in"] == "header" and item["value"]}
 
     def _unreachable(self, error: Exception) -> ClusterError:
-        from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError, SSLError
+        from urllib3.exceptions import (
+            ConnectTimeoutError,
+            NewConnectionError,
+            ProtocolError,
+            ReadTimeoutError,
+            SSLError,
+        )
 
         other = "is it running, and is this the right context? `kubectl config get-contexts` lists them"
         if isinstance(error, SSLError):
@@ -115,6 +125,8 @@ class Connection:
             )
         if isinstance(error, ConnectTimeoutError | ReadTimeoutError) and not isinstance(error, NewConnectionError):
             return AwayError(f"{self.host} does not answer in time", other)
+        if isinstance(error, ProtocolError):
+            return AwayError(f"the connection to {self.host} broke off", other)
         return AwayError(f"{self.host} does not answer: {_innermost(error)}", other)
 
 
@@ -138,20 +150,12 @@ def connect(target: Target) -> Connection:
             "the Python package kubernetes is not installed", "pip install 'runwright[cluster]'"
         ) from error
 
-    from yaml import YAMLError
-
     configuration = Configuration()
     try:
         context, namespace = _load(target, configuration)
     except ConfigException as error:
         raise _bad_config(str(error)) from error
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-    ) as error:  # what a broken file makes of the loader
+    except BROKEN_FILE as error:
         raise _bad_config(f"{type(error).__name__}: {error}") from error
     return Connection(configuration, context=context, namespace=target.namespace or namespace or "default")
 

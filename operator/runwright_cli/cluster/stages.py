@@ -82,10 +82,8 @@ def _row(stage: Stage, done: bool, here: bool, status: TrainingRunStatus, revisi
     if here and revision.state == "Failed":
         failure = revision.failure or status.failure
         return StageRow(stage, "failed", str(failure.reason) if failure else "")
-    if here and revision.state in LIVE:
-        progress = status.progress
-        told = figures(progress) or (progress.summary if progress else "")
-        return StageRow(stage, "running", told, progress.percent if progress else None)
+    if here and status.progress and revision.state in LIVE:
+        return StageRow(stage, "running", figures(status.progress), status.progress.percent)
     if done:
         return StageRow(stage, "done", _result(stage, revision))
     if revision.state == "Cancelled":
@@ -121,10 +119,8 @@ def _result(stage: Stage, revision: Revision) -> str:
     return ""
 
 
-def figures(progress: Progress | None) -> str:
-    """The progress in words: `epoch 3, loss 0.31, 1,234 samples/s, 2 min 5 s left`."""
-    if progress is None:
-        return ""
+def figures(progress: Progress) -> str:
+    """The progress in words: `epoch 3, loss 0.31, 1,234 samples/s, 2 min 5 s left`; without figures `runs`, `waits`."""
     parts = [
         None if progress.epoch is None else f"epoch {progress.epoch}",
         None if progress.step is None else f"step {progress.step:,}",
@@ -132,7 +128,10 @@ def figures(progress: Progress | None) -> str:
         None if progress.samples_per_second is None else f"{progress.samples_per_second:,.0f} samples/s",
         None if progress.seconds_left is None else f"{duration(progress.seconds_left)} left",
     ]
-    return ", ".join(part for part in parts if part)
+    told = ", ".join(part for part in parts if part)
+    if told or progress.percent is not None:
+        return told
+    return progress.summary.removeprefix(progress.stage).strip() or "runs"
 
 
 def outcome(content: Mapping[str, Any], wanted: Wanted) -> Outcome | None:

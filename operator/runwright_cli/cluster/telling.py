@@ -47,18 +47,19 @@ def _condition(before: TrainingRunStatus, new: TrainingRunStatus, kind: Conditio
     found, was = condition(new, kind), condition(before, kind)
     if found is None or (was and (was.status, was.reason) == (found.status, found.reason)):
         return
-    if was is None and (found.status == "Unknown" or (found.status == "False") == (kind in ABNORMAL)):
+    if was is None and found.status != "True" and kind in ABNORMAL:
         return  # the ordinary beginning
-    if found.status == "False" and (found.reason in ORDINARY or _told_by_stalled(new, kind)):
+    if found.status != "True" and (found.reason in ORDINARY or _told_by_stalled(new, kind)):
         return
     message = f": {found.message}" if found.message else ""
-    mark = {"True": "", "False": "not ", "Unknown": "perhaps "}[found.status]
-    yield f"{mark}{kind} ({found.reason}){message}"
+    yield f"{kind}={found.status} {found.reason}{message}"
 
 
 def _told_by_stalled(status: TrainingRunStatus, kind: ConditionType) -> bool:
     stalled, found = condition(status, ConditionType.STALLED), condition(status, kind)
-    return stalled is not None and found is not None and stalled.status == "True" and stalled.reason == found.reason
+    if stalled is None or found is None or kind is ConditionType.STALLED:
+        return False
+    return stalled.status == "True" and stalled.reason == found.reason
 
 
 def progress_line(status: TrainingRunStatus) -> str:
@@ -67,7 +68,7 @@ def progress_line(status: TrainingRunStatus) -> str:
     if progress is None:
         return ""
     percent = "" if progress.percent is None else f"{progress.percent}%"
-    told = ", ".join(part for part in (percent, figures(progress)) if part) or progress.summary or "runs"
+    told = ", ".join(part for part in (percent, figures(progress)) if part)
     return f"{progress.stage:<9} {told}"
 
 

@@ -136,8 +136,8 @@ class LiveView:
         self._console, self._name = console, name
         self._namespace = ""
         self._spinner = Spinner("dots", style="cyan")
-        self._live = Live(console=console, get_renderable=self.render, refresh_per_second=8, redirect_stderr=False)
         self.status: TrainingRunStatus | None = None
+        self._live = Live(console=console, get_renderable=self.render, refresh_per_second=8, redirect_stderr=False)
 
     def __enter__(self) -> Self:
         self._live.start(refresh=True)
