@@ -252,20 +252,16 @@ def test_a_serving_container_may_end_once() -> None:
     assert (fault.reason, fault.restarts, fault.exit_code) == ("WorkerFailed", 4, 1)
 
 
+_FIELDS = """
+status metadata spec conditions containerStatuses initContainerStatuses state waiting terminated reason message
+exitCode type name uid lastState phase items involvedObject annotations labels url finishedAt modelStatus restartCount
+runPolicy suspend
+"""
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(
-                "status metadata spec conditions containerStatuses initContainerStatuses state waiting terminated reason "
-                "message exitCode type name uid lastState phase items involvedObject annotations labels url finishedAt "
-                "modelStatus restartCount runPolicy suspend".split()
-            )
-            | st.text(max_size=8),
-            inner,
-            max_size=6,
-        )
+        | st.dictionaries(st.sampled_from(_FIELDS.split()) | st.text(max_size=8), inner, max_size=6)
     ),
     max_leaves=30,
 )

@@ -1,0 +1,154 @@
+"""The training pods' program, run as the pods run it, on storage in a folder."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.unit.train.conftest import table, table_signature, write_prepared
+
+from runwright_components.cluster.mirror import CheckpointMirror, fetch_checkpoints
+from runwright_components.cluster.storage import (
+    CHECKPOINTS,
+    MODEL,
+    PREPARED,
+    PROGRESS,
+    fetch_folder,
+    place,
+    store_folder,
+)
+from runwright_components.cluster.worker import Node
+from runwright_components.contract.artifacts import HISTORY, History, ModelManifest
+from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun, StageFault
+from runwright_components.contract.config import ModelConfig, TrainConfig
+from runwright_components.contract.outcome import ExitCode, StageError
+from runwright_components.contract.progress import Event
+
+CONFIG = TrainConfig(
+    task="classification",
+    modality="tabular",
+    model=ModelConfig(name="mlp", hidden=(8,)),
+    epochs=2,
+    batch_size=16,
+    early_stopping=None,
+    device="cpu",
+)
+
+
+@pytest.fixture
+def stored(run: ClusterRun, tmp_path: Path) -> ClusterRun:
+    """The run, with prepared data in its storage."""
+    splits = {"train": table(96, 0, regression=False), "validation": table(32, 1, regression=False)}
+    signature = table_signature(regression=False)
+    prepared = write_prepared(
+        tmp_path / "prepared", {**splits, "test": splits["validation"]}, signature, categories=(5,)
+    )
+    store_folder(prepared, place(run.storage).under(PREPARED))
+    return run
+
+
+def _start(run: ClusterRun, config: TrainConfig, log: Path, **environment: str) -> subprocess.Popen[str]:
+    given = {
+        CLUSTER_ENV: run.canonical(),
+        "RUNWRIGHT_TRAIN": config.canonical(),
+        "RUNWRIGHT_PREPARED": place(run.storage).under(PREPARED).uri,
+        "RUNWRIGHT_TERMINATION_LOG": str(log),
+        "OMP_NUM_THREADS": "1",
+        **environment,
+    }
+    command = [sys.executable, "-m", "runwright_components.cluster.worker"]
+    return subprocess.Popen(command, env={**os.environ, **given}, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_pod_trains_from_storage_to_storage(stored: ClusterRun, tmp_path: Path) -> None:
+    process = _start(stored, CONFIG, tmp_path / "log")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    storage = place(stored.storage)
+    fetch_folder(storage.under(MODEL), tmp_path / "model")
+    assert ModelManifest.read(tmp_path / "model").steps == 12
+    progress = Event.model_validate_json(storage.read(PROGRESS) or b"")
+    assert (progress.done, progress.total, progress.unit) == (12, 12, "steps")
+    assert storage.under(CHECKPOINTS).folders(), "kept until the TrainingRun goes"
+    assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.slow
+def test_a_pod_that_was_told_to_stop_is_continued_by_the_next(stored: ClusterRun, tmp_path: Path) -> None:
+    long = CONFIG.model_copy(update={"epochs": 400, "checkpoint_every_steps": 10})
+    process = _start(stored, long, tmp_path / "log")
+    storage = place(stored.storage)
+    until = time.monotonic() + 60
+    while not storage.under(CHECKPOINTS).folders() and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.CANCELLED, said
+    assert StageFault.model_validate_json((tmp_path / "log").read_bytes()).reason == "Cancelled"
+    short = long.model_copy(update={"max_steps": None})
+    resumed = _start(stored, short, tmp_path / "log2")
+    _, said = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, said
+    fetch_folder(storage.under(MODEL), tmp_path / "model")
+    assert History.read(tmp_path / "model", HISTORY).resumed_from_step > 0
+
+
+def test_why_it_failed_is_its_last_word(stored: ClusterRun, tmp_path: Path) -> None:
+    wrong = CONFIG.model_copy(update={"model": ModelConfig(name="pretrained", pretrained="no/such/folder")})
+    process = _start(stored, wrong, tmp_path / "log")
+    process.communicate(timeout=60)
+    fault = StageFault.model_validate_json((tmp_path / "log").read_bytes())
+    assert process.returncode == fault.exit_code
+    assert fault.reason
+    assert fault.message
+
+
+def test_without_data_it_says_so(run: ClusterRun, tmp_path: Path) -> None:
+    process = _start(run, CONFIG, tmp_path / "log")
+    process.communicate(timeout=60)
+    assert process.returncode == ExitCode.USER
+    assert StageFault.model_validate_json((tmp_path / "log").read_bytes()).reason == "SourceNotFound"
+
+
+@pytest.mark.slow
+def test_two_pods_train_one_model(stored: ClusterRun, tmp_path: Path) -> None:
+    job = stored.job.model_copy(update={"nodes": 2})
+    both = stored.model_copy(update={"job": job})
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    pods = [
+        _start(both, CONFIG, tmp_path / f"log{rank}", **address, RANK=str(rank), PET_NODE_RANK=str(rank))
+        for rank in (0, 1)
+    ]
+    said = [pod.communicate(timeout=200)[1] for pod in pods]
+    assert [pod.returncode for pod in pods] == [0, 0], said
+    fetch_folder(place(both.storage).under(MODEL), tmp_path / "model")
+    manifest = ModelManifest.read(tmp_path / "model")
+    assert (manifest.world_size, manifest.steps) == (2, 6)
+
+
+def test_a_pod_knows_its_place() -> None:
+    environment = {"MASTER_ADDR": "churn-r3-master-0", "MASTER_PORT": "23456", "RANK": "2"}
+    assert Node.of(environment, 3) == Node(3, 2, "churn-r3-master-0:23456")
+    assert Node.of({}, 1).main
+    with pytest.raises(StageError):
+        Node.of({}, 2)
+
+
+def test_only_the_newest_checkpoints_are_kept(run: ClusterRun, tmp_path: Path) -> None:
+    folder, there = tmp_path / "checkpoints", place(run.storage).under(CHECKPOINTS)
+    with CheckpointMirror(folder, there, keep=2, every=0.01):
+        for step in (1, 2, 3):
+            (folder / f"step-{step:09d}").mkdir(parents=True)
+            (folder / f"step-{step:09d}" / "state.json").write_text(str(step))
+    assert there.folders() == ["step-000000002", "step-000000003"]
+    (tmp_path / "storage" / CHECKPOINTS / "step-000000003" / "state.json").write_text("torn")
+    assert fetch_checkpoints(there, tmp_path / "again")
+    assert [path.name for path in (tmp_path / "again").iterdir()] == ["step-000000002"]
+    assert not fetch_checkpoints(there.under("nothing"), tmp_path / "none")
