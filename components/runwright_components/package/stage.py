@@ -55,9 +55,16 @@ class Architecture(Document):
 
 
 def package(
-    config: PackageConfig, *, model: Path, evaluation: Path, prepared: Path, out: Path, progress: Progress
+    config: PackageConfig,
+    *,
+    model: Path,
+    evaluation: Path,
+    prepared: Path,
+    out: Path,
+    progress: Progress,
+    rejected: bool = False,
 ) -> PackageManifest:
-    """Write the package of a model that passed its evaluation into `out`.
+    """Write the package of a model that passed its evaluation into `out`; with `rejected`, of one that did not as well.
 
     The package's digest depends on the inputs alone: it holds no times, and nothing that was timed. Raises StageError:
     DigestMismatch when the model was altered or the evaluation is of another model or other data, GateRejected when it
@@ -66,6 +73,8 @@ def package(
     manifest, data = ModelManifest.read(model), PreparedManifest.read(prepared)
     judged = Evaluation.read(evaluation, EVALUATION)
     _refuse_unjudged(manifest, judged, data, model=model, evaluation=evaluation)
+    if not rejected:
+        _refuse_rejected(judged, evaluation)
     parity = check_parity(model, prepared, config.parity_tolerance, progress)
     progress.note(f"torch and ONNX Runtime differ by at most {parity:.2g}")
     # Speed is of the machine, not of the model; with it two packages of one model would differ.
@@ -127,6 +136,9 @@ def _refuse_unjudged(
             where=str(evaluation / EVALUATION),
             cure="evaluate on these data",
         )
+
+
+def _refuse_rejected(judged: Evaluation, evaluation: Path) -> None:
     if judged.verdict != "passed":
         failed = [check.message for check in judged.checks if not check.passed]
         raise StageError(

@@ -221,7 +221,8 @@ def package(
     def make(progress: Progress, _key: str) -> None:
         from runwright_components.package import package as run
 
-        run(parsed, model=trained, evaluation=judged, prepared=prepared, out=out, progress=progress)
+        kept = in_cluster() is not None  # rejected as well; see _withheld
+        run(parsed, model=trained, evaluation=judged, prepared=prepared, out=out, progress=progress, rejected=kept)
 
     def say() -> str:
         manifest = PackageManifest.read(out)

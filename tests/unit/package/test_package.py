@@ -30,7 +30,11 @@ def make(judged: Any, tmp_path: Path) -> Package:
     """`make(out, config=CONFIG, model=None, evaluation=None)` packages the judged model, or a changed copy of it."""
 
     def run(
-        out: str, config: PackageConfig = CONFIG, model: Path | None = None, evaluation: Path | None = None
+        out: str,
+        config: PackageConfig = CONFIG,
+        model: Path | None = None,
+        evaluation: Path | None = None,
+        **options: bool,
     ) -> PackageManifest:
         return package(
             config,
@@ -39,6 +43,7 @@ def make(judged: Any, tmp_path: Path) -> Package:
             prepared=judged.prepared,
             out=tmp_path / out,
             progress=silent(),
+            **options,
         )
 
     return run
@@ -192,6 +197,14 @@ def test_a_rejected_model_is_refused_with_the_bounds_it_missed(
     check = {"metric": "accuracy", "value": 0.4, "min": 0.5, "passed": False, "message": "accuracy 0.4 is below 0.5"}
     evaluation = change(verdict="rejected", checks=[check])
     assert "accuracy 0.4 is below 0.5" in refused(make, tmp_path, Reason.GATE_REJECTED, evaluation=evaluation)
+
+
+def test_a_cluster_packages_a_rejected_model_for_a_gate_that_may_change(
+    make: Package, change: Callable[..., Path], tmp_path: Path
+) -> None:
+    manifest = make("kept", evaluation=change(verdict="rejected"), rejected=True)
+    assert "The gate: **rejected**." in (tmp_path / "kept" / "MODEL_CARD.md").read_text()
+    assert manifest.files
 
 
 def altered(judged: Any, tmp_path: Path, *, rewrite: bool) -> Path:
