@@ -1,4 +1,4 @@
-# mypy: disable-error-code="valid-type"
+# mypy: disable-error-code="valid-type, untyped-decorator"
 """A pipeline of lightweight components, which hands on parameters, artifacts and metadata."""
 
 from kfp import dsl

@@ -259,13 +259,18 @@ def test_a_run_of_any_words_is_a_run(name: str, state: str, error: str) -> None:
 
 def test_an_object_that_is_no_list_is_not_taken_for_an_empty_one() -> None:
     assert pipeline_runs.runs_seen({}) == ((), "")
-    for answer in ({"items": []}, {"total_size": 3}, {"message": "log in"}, [], "", None, {"runs": [{}]}):
+    others: list[Any] = [{"items": []}, {"total_size": 3}, {"message": "log in"}, [], "", None, {"runs": [{}]}]
+    for answer in others:
         with pytest.raises(ValueError):
             pipeline_runs.runs_seen(answer)
 
 
 def test_a_failed_run_is_explained_by_what_the_server_gives() -> None:
-    task = {"display_name": "train", "state": "FAILED", "child_tasks": [{"pod_name": "p1"}, {}, {"pod_name": "p1"}]}
+    task: dict[str, Any] = {
+        "display_name": "train",
+        "state": "FAILED",
+        "child_tasks": [{"pod_name": "p1"}, {}, {"pod_name": "p1"}],
+    }
     answer: dict[str, Any] = {"run_id": "x", "state": "FAILED", "run_details": {"task_details": [task]}}
     run = pipeline_runs.run_seen(answer)
     assert (run.error, run.tasks[0].pods) == ("failed: train", ("p1",))

@@ -31,7 +31,7 @@ _SELECTOR = f"{LABEL_RUN},{LABEL_JOB}"
 
 
 class Workers:
-    """Annotates every training pod that it sees, once."""
+    """Annotates every training pod of the runs in `store`, once. Others may share the cluster."""
 
     def __init__(self, cluster: Cluster, store: Store) -> None:
         self._cluster = cluster
@@ -39,6 +39,7 @@ class Workers:
         self._scripts = store.folder / SCRIPTS
         self._jobs: dict[str, list[str]] = {}  # namespace/name -> uids of the jobs of that name, in order
         self._seen: set[str] = set()
+        self._known: dict[str, tuple[str, int]] = {}  # id of a run -> uid and revision of its TrainingRun
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def work(self) -> None:
@@ -91,6 +92,15 @@ class Workers:
         told = [one.parameters.get("cluster") for one in self._store.runs.values()]
         found = [ClusterRun.model_validate_json(text) for text in told if isinstance(text, str) and run.uid in text]
         return any((one.uid, one.revision) == (run.uid, run.revision) for one in found)
+
+    def _ours(self, run: ClusterRun) -> bool:
+        """Whether a run of this double does the training."""
+        for one in self._store.runs.values():
+            text = one.parameters.get("cluster")
+            if one.id not in self._known and text:
+                given = ClusterRun.model_validate_json(text)
+                self._known[one.id] = (given.uid, given.revision)
+        return (run.uid, run.revision) in self._known.values()
 
     async def _annotate(self, pod: Mapping[str, Any], attempt: int, pods: Pods) -> None:
         found = {ATTEMPT: str(attempt), EXIT_CODE: str(pods.exit_code), REASON: pods.reason, MESSAGE: pods.message}
