@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +24,6 @@ from runwright_api import names
 
 Object = dict[str, Any]
 Done = subprocess.CompletedProcess[str]
-PATIENCE = 30.0  # seconds until something that the cluster does by itself is done
 CRD = f"{names.PLURAL}.{names.GROUP}"
 
 
@@ -59,14 +57,8 @@ class Site:
     def run(self, program: str, *arguments: str, stdin: str | None = None) -> Done:
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         environment |= {"KUBECONFIG": str(self.kubeconfig), "HOME": str(self.folder)}
-        return subprocess.run(
-            [str(binary(program)), *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=120,
-        )
+        command = [str(binary(program)), *arguments]
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, timeout=120)
 
     def kubectl(self, *arguments: str, stdin: str | None = None, user: str | None = None) -> str:
         """What kubectl prints. Raises Refused with its words when it fails."""
@@ -133,27 +125,12 @@ def claimed(kubeconfig: Path, folder: Path) -> Iterator[Site]:
         site.run("kubectl", "delete", "namespace", site.name, site.team, "--wait=false")
 
 
-def eventually(check: Callable[[], Any], *, within: float = PATIENCE) -> Any:
-    """The first true answer of `check`; its last AssertionError when none comes in time."""
-    end = time.monotonic() + within
-    while True:
-        try:
-            if found := check():
-                return found
-            error = AssertionError(f"not within {within:g} s")
-        except AssertionError as failed:
-            error = failed
-        if time.monotonic() > end:
-            raise error
-        time.sleep(0.2)
-
-
 def refused(attempt: Callable[[], Any], *words: str) -> bool:
     """Whether the attempt is refused with these words. A policy takes effect a moment after it was made: ask again."""
     try:
         attempt()
     except Refused as error:
-        missing = [word for word in words if word not in str(error)]
-        assert not missing, f"{missing} not in: {error}"
+        if missing := [word for word in words if word not in str(error)]:
+            raise AssertionError(f"{missing} not in: {error}") from error
         return True
     return False

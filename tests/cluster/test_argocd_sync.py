@@ -57,7 +57,7 @@ def test_what_was_applied_is_in_sync(site: Site, path: Path) -> None:
 
 
 def test_a_finished_and_retrained_run_is_in_sync(site: Site) -> None:
-    """The operator's finalizer and status, and a person's annotation, are no difference; nothing of them is reverted."""
+    """The operator's finalizer and status and a person's annotation are no difference, and are not reverted."""
     manifest = from_git(site, ROOT / "examples/penguins/run.yaml")
     name = manifest["metadata"]["name"]
     site.apply(manifest, manager=CONTROLLER)

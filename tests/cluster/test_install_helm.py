@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.installing import CRD, Site, claimed, eventually
+from tests.cluster.installing import CRD, Site, claimed
+from tests.cluster.waiting import eventually
 from tests.golden.rendering import CHART
 
 OWNERSHIP = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace")
@@ -80,9 +81,6 @@ def test_the_definition_is_upgraded_with_the_release_and_outlives_it(site: Site,
     earlier = tmp_path / "earlier"
     shutil.copytree(CHART, earlier)
     file = earlier / "files/trainingruns.yaml"
-    file.write_text(
-        file.read_text("utf-8").replace("jsonPath: .status.phase", "jsonPath: .status.phase\n      priority: 0")
-    )
     text = file.read_text("utf-8").replace("description: 'From raw data", "description: 'Earlier: from raw data", 1)
     assert "Earlier: from raw data" in text
     file.write_text(text)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.installing import Refused, Site, claimed, eventually, refused
+from tests.cluster.installing import Refused, Site, claimed, refused
+from tests.cluster.waiting import eventually
 
 from runwright_api import names
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cluster.installing import Site, claimed, eventually
+from tests.cluster.installing import Site, claimed
 from tests.cluster.tier.api import Api
+from tests.cluster.waiting import eventually
 from tests.golden.rendering import FOLDER
 
 from runwright_api import names
@@ -31,9 +32,8 @@ ELSEWHERE = (
     *("certificatesigningrequests.certificates.k8s.io", "leases.coordination.k8s.io", "workflows.argoproj.io"),
     "trainingruns.runwright.dev/finalizers",
 )
-RESOURCES = sorted(
-    {spelled for v in TABLE.values() for a in v.values() for p in a.values() for spelled in p} | set(ELSEWHERE)
-)
+PLACES = [place for accounts in TABLE.values() for places in accounts.values() for place in places.values()]
+RESOURCES = sorted({*ELSEWHERE, *(spelled for place in PLACES for spelled in place)})
 
 
 def allowed(api: Api, user: str, namespace: str, spelled: str, verb: str) -> bool:
@@ -73,11 +73,6 @@ def expected(rights: Rights, site: Site) -> Rights:
             verbs = {*renamed[kind], *renamed.get(spelled, ())}
             renamed[spelled] = sorted(verbs)
     return renamed
-
-
-@pytest.fixture(scope="module")
-def api(kubeconfig: Path) -> Api:
-    return Api.from_kubeconfig(kubeconfig)
 
 
 @pytest.fixture(params=["default", "namespaced"])
