@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from kubernetes.client.exceptions import ApiException
-from tests.cluster.tier.api import Api
+from tests.cluster.tier.api import Api, Refused
 from tests.cluster.tier.processes import Process
 from tests.cluster.waiting import eventually
 from urllib3.exceptions import HTTPError
 
-AWAY = (HTTPError, ApiException)
+AWAY = (HTTPError, Refused)
 
 
 def _answers(api: Api) -> bool:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kubernetes.client.exceptions import ApiException
-from tests.cluster.tier.api import Api
+from tests.cluster.tier.api import Api, Refused
 from tests.cluster.waiting import eventually
 
 JOB = ("kubeflow.org/v1", "PyTorchJob")
@@ -101,7 +100,7 @@ def test_a_job_too_large_for_a_node_stays_unschedulable(api: Api, namespace: str
 
 
 def test_the_training_operator_refuses_a_wrong_container(api: Api, namespace: str) -> None:
-    with pytest.raises(ApiException, match="pytorch"):
+    with pytest.raises(Refused, match="pytorch"):
         api.create(_job(namespace, workers=0, gpus=1, container="trainer"))
 
 
@@ -121,7 +120,7 @@ def test_a_model_becomes_ready_and_has_a_url(api: Api, namespace: str) -> None:
 def test_kserve_refuses_a_model_without_a_predictor(api: Api, namespace: str) -> None:
     model = _model(namespace)
     model["spec"]["predictor"] = {}
-    with pytest.raises(ApiException, match="denied the request"):
+    with pytest.raises(Refused, match="denied the request"):
         api.create(model)
 
 
@@ -148,7 +147,7 @@ def test_a_namespace_goes_with_all_that_is_in_it(api: Api, namespace: str, small
 def test_pod_security_is_enforced(api: Api, namespace: str) -> None:
     pod = {"containers": [{"name": "root", "image": "example"}]}
     manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root", "namespace": namespace}, "spec": pod}
-    with pytest.raises(ApiException, match="violates PodSecurity"):
+    with pytest.raises(Refused, match="violates PodSecurity"):
         api.create(manifest)
 
 
@@ -158,6 +157,6 @@ def test_a_service_account_has_its_own_rights_and_no_more(
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reader", "namespace": namespace}}
     api.create(account)
     reader = Api.from_kubeconfig(as_account(namespace, "reader"))
-    with pytest.raises(ApiException) as refused:
+    with pytest.raises(Refused) as refused:
         reader.list("v1", "Pod", namespace)
     assert refused.value.status == 403

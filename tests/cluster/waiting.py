@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from kubernetes.client.exceptions import ApiException
+from tests.cluster.tier.api import Refused
 
 Seen = TypeVar("Seen")
 
@@ -21,7 +21,7 @@ def eventually(check: Callable[[], Seen], seconds: float = 30.0, *, every: float
             if seen := check():
                 return seen
             last = f"the last answer was {seen!r}"
-        except (AssertionError, ApiException) as error:
+        except (AssertionError, Refused) as error:
             if time.monotonic() > end:
                 raise
             last = str(error)

@@ -18,8 +18,27 @@ MERGE = "application/merge-patch+json"
 TIMEOUT = 60.0  # seconds
 
 
+class Refused(ApiException):  # type: ignore[misc]  # kubernetes has no types
+    """An answer other than 2xx, told in one line: its status and its message."""
+
+    def __init__(self, error: ApiException) -> None:
+        super().__init__(status=error.status, reason=error.reason)
+        self.body = error.body.decode() if isinstance(error.body, bytes) else error.body
+        self.headers = error.headers
+
+    @property
+    def message(self) -> str:
+        try:
+            return str(json.loads(self.body or "")["message"])
+        except (ValueError, KeyError, TypeError):
+            return str(self.body or self.reason)
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.message}"
+
+
 class Api:
-    """Calls raise ApiException (of `kubernetes.client.exceptions`) for every answer but 2xx."""
+    """Calls raise Refused (an ApiException of `kubernetes.client.exceptions`) for every answer but 2xx."""
 
     def __init__(self, api_client: client.ApiClient) -> None:
         self._client = api_client
@@ -46,16 +65,19 @@ class Api:
         timeout: float = TIMEOUT,
     ) -> Any:
         """One request: the JSON of its answer, or its text where that is none."""
-        response = self._client.call_api(
-            path,
-            method,
-            query_params=list((query or {}).items()),
-            header_params={"Accept": "application/json", "Content-Type": content},
-            body=body,
-            auth_settings=["BearerToken"],
-            _preload_content=False,
-            _request_timeout=(timeout, timeout),
-        )[0]
+        try:
+            response = self._client.call_api(
+                path,
+                method,
+                query_params=list((query or {}).items()),
+                header_params={"Accept": "application/json", "Content-Type": content},
+                body=body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _request_timeout=(timeout, timeout),
+            )[0]
+        except ApiException as error:
+            raise Refused(error) from None
         text = response.data.decode()
         return json.loads(text) if response.headers.get("Content-Type", "").startswith("application/json") else text
 
@@ -73,7 +95,7 @@ class Api:
         """As `get`, but None for an object that is not there."""
         try:
             return self.get(api_version, kind, name, namespace)
-        except ApiException as error:
+        except Refused as error:
             if error.status == 404:
                 return None
             raise
@@ -125,7 +147,7 @@ class Api:
         try:
             path = self.path(api_version, kind, name, namespace)
             self.request("DELETE", path, query={"propagationPolicy": propagation})
-        except ApiException as error:
+        except Refused as error:
             if error.status != 404:
                 raise
 

@@ -23,9 +23,8 @@ from types import TracebackType
 from typing import Any
 
 import yaml
-from kubernetes.client.exceptions import ApiException
 from tests.cluster.tier import controlplane, kserve, kubeconfig, nodes, training_operator, webhooks
-from tests.cluster.tier.api import Api
+from tests.cluster.tier.api import Api, Refused
 from tests.cluster.tier.binaries import GO_NEEDED, PROGRAMS, binary, module, present
 from tests.cluster.tier.certificates import Authority, signing_pair, write_private
 from tests.cluster.tier.network import Network
@@ -43,7 +42,7 @@ COMPONENTS = {  # user and groups of the control plane's own clients
     "training-operator": (training_operator.USER, ["system:serviceaccounts"]),
     "kserve": (kserve.USER, ["system:serviceaccounts"]),
 }
-PATIENCE = 60.0
+PATIENCE = 180.0  # seconds; on a busy machine everything takes its time
 
 
 def refusal() -> str | None:
@@ -183,7 +182,7 @@ class Tier:
         def found(api_version: str, kind: str) -> bool:
             try:
                 return bool(self.api.path(api_version, kind))
-            except (LookupError, ApiException):
+            except (LookupError, Refused):
                 return False
 
         for crd in crds:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+PATIENCE = 180.0  # seconds until a process must be ready
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 POLL = 0.05
 LAST_LINES = 15
@@ -74,7 +75,7 @@ class Process:
     def running(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
-    def start(self, *, wait: float | None = 60.0) -> None:
+    def start(self, *, wait: float | None = PATIENCE) -> None:
         """Starts it, and waits up to `wait` seconds until it is ready; None: does not wait."""
         if self.running:
             return
@@ -82,7 +83,7 @@ class Process:
         if wait is not None:
             self.wait(wait)
 
-    def wait(self, seconds: float = 60.0) -> None:
+    def wait(self, seconds: float = PATIENCE) -> None:
         """Waits until it is ready. Raises ProcessDied."""
         end = time.monotonic() + seconds
         while True:
@@ -113,7 +114,7 @@ class Process:
             self._popen.kill()
             self._popen.wait()
 
-    def restart(self, *, wait: float | None = 60.0) -> None:
+    def restart(self, *, wait: float | None = PATIENCE) -> None:
         self.stop()
         self.start(wait=wait)
 
