@@ -63,8 +63,9 @@ class Access:
         self._read = read
         self._configuration = read()
         self.server = str(self._configuration.host).rstrip("/")
-        self._authorization: str | None = None
-        self._good_until = 0.0
+        # Read here already: of several first requests, all but the one that reads would go without.
+        self._authorization = authorization(self._configuration)
+        self._good_until = time.monotonic() + REFRESH_SECONDS
         self._stale = False
 
     def session(self, *, read_only: bool = False) -> aiohttp.ClientSession:
