@@ -6,7 +6,7 @@ export PYTHONPATH :=
 JOBS   ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-local lint generate check-generated requirements audit bench clean
+.PHONY: help setup demo test test-unit test-local test-cluster cluster-up cluster-down lint generate check-generated requirements audit bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -38,6 +38,15 @@ test-unit: setup  ## pure logic, golden files, components against their contract
 
 test-local: setup  ## every example end to end on this machine
 	@$(BIN)/python -m pytest -q tests/local
+
+test-cluster: setup  ## a real Kubernetes control plane with the real peers (Linux, root, Go; builds them once)
+	@$(BIN)/python -m pytest -q tests/cluster
+
+cluster-up: setup  ## start that cluster for a person; prints its kubeconfig
+	@$(BIN)/python -m tests.cluster.tier up
+
+cluster-down: setup  ## end it
+	@$(BIN)/python -m tests.cluster.tier down
 
 generate: setup  ## draw the CRD and the golden pipelines again from the code
 	@$(BIN)/python -m runwright_api.crd manifests/crd/trainingruns.yaml charts/runwright/files/trainingruns.yaml
