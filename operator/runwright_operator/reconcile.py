@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -15,7 +16,7 @@ from runwright_operator.brain.decide import decide
 from runwright_operator.brain.decision import Decision, RemoveFinalizer, StartPipeline
 from runwright_operator.brain.draft import Rules
 from runwright_operator.brain.observed import PipelineSeen
-from runwright_operator.brain.transitions import happenings
+from runwright_operator.brain.transitions import Happening, happenings
 from runwright_operator.effects import Effects
 from runwright_operator.events import Events
 from runwright_operator.index import Index
@@ -55,6 +56,7 @@ class Reconciler:
         self._metrics = metrics
         self._rules = rules_of(settings)
         self._clock = clock
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def __call__(self, key: Key) -> float | None:
         """Seconds until it wants to be called again; None when it need not be.
@@ -114,12 +116,19 @@ class Reconciler:
             resource_version=metadata["resourceVersion"],
         )
         self._index.put(written)
-        await self._tell(written, before, read_status(written))
+        self._tell(written, before, read_status(written))
         return written
 
-    async def _tell(self, raw: Mapping[str, Any], before: TrainingRunStatus, after: TrainingRunStatus) -> None:
+    def _tell(self, raw: Mapping[str, Any], before: TrainingRunStatus, after: TrainingRunStatus) -> None:
         self._metrics.transition(Key(raw["metadata"]["namespace"], raw["metadata"]["name"]), before, after)
-        for happening in happenings(before, after):
+        told = list(happenings(before, after))
+        if told:  # nobody waits for Events: what comes next may start meanwhile
+            task = asyncio.create_task(self._emit(raw, told))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def _emit(self, raw: Mapping[str, Any], told: list[Happening]) -> None:
+        for happening in told:
             await self._events.emit(
                 raw,
                 type=happening.type,

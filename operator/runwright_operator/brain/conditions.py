@@ -9,6 +9,7 @@ from runwright_api.reasons import ConditionType, Phase, Reason, Stage
 from runwright_api.status import Condition, Progress, Revision, TrainingRunStatus
 from runwright_components.contract.cluster import StageRecord
 from runwright_operator.brain.draft import ACTIVE, Draft, Note
+from runwright_operator.brain.transitions import told_check
 
 Truth = Literal["True", "False", "Unknown"]
 LONGEST_MESSAGE = 1024
@@ -261,14 +262,7 @@ def _failure_message(revision: Revision) -> str:
 
 def _rejection(revision: Revision) -> str:
     broken = [check for check in revision.checks if not check.passed]
-    parts = []
-    for check in broken[:4]:
-        value = "unknown" if check.value is None else f"{check.value:.4g}"
-        low = check.min is not None and (check.value is None or check.value < check.min)
-        limit = f"at least {check.min:.4g}" if low and check.min is not None else f"at most {check.max or 0:.4g}"
-        place = f" on {check.slice}" if check.slice else ""
-        parts.append(f"{check.metric}{place} is {value}, wanted {limit}")
-    return f"revision {revision.number} was rejected: {'; '.join(parts)}"
+    return f"revision {revision.number} was rejected: {'; '.join(map(told_check, broken[:4]))}"
 
 
 def _condition(draft: Draft, kind: ConditionType, truth: Truth, note: Note) -> Condition:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runwright_api.reasons import ConditionType, Reason
-from runwright_api.status import Condition, Revision, TrainingRunStatus
+from runwright_api.status import Condition, GateCheck, Revision, TrainingRunStatus
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def _of_revision(before: Revision | None, after: Revision) -> Iterator[Happening
     if run is not None and run.id and (old_run is None or old_run.id != run.id):
         yield Happening("Normal", "PipelineStarted", f"revision {number}: {run.url or run.id}", number)
     if after.verdict is not None and (before is None or before.verdict != after.verdict):
-        told = ", ".join(f"{name} {value:.4g}" for name, value in sorted(after.metrics.items())[:6])
+        told = "; ".join(told_check(check) for check in after.checks[:6]) or "no bounds are set"
         kind: Literal["Normal", "Warning"] = "Normal" if after.verdict == "passed" else "Warning"
         reason = "GatePassed" if after.verdict == "passed" else str(Reason.GATE_REJECTED)
         yield Happening(kind, reason, f"revision {number}: {told}", number)
@@ -47,6 +47,15 @@ def _of_revision(before: Revision | None, after: Revision) -> Iterator[Happening
         yield from _of_state(after)
     elif after.failures > (before.failures if before else 0) and after.failure is not None:
         yield Happening("Warning", "Retrying", f"revision {number}: {after.failure.message}", number)
+
+
+def told_check(check: GateCheck) -> str:
+    """One bound in words: accuracy 0.9, at least 0.8."""
+    limits = [f"at least {check.min:.4g}"] if check.min is not None else []
+    limits += [f"at most {check.max:.4g}"] if check.max is not None else []
+    place = f" on {check.slice}" if check.slice else ""
+    value = "unknown" if check.value is None else f"{check.value:.4g}"
+    return f"{check.metric}{place} {value}, wanted {' and '.join(limits)}"
 
 
 def _of_state(revision: Revision) -> Iterator[Happening]:
