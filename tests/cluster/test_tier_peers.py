@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from tests.cluster.tier.api import Api, Refused
 from tests.cluster.waiting import eventually
+
+Seen = TypeVar("Seen")
 
 JOB = ("kubeflow.org/v1", "PyTorchJob")
 SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
@@ -51,6 +53,14 @@ def _has(api: Api, namespace: str, condition: str) -> Callable[[], dict[str, Any
     return seen
 
 
+def _or_none(seen: Callable[[], Seen]) -> Seen | None:
+    """What is read from a status, or None while the status does not hold it."""
+    try:
+        return seen()
+    except (KeyError, ValueError):
+        return None
+
+
 def test_a_job_with_workers_succeeds(api: Api, namespace: str, simulate: Callable[..., None]) -> None:
     simulate(namespace, "training", run_ms=1000)
     api.create(_job(namespace, workers=2, gpus=8))
@@ -79,14 +89,31 @@ def test_a_missing_image_keeps_a_pod_waiting_until_it_is_there(
     simulate(namespace, "training", waiting="ImagePullBackOff", run_ms=100)
     api.create(_job(namespace, workers=0, gpus=1))
 
-    def waits() -> bool:
+    def waits() -> str:
         pod = api.get("v1", "Pod", "job-master-0", namespace)
-        return bool(pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "ImagePullBackOff")
+        return str(pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"])
 
-    eventually(lambda: "containerStatuses" in api.get("v1", "Pod", "job-master-0", namespace)["status"], 30)
-    assert waits()
+    assert eventually(lambda: _or_none(waits), 30) == "ImagePullBackOff"
     api.merge("v1", "Pod", "job-master-0", {"metadata": {"annotations": {"sim/waiting": None}}}, namespace)
     eventually(_has(api, namespace, "Succeeded"), 30)
+
+
+def test_an_eviction_looks_as_one(api: Api, namespace: str, simulate: Callable[..., None]) -> None:
+    how = {"pod_reason": "Evicted", "disruption": "TerminationByKubelet", "message": "The node was low on memory."}
+    simulate(namespace, "training", run_ms=100, exit_code=137, **how)
+    api.create(_job(namespace, workers=0, gpus=1))
+    eventually(_has(api, namespace, "Failed"), 30)
+    pod = api.get("v1", "Pod", "job-master-0", namespace)
+    assert (pod["status"]["reason"], pod["status"]["message"]) == ("Evicted", how["message"])
+    assert api.condition(pod, "DisruptionTarget")["reason"] == "TerminationByKubelet"
+
+
+def test_a_running_pod_ends_when_it_is_told_to(api: Api, namespace: str) -> None:
+    api.create(_job(namespace, workers=0, gpus=1))
+    eventually(_has(api, namespace, "Running"), 30)
+    told = {"metadata": {"annotations": {"sim/run-ms": "0", "sim/exit-code": "10"}}}
+    api.merge("v1", "Pod", "job-master-0", told, namespace)
+    eventually(_has(api, namespace, "Failed"), 30)
 
 
 def test_a_job_too_large_for_a_node_stays_unschedulable(api: Api, namespace: str) -> None:
@@ -115,6 +142,19 @@ def test_a_model_becomes_ready_and_has_a_url(api: Api, namespace: str) -> None:
     assert status["url"].startswith(f"http://model-{namespace}.")
     assert status["observedGeneration"] == 1
     assert api.get("apps/v1", "Deployment", "model-predictor", namespace)["status"]["readyReplicas"] == 1
+
+
+def test_a_model_that_cannot_be_fetched_is_not_ready(api: Api, namespace: str, simulate: Callable[..., None]) -> None:
+    simulate(namespace, "serving", init_waiting="CrashLoopBackOff", exit_code=10, message="no such package")
+    api.create(_model(namespace))
+
+    def crashed() -> dict[str, Any]:
+        (pod,) = api.list("v1", "Pod", namespace, labels="serving.kserve.io/inferenceservice=model")
+        return dict(pod["status"]["initContainerStatuses"][0]["lastState"]["terminated"])
+
+    ended = eventually(lambda: _or_none(crashed), 30)
+    assert (ended["exitCode"], ended["message"]) == (10, "no such package")
+    assert api.condition(api.get(*SERVICE, "model", namespace), "Ready")["status"] == "False"
 
 
 def test_kserve_refuses_a_model_without_a_predictor(api: Api, namespace: str) -> None:

@@ -11,7 +11,7 @@ from tests.cluster.tier.api import Refused
 Seen = TypeVar("Seen")
 
 
-def eventually(check: Callable[[], Seen], seconds: float = 30.0, *, every: float = 0.1) -> Seen:
+def eventually(check: Callable[[], Seen | None], seconds: float = 30.0, *, every: float = 0.1) -> Seen:
     """Asks until the answer is true, and gives it.
 
     An AssertionError, or an answer of the API other than 2xx, means not yet; when time is up it fails the test."""
