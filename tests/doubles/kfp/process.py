@@ -63,8 +63,8 @@ class Double:
         self._ask("DELETE", "/double/faults")
 
     def script(self, *scripts: Mapping[str, Any]) -> None:
-        """Say how simulated steps and pods behave; see `scripts`."""
-        self._ask("PUT", "/double/scripts", {"scripts": list(scripts)})
+        """Say how simulated steps and pods behave from now on; see `scripts`."""
+        self._ask("POST", "/double/scripts", {"scripts": list(scripts)})
 
     def calls(self) -> dict[str, int]:
         """How often each call was made, whatever became of it."""

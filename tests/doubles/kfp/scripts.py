@@ -1,8 +1,9 @@
 """How simulated steps and the pods of a training behave, as a test wants it.
 
-    PUT /double/scripts    {"scripts": [{"run": "penguins", "metrics": {"accuracy": 0.7}}, {"pods": [...]}]}
+    POST /double/scripts    {"scripts": [{"run": "penguins", "metrics": {"accuracy": 0.7}}, {"pods": [...]}]}
 
-The first script whose conditions all hold is used; one without conditions fits everything.
+What is given last comes first. The first script whose conditions all hold is used; one without conditions fits
+everything.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Server:
                 web.get("/double/calls", self._show_calls),
                 web.get("/double/runs", self._show_runs),
                 web.get("/double/scripts", self._show_scripts),
-                web.put("/double/scripts", self._put_scripts),
+                web.post("/double/scripts", self._add_scripts),
             ]
         )
         return application
@@ -274,11 +274,12 @@ class Server:
     async def _show_scripts(self, _request: web.Request) -> web.Response:
         return web.json_response(Scripts.read(self._scripts).model_dump(mode="json"))
 
-    async def _put_scripts(self, request: web.Request) -> web.Response:
+    async def _add_scripts(self, request: web.Request) -> web.Response:
         try:
-            Scripts.model_validate(await request.json()).save(self._scripts)
+            given = Scripts.model_validate(await request.json())
         except ValidationError as error:
             return web.Response(status=400, text=str(error))
+        Scripts(scripts=[*given.scripts, *Scripts.read(self._scripts).scripts]).save(self._scripts)
         return await self._show_scripts(request)
 
     # -------------------------------------------------------------------------------------------------------- pieces

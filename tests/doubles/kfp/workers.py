@@ -46,7 +46,11 @@ class Workers:
         """For ever."""
         async for pod in self._cluster.watch("/api/v1/pods", labels=_SELECTOR):
             metadata = pod["metadata"]
-            if metadata["uid"] in self._seen or metadata.get("deletionTimestamp"):
+            if (
+                metadata["uid"] in self._seen
+                or metadata.get("deletionTimestamp")
+                or not metadata.get("ownerReferences")
+            ):
                 continue
             self._seen.add(metadata["uid"])
             attempt = self._attempt(metadata)
