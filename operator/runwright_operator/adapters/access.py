@@ -115,7 +115,7 @@ class Access:
 
 async def _refuse_writes(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     if request.method != "GET":
-        raise PermissionError(f"{request.method} {request.url.path}: this session is for reading")
+        raise RuntimeError(f"{request.method} {request.url.path}: this session is for reading")
     return await send(request)
 
 
