@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from runwright_cli.cluster.connection import Target
 
 
+WIDE = 240
+
+
 @click.command(epilog="Examples:  runwright history penguins  |  runwright history penguins --revision 3 -o yaml")
 @name_argument
 @click.option("--revision", type=click.IntRange(min=1), help="Show this one in detail.")
@@ -43,6 +46,8 @@ def history(name: str, revision: int | None, output: str, target: Target) -> int
         emit(past.as_json(status, chosen) if chosen else every, output)
         return 0
     console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE  # a row is a line, for grep and awk
     if chosen:
         for what, text in past.details(status, chosen):
             if text:
