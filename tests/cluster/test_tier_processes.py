@@ -117,5 +117,11 @@ def test_networks_do_not_meet(networks: list[Network]) -> None:
 def test_what_a_killed_holder_left_is_taken_over(networks: list[Network]) -> None:
     left = Network.claim()
     left.lock.close()  # as the kernel does for a holder that was killed
+    networks.append(Network.claim([left.slot]))
+    assert Path(f"/run/netns/{left.name}").exists()
+
+
+def test_a_slot_that_is_taken_is_left_alone(networks: list[Network]) -> None:
     networks.append(Network.claim())
-    assert networks[0].slot == left.slot
+    with pytest.raises(RuntimeError, match="taken"):
+        Network.claim([networks[0].slot])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import ipaddress
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -28,10 +29,10 @@ class Network:
     lock: IO[str] = field(repr=False)
 
     @classmethod
-    def claim(cls) -> Network:
+    def claim(cls, slots: Iterable[int] = range(SLOTS)) -> Network:
         """Takes the first free slot and makes its namespace. Raises RuntimeError when none is free."""
         LOCKS.mkdir(mode=0o700, exist_ok=True)
-        for slot in range(SLOTS):
+        for slot in slots:
             lock = (LOCKS / f"{slot}.lock").open("w")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -42,7 +43,7 @@ class Network:
             network._remove()
             network._make()
             return network
-        raise RuntimeError(f"all {SLOTS} slots for tiers are taken on this machine")
+        raise RuntimeError("every slot for a tier is taken on this machine")
 
     @property
     def name(self) -> str:
