@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,13 +25,12 @@ def kfp(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield double
 
 
-@pytest.fixture
-def make_world(cluster: Cluster, kfp: Double, tmp_path: Path) -> Iterator[MakeWorld]:
-    """`make_world(**settings)` gives a namespace without an operator; settings are those of the operator."""
+def _make(cluster: Cluster, kfp: Double, folder: Path) -> Iterator[MakeWorld]:
     made: list[World] = []
+    numbers = itertools.count()  # campaigns make worlds from several threads
 
     def make(**settings: str) -> World:
-        made.append(World(cluster, kfp, tmp_path / f"world-{len(made)}", **settings))
+        made.append(World(cluster, kfp, folder / f"world-{next(numbers)}", **settings))
         return made[-1]
 
     yield make
@@ -39,8 +39,15 @@ def make_world(cluster: Cluster, kfp: Double, tmp_path: Path) -> Iterator[MakeWo
 
 
 @pytest.fixture
-def world(make_world: MakeWorld) -> World:
-    """A namespace with an operator that is ready."""
-    found = make_world()
-    found.add_operator()
-    return found
+def make_world(cluster: Cluster, kfp: Double, tmp_path: Path) -> Iterator[MakeWorld]:
+    """`make_world(**settings)` gives a namespace without an operator; settings are those of the operator."""
+    yield from _make(cluster, kfp, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def world(cluster: Cluster, kfp: Double, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A namespace with an operator that is ready, one for a module: each test gives its TrainingRun another name."""
+    for make in _make(cluster, kfp, tmp_path_factory.mktemp("worlds")):
+        found = make()
+        found.add_operator()
+        yield found

@@ -153,6 +153,7 @@ class World:
         self.namespace = f"t-{secrets.token_hex(4)}"
         self.journal = Journal()
         self.operators: list[Operator] = []
+        self._closed = False
         self._settings = {"workers": "4", "relist_seconds": "300", "lease_retry_seconds": "0.5", **settings}
         folder.mkdir(parents=True, exist_ok=True)
         rights.grant(self.api, self.namespace)
@@ -173,8 +174,13 @@ class World:
         return operator
 
     def close(self) -> None:
+        """May be called again. What the operators did stays in the journal."""
         for operator in self.operators:
             operator.close()
+        self.operators.clear()
+        if self._closed:
+            return
+        self._closed = True
         for run in self.api.list(API_VERSION, KIND, self.namespace):
             free = {"metadata": {"finalizers": None}}
             self.api.merge(API_VERSION, KIND, run["metadata"]["name"], free, self.namespace)
@@ -191,6 +197,10 @@ class World:
         found = {f"runwright.dev/{key}": value for key, value in annotations.items()}
         self.api.merge(API_VERSION, KIND, name, {"metadata": {"annotations": found}}, self.namespace)
 
+    def script(self, *scripts: Mapping[str, Any]) -> None:
+        """How simulated steps and pods behave in this namespace, from now on; see the double of KFP."""
+        self.kfp.script(*({"namespace": self.namespace, **script} for script in scripts))
+
     def delete(self, name: str = "penguins") -> None:
         self.api.delete(API_VERSION, KIND, name, self.namespace)
 
@@ -200,8 +210,11 @@ class World:
         """The TrainingRun; {} when it is gone."""
         return self.api.find(API_VERSION, KIND, name, self.namespace) or {}
 
-    def jobs(self) -> list[Manifest]:
-        return self.api.list("kubeflow.org/v1", "PyTorchJob", self.namespace)
+    def jobs(self, name: str = "penguins") -> set[str]:
+        """Names of the training jobs of a TrainingRun."""
+        labels = f"runwright.dev/run={name}"
+        found = self.api.list("kubeflow.org/v1", "PyTorchJob", self.namespace, labels=labels)
+        return {job["metadata"]["name"] for job in found}
 
     def service(self, name: str = "penguins") -> Manifest | None:
         return self.api.find("serving.kserve.io/v1beta1", "InferenceService", name, self.namespace)

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,7 +83,12 @@ class Kill(Fault):
         super().__init__(match, times=skip + 1)
         self._pid = pid
         self._after = after
-        self.struck = False
+        self.struck_at: float | None = None
+        """When, in seconds of time.monotonic."""
+
+    @property
+    def struck(self) -> bool:
+        return self.struck_at is not None
 
     def strikes(self, call: Call) -> bool:
         return super().strikes(call) and self._left == 0
@@ -98,7 +104,7 @@ class Kill(Fault):
         return answer
 
     def _kill(self) -> None:
-        self.struck = True
+        self.struck_at = time.monotonic()
         if (pid := self._pid()) is not None:
             os.kill(pid, signal.SIGKILL)
         raise Break
@@ -212,4 +218,16 @@ class Delay(Fault):
     async def before(self, call: Call) -> Answer | None:
         if self.strikes(call):
             await asyncio.sleep(self._seconds)
+        return None
+
+
+class Away(Fault):
+    """Every connection breaks before the server hears of it, and is noted: for counting how often it is tried."""
+
+    def __init__(self, match: Match = lambda _: True) -> None:
+        super().__init__(match, times=10**9)
+
+    async def before(self, call: Call) -> Answer | None:
+        if self.strikes(call):
+            raise Break
         return None
