@@ -60,7 +60,7 @@ def test_a_process_dies_with_a_starter_that_was_killed(tmp_path: Path) -> None:
         pid = int(starter.stdout.readline())
         assert _runs(pid)
         starter.kill()
-    eventually(lambda: not _runs(pid), 5)
+    eventually(lambda: not _runs(pid), 20)
 
 
 def test_one_that_dies_tells_its_last_lines(tmp_path: Path) -> None:

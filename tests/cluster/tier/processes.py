@@ -17,7 +17,8 @@ PATIENCE = 180.0  # seconds until a process must be ready
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 POLL = 0.05
 LAST_LINES = 15
-_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+# The shell tells a starter that died before the kernel was asked to watch it: its parent is another by then.
+_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", '[ $PPID = "$1" ] && shift && exec "$@"', "sh")
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
 
 # PDEATHSIG means the death of the thread that started the process. A test may call start() in a thread that ends, so
@@ -38,7 +39,7 @@ def spawn(
     with log.open("ab") as output:
         return _starter.submit(
             subprocess.Popen,
-            [*_WITH_US, *arguments],
+            [*_WITH_US, str(os.getpid()), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
