@@ -250,12 +250,16 @@ async def versions(api: Kubernetes, namespace: str) -> dict[str, str]:
 
 async def latency(api: Kubernetes, start: Callable[..., Operator]) -> None:
     """From apply to the KFP run: one at a time, and with 100 at once."""
-    with start(("bench-latency",)).running():
+    with start(("bench-latency",)).running() as operator:
         async with fresh_namespace(api, "bench-latency") as namespace:
             alone = [await _to_kfp(api, namespace, f"one-{n}") for n in range(20)]
             print(f"apply to KFP run, one at a time: {_percentiles(alone)}", flush=True)
+            spent = cpu_seconds(operator.pid)
             together = await _all_to_kfp(api, namespace, [f"many-{n}" for n in range(100)])
-            print(f"apply to KFP run, 100 at once: {_percentiles(together)}", flush=True)
+            spent = cpu_seconds(operator.pid) - spent
+            print(
+                f"apply to KFP run, 100 at once: {_percentiles(together)}; {spent:.1f} s of processor time", flush=True
+            )
 
 
 async def _to_kfp(api: Kubernetes, namespace: str, name: str) -> float:
