@@ -145,6 +145,11 @@ def test_what_a_hand_changed_is_a_difference(change: Any) -> None:
     assert not wanted_equals(live, wanted)
 
 
+def test_what_is_no_longer_wanted_is_a_difference() -> None:
+    before, after = _service(cpu="500m", gpus=1), _service(cpu="500m")
+    assert not wanted_equals(before, after), "the GPU must be given back"
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [("0.5", "500m"), ("1Gi", "1024Mi"), ("1e3", "1k"), ("1000", "1k"), ("2", "2000m"), (".5", "0.50")],

@@ -7,6 +7,8 @@ pod, so there the serving container fetches the package itself before it becomes
 
 from __future__ import annotations
 
+import hashlib
+
 from runwright_components.cluster.manifests.pods import (
     NO_SIDECAR,
     PYTHON,
@@ -29,6 +31,7 @@ from runwright_components.contract.cluster import (
     ServiceConfig,
     StorageConfig,
 )
+from runwright_components.contract.files import canonical_json
 
 API_VERSION = "serving.kserve.io/v1beta1"
 KIND = "InferenceService"
@@ -38,6 +41,7 @@ INIT_CONTAINER = "model"
 LABEL_SERVICE = "serving.kserve.io/inferenceservice"  # KServe puts it on the pods
 ANNOTATION_MODE = "serving.kserve.io/deploymentMode"
 ANNOTATION_PACKAGE_DIGEST = f"{GROUP}/package-digest"
+ANNOTATION_SPEC_DIGEST = f"{GROUP}/spec-digest"  # so that a field which is no longer wanted shows as a difference
 MODEL_DIR = "/mnt/models"
 PORT = 8080
 FETCH = "runwright_components.cluster.fetch"
@@ -82,7 +86,9 @@ def inference_service(
         "enableServiceLinks": False,
         **_containers(service, name, package_uri, package_digest, storage),
     }
-    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": {"predictor": predictor}}
+    spec: Manifest = {"predictor": predictor}
+    metadata["annotations"][ANNOTATION_SPEC_DIGEST] = "sha256:" + hashlib.sha256(canonical_json(spec)).hexdigest()
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
 
 
 def _containers(
