@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from runwright_components.cluster.client import Kubernetes, Resource
 from runwright_components.cluster.manifests import pytorchjob
-from runwright_components.cluster.manifests.faults import job_state
-from runwright_components.cluster.manifests.fields import dig, items, mapping, text
+from runwright_components.cluster.manifests.faults import TAKEN_AWAY_EVENTS, event_time, job_state
+from runwright_components.cluster.manifests.fields import dig, items, mapping, moment, text
 from runwright_components.cluster.manifests.pods import LABEL_MANAGED_BY, MANAGED_BY, Manifest
 from runwright_components.contract.cluster import (
     ANNOTATION_RECIPE,
@@ -91,13 +91,22 @@ class JobHandle:
         found = self._kubernetes.list(PODS, self._run.namespace, labels=f"{pytorchjob.LABEL_JOB}={self._name}")
         return [pod for pod in found if _owned_by(pod, uid_of(job))]
 
-    def events(self, *objects: Mapping[str, Any]) -> list[Manifest]:
-        """What was told lately of the job and its pods."""
-        uids = [uid for uid in map(uid_of, objects) if uid]
-        chosen = [
-            self._kubernetes.list(EVENTS, self._run.namespace, fields=f"involvedObject.uid={uid}") for uid in uids
-        ]
-        return [event for events in chosen for event in events]
+    def refusals(self, job: Mapping[str, Any]) -> list[Manifest]:
+        """What was told of the job itself: the training operator says there why it could not make a pod."""
+        return self._kubernetes.list(EVENTS, self._run.namespace, fields=f"involvedObject.uid={uid_of(job)}")
+
+    def disruptions(self, job: Mapping[str, Any]) -> list[Manifest]:
+        """What took the job's pods away, by events of their names: the pods may have gone before anybody saw them."""
+        since = moment(dig(job, "metadata", "creationTimestamp"))
+        found = []
+        for reason in TAKEN_AWAY_EVENTS:
+            told = self._kubernetes.list(EVENTS, self._run.namespace, fields=f"reason={reason}")
+            found += [event for event in told if self._about_pods(event) and (not since or event_time(event) >= since)]
+        return found
+
+    def _about_pods(self, event: Mapping[str, Any]) -> bool:
+        involved = text(dig(event, "involvedObject", "name"))
+        return involved.startswith((f"{self._name}-master-", f"{self._name}-worker-"))
 
     def foreign(self, job: Mapping[str, Any]) -> StageError:
         owner = text(dig(job, "metadata", "labels", LABEL_RUN)) or "somebody else"

@@ -163,11 +163,11 @@ class Follower:
         pods = self._job.pods(live)
         if state == "failed":
             known = [*pods, *(pod for name, pod in self._seen.items() if name not in _names(pods))]
-            self._restart(live, faults.job_fault(live, known, self._job.events(live, *known)))
+            self._restart(live, faults.job_fault(live, known, self._job.disruptions(live)))
         elif state == "suspended":
             self._suspended(live, pods)
         elif (gone := self._gone(pods)) is not None:
-            self._restart(live, faults.gone_fault(gone, self._job.events(gone)))
+            self._restart(live, faults.gone_fault(gone, self._job.disruptions(live)))
         else:
             self._seen = {text(dig(pod, "metadata", "name")): pod for pod in pods}
             self._going_on(live, pods, running=state == "running")
@@ -188,7 +188,7 @@ class Follower:
             self._tell_progress()
             return
         missing = len(pods) < self._limits.nodes
-        told = self._job.events(live) if missing and self._is_due("events", self._pace.events) else []
+        told = self._job.refusals(live) if missing and self._is_due("events", self._pace.events) else []
         self._wait_for(faults.waiting_fault(live, pods, told))
 
     def _suspended(self, live: Manifest, pods: list[Manifest]) -> None:

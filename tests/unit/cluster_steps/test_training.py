@@ -370,3 +370,21 @@ def test_giving_up_removes_only_its_own_job(stage: Stage, tmp_path: Path) -> Non
     assert JOB_PATH in stage.api.objects
     handle.give_up()
     assert JOB_PATH not in stage.api.objects
+
+
+def test_pods_that_went_before_they_were_seen_are_explained_by_their_events(stage: Stage) -> None:
+    def preempt() -> None:
+        about = {"name": "churn-r3-master-0", "uid": "never-seen"}
+        event = {"reason": "Preempted", "message": "Preempted by pod urgent", "involvedObject": about}
+        stage.api.put(f"{EVENTS}/before", {**event, "eventTime": "2026-01-01T00:00:00.000000Z", "message": "long ago"})
+        stage.api.put(f"{EVENTS}/now", {**event, "eventTime": "2999-01-01T00:00:00.000000Z"})
+
+    told: list[str] = []
+    stage.script = [
+        _all(preempt, stage.job("Failed")),
+        lambda: told.extend([stage.record().waiting.reason, stage.record().waiting.message]),  # type: ignore[union-attr]
+        _all(stage.runs(), stage.job("Succeeded")),
+    ]
+    record = stage.follow()
+    assert told == ["Preempted", "Preempted by pod urgent"]
+    assert record.preemptions == 1

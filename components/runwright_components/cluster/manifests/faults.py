@@ -70,7 +70,7 @@ _POD_REASONS = {  # status.reason of a pod
     "UnexpectedAdmissionError": NODE_LOST,
     "DeadlineExceeded": DEADLINE,
 }
-_EVENT_REASONS = {  # of events about a pod that is gone
+TAKEN_AWAY_EVENTS = {  # of events about a pod that is gone
     "Preempted": PREEMPTED,
     "Evicted": EVICTED,
     "TaintManagerEviction": NODE_LOST,
@@ -196,7 +196,7 @@ def waiting_fault(job: Mapping[str, Any], pods: Sequence[Any], events: Iterable[
 
 def _refused(events: Iterable[Any]) -> Fault | None:
     """What the API server said when the training operator could not make a pod."""
-    for event in sorted((mapping(event) for event in events), key=_event_time, reverse=True):
+    for event in sorted((mapping(event) for event in events), key=event_time, reverse=True):
         if event.get("reason") not in ("FailedCreatePod", "FailedCreate"):
             continue
         said = text(event.get("message"))
@@ -224,15 +224,16 @@ def gone_fault(pod: Mapping[str, Any], events: Iterable[Any] = ()) -> Fault:
 
 
 def _from_events(events: Iterable[Any]) -> Fault | None:
-    for event in sorted(map(mapping, events), key=_event_time, reverse=True):
-        reason = _EVENT_REASONS.get(text(event.get("reason")))
+    for event in sorted(map(mapping, events), key=event_time, reverse=True):
+        reason = TAKEN_AWAY_EVENTS.get(text(event.get("reason")))
         if reason is not None:
             pod = text(dig(event, "involvedObject", "name")) or None
             return Fault(reason, text(event.get("message")), pod=pod)
     return None
 
 
-def _event_time(event: Mapping[str, Any]) -> datetime:
+def event_time(event: Mapping[str, Any]) -> datetime:
+    """When an event was told last."""
     times = (event.get("lastTimestamp"), event.get("eventTime"), dig(event, "metadata", "creationTimestamp"))
     return next((found for one in times if (found := moment(one)) is not None), datetime.min.replace(tzinfo=UTC))
 
