@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runwright_cli.cluster.options import cluster_options, name_argument
+from runwright_cli.cluster.options import cluster_options, examples, name_argument
 
 if TYPE_CHECKING:
     from runwright_cli.cluster.connection import Target
 
 
-@click.command(epilog="Examples:  runwright cancel penguins  |  runwright cancel penguins --revision 4")
+@click.command(epilog=examples("runwright cancel penguins", "runwright cancel penguins --revision 4"))
 @name_argument
 @click.option("--revision", type=click.IntRange(min=1), help="Default: the one that runs.")
 @cluster_options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runwright_cli.cluster.options import cluster_options, file_argument
+from runwright_cli.cluster.options import cluster_options, examples, file_argument
 from runwright_cli.options import changes_option
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class DiffCommand(click.Command):
 
 @click.command(
     cls=DiffCommand,
-    epilog="Examples:  runwright diff run.yaml  |  runwright diff run.yaml --set spec.train.epochs=3 -n team-a",
+    epilog=examples("runwright diff run.yaml", "runwright diff run.yaml --set spec.train.epochs=3 -n team-a"),
 )
 @file_argument
 @changes_option

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runwright_cli.cluster.options import cluster_options, name_argument
+from runwright_cli.cluster.options import cluster_options, examples, name_argument
 
 if TYPE_CHECKING:
     from runwright_cli.cluster.connection import Target
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WIDE = 240
 
 
-@click.command(epilog="Examples:  runwright history penguins  |  runwright history penguins --revision 3 -o yaml")
+@click.command(epilog=examples("runwright history penguins", "runwright history penguins --revision 3 -o yaml"))
 @name_argument
 @click.option("--revision", type=click.IntRange(min=1), help="Show this one in detail.")
 @click.option("-o", "--output", type=click.Choice(("text", "json", "yaml")), default="text", help="Form of the answer.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runwright_api.reasons import Stage
-from runwright_cli.cluster.options import cluster_options, name_argument
+from runwright_cli.cluster.options import cluster_options, examples, name_argument
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +24,7 @@ COLOURS = ("cyan", "magenta", "green", "yellow", "blue")
 
 
 @click.command(
-    epilog="Examples:  runwright logs penguins -f  |  runwright logs penguins --stage train --revision 3 --tail 100"
+    epilog=examples("runwright logs penguins -f", "runwright logs penguins --stage train --revision 3 --tail 100")
 )
 @name_argument
 @click.option("--stage", type=click.Choice([str(stage) for stage in Stage]), help="Pods of this stage only.")

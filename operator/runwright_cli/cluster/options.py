@@ -16,6 +16,11 @@ COMPLETION_SECONDS = 2.0  # a tab key that waits longer is a nuisance
 _PARTS = ("kubeconfig", "context", "namespace")
 
 
+def examples(*commands: str) -> str:
+    """Commands to try, for the end of a help page, each on a line of its own."""
+    return "\n".join(("\b", "Examples:", *(f"  {command}" for command in commands)))
+
+
 def cluster_options(command: Callable[..., int]) -> Callable[..., int]:
     """`--namespace`, `--context`, `--kubeconfig`, given to the command as `target`."""
 
@@ -28,7 +33,7 @@ def cluster_options(command: Callable[..., int]) -> Callable[..., int]:
     for option in (
         click.option("--kubeconfig", metavar="FILE", help="Default: KUBECONFIG, else ~/.kube/config."),
         click.option("--context", metavar="NAME", help="Context of the kubeconfig. Default: its current one."),
-        click.option("-n", "--namespace", metavar="NAME", help="Default: the file's, else the context's."),
+        click.option("-n", "--namespace", metavar="NAME", help="Default: the file's own, else the context's."),
     ):
         decorated = option(decorated)
     return decorated

@@ -23,6 +23,16 @@ LIVE = ("Pending", "Running")
 """States of a revision that has not ended."""
 
 
+CIRCUMSTANCES = (
+    "spec.storage.",
+    "spec.train.resources.",
+    "spec.train.scheduling.",
+    "spec.train.retries.",
+    "spec.train.timeout",
+)
+"""What a failed training is tried again for; of these, the recipe has what changes the model."""
+
+
 class Effect(StrEnum):
     """What would happen."""
 
@@ -76,7 +86,15 @@ def plan(old: TrainingRun | None, new: TrainingRun, status: TrainingRunStatus) -
     if old is None:
         return Plan((_first(new),))
     case = _Case(old, new, status)
-    steps = (case.trains(), case.judges(), case.serves(), case.suspends(), case.waits(), case.metadata())
+    steps = (
+        case.trains(),
+        case.retries(),
+        case.judges(),
+        case.serves(),
+        case.suspends(),
+        case.waits(),
+        case.metadata(),
+    )
     found = tuple(step for step in steps if step is not None)
     return Plan(found or (Step(Effect.NOTHING, ("nothing: the cluster has this already",)),), case.changes)
 
@@ -222,6 +240,20 @@ class _Case:
         failed = current.failure is not None and current.failure.stage is Stage.DEPLOY and current.state == "Failed"
         return [f"revision {current.number}, which did not come up, gets another try"] if failed else []
 
+    def retries(self) -> Step | None:
+        """Another way to train, where the training failed: more memory, say."""
+        current = self.current
+        if current is None or current.state != "Failed" or current.artifact is not None or not self._otherwise():
+            return None
+        if self._about(Meaning.RECIPE) or self.new.spec.suspend:
+            return None
+        line = f"revision {current.number}, which failed, is tried again: it is trained in another way now"
+        return Step(Effect.TRAIN, (line,), revision=current.number)
+
+    def _otherwise(self) -> tuple[Change, ...]:
+        """How training runs, apart from what is trained."""
+        return tuple(item for item in self._about(Meaning.LATER) if item.path.startswith(CIRCUMSTANCES))
+
     def suspends(self) -> Step | None:
         if not self._about(Meaning.SUSPEND):
             return None
@@ -231,7 +263,8 @@ class _Case:
 
     def waits(self) -> Step | None:
         """What only the next revision is made by."""
-        changed = self._about(Meaning.LATER)
+        tried = () if self.retries() is None else self._otherwise()
+        changed = tuple(item for item in self._about(Meaning.LATER) if item not in tried)
         if not changed:
             return None
         paths = ", ".join(item.path for item in changed)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runwright_cli.cluster.options import cluster_options, name_argument, timeout_option, wait_option
+from runwright_cli.cluster.options import cluster_options, examples, name_argument, timeout_option, wait_option
 
 if TYPE_CHECKING:
     from runwright_cli.cluster.connection import Target
 
 
-@click.command(epilog="Examples:  runwright retrain penguins  |  runwright retrain penguins --wait --timeout 2h")
+@click.command(epilog=examples("runwright retrain penguins", "runwright retrain penguins --wait --timeout 2h"))
 @name_argument
 @wait_option
 @timeout_option

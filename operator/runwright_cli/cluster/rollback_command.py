@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runwright_cli.cluster.options import cluster_options, name_argument, timeout_option, wait_option
+from runwright_cli.cluster.options import cluster_options, examples, name_argument, timeout_option, wait_option
 
 if TYPE_CHECKING:
     from runwright_api.status import TrainingRunStatus
     from runwright_cli.cluster.connection import Target
 
 
-@click.command(epilog="Examples:  runwright rollback penguins  |  runwright rollback penguins --to 3 --wait")
+@click.command(epilog=examples("runwright rollback penguins", "runwright rollback penguins --to 3 --wait"))
 @name_argument
 @click.option("--to", "number", type=click.IntRange(min=1), metavar="N", help="Default: the one that served before.")
 @click.option("--unpin", is_flag=True, help="Let the newest revision that passed the gate serve again.")

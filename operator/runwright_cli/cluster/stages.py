@@ -126,12 +126,17 @@ def figures(progress: Progress) -> str:
         None if progress.step is None else f"step {progress.step:,}",
         None if progress.loss is None else f"loss {progress.loss:.4g}",
         None if progress.samples_per_second is None else f"{progress.samples_per_second:,.0f} samples/s",
-        None if progress.seconds_left is None else f"{duration(progress.seconds_left)} left",
+        None if progress.seconds_left is None else f"{_left(progress.seconds_left)} left",
     ]
     told = ", ".join(part for part in parts if part)
     if told or progress.percent is not None:
         return told
     return progress.summary.removeprefix(progress.stage).strip() or "runs"
+
+
+def _left(seconds: int) -> str:
+    """An estimate has no tenths."""
+    return f"{seconds} s" if seconds < 60 else duration(seconds)
 
 
 def outcome(content: Mapping[str, Any], wanted: Wanted) -> Outcome | None:

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runwright_cli.cluster.options import cluster_options, file_argument, timeout_option, wait_option
+from runwright_cli.cluster.options import cluster_options, examples, file_argument, timeout_option, wait_option
 from runwright_cli.options import changes_option
 
 if TYPE_CHECKING:
     from runwright_cli.cluster.connection import Target
 
 
-@click.command(
-    epilog="Examples:  runwright submit run.yaml --wait --timeout 2h  |  runwright submit run.yaml --dry-run"
-)
+@click.command(epilog=examples("runwright submit run.yaml --wait --timeout 2h", "runwright submit run.yaml --dry-run"))
 @file_argument
 @changes_option
 @wait_option

@@ -10,7 +10,6 @@ from runwright_cli.cluster.plan import newest
 from runwright_cli.cluster.stages import condition, figures, holds
 
 TOLD = (
-    ConditionType.ACCEPTED,
     ConditionType.SUBMITTED,
     ConditionType.TRAINED,
     ConditionType.EVALUATION_PASSED,
@@ -51,8 +50,9 @@ def _condition(before: TrainingRunStatus, new: TrainingRunStatus, kind: Conditio
         return  # the ordinary beginning
     if found.status != "True" and (found.reason in ORDINARY or _told_by_stalled(new, kind)):
         return
+    reason = "" if found.reason is Reason.SUCCEEDED else f" {found.reason}"
     message = f": {found.message}" if found.message else ""
-    yield f"{kind}={found.status} {found.reason}{message}"
+    yield f"{kind}={found.status}{reason}{message}"
 
 
 def _told_by_stalled(status: TrainingRunStatus, kind: ConditionType) -> bool:

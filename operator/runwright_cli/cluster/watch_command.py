@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runwright_cli.cluster.options import cluster_options, name_argument, timeout_option
+from runwright_cli.cluster.options import cluster_options, examples, name_argument, timeout_option
 
 if TYPE_CHECKING:
     from runwright_cli.cluster.connection import Target
 
 
-@click.command(epilog="Examples:  runwright watch penguins  |  runwright watch penguins --timeout 1h -n team-a")
+@click.command(epilog=examples("runwright watch penguins", "runwright watch penguins --timeout 1h -n team-a"))
 @name_argument
 @click.option("--forever", is_flag=True, help="Go on after it is Ready or has failed.")
 @timeout_option

@@ -218,7 +218,7 @@ def test_news_tell_what_changed_and_nothing_twice() -> None:
         "revision 1 serves at http://penguins.zoo",
         "revision 2 (Recipe): Running",
         "pipeline: http://kubeflow/#/runs/0b1c",
-        "Submitted=True Succeeded",
+        "Submitted=True",
         "Trained=False Unschedulable: no GPUs",
         "revision 2: Succeeded",
         "Ready=True Serving: revision 2 serves",
