@@ -60,6 +60,15 @@ def test_a_path_of_a_machine_is_refused_with_the_field_and_the_cure(file: Path) 
     )
 
 
+def test_a_pretrained_model_is_refused_wherever_it_lies() -> None:
+    content = _raw(EXAMPLES / "reviews" / "run.yaml")
+    content["spec"]["data"]["sources"] = [{"http": {"url": "https://example.org/reviews.csv"}}]
+    content["spec"]["train"]["model"]["pretrained"] = "s3://models/encoder"
+    run, problems = read_run(content)
+    assert run is None
+    assert problems[0].startswith("spec.train.model.pretrained: a pod has no such folder")
+
+
 def test_the_penguins_of_the_cluster_are_those_of_the_machine() -> None:
     """Both describe the same model: only where it runs and where the data come from differ."""
     cluster, laptop = (_raw(EXAMPLES / "penguins" / name)["spec"] for name in ("cluster.yaml", "run.yaml"))
