@@ -23,15 +23,16 @@ _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 def deploy(config: DeployConfig, *, registration: Registration, workspace: Path, progress: Progress) -> Deployment:
     """Point `workspace`/serving to the registered version, in one step: readers see the old version or the new one.
 
-    Mode `none` changes nothing. The modes of a cluster do on a single machine what `local` does.
+    Mode `none` changes nothing. The modes of a cluster do on a single machine what `local` does; a cluster has
+    `cluster.deployment` for them.
     Raises StageError: DigestMismatch when the version is not the one registered, Unsupported in a cluster.
     """
     if config.mode in ("Standard", "Knative") and _IN_CLUSTER in os.environ:
         raise StageError(
             Reason.UNSUPPORTED,
-            f"this version cannot yet deploy to a cluster (mode {config.mode})",
+            f"the step was not told of its cluster, so it cannot deploy to one (mode {config.mode})",
             where="deploy.mode",
-            cure="set deploy.mode: None; the registered package can be served by KServe or `runwright serve`",
+            cure="submit the pipeline by the operator, which tells it, or set deploy.mode: None",
         )
     progress.emit("start", f"{registration.name} version {registration.version}")
     if config.mode == "none":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from runwright_components.cluster.manifests.faults import Fault, pod_fault
-from runwright_components.cluster.manifests.fields import condition, dig, items, mapping, text
+from runwright_components.cluster.manifests.fields import condition, dig, mapping, text
 from runwright_components.contract.cluster import ANNOTATION_MODEL_DIGEST, LABEL_REVISION
 
 SERVICE_NOT_READY = "ServiceNotReady"
@@ -89,8 +89,3 @@ def _invalid(live: Mapping[str, Any]) -> str:
     if status.get("transitionStatus") == "InvalidSpec":
         return text(dig(status, "lastFailureInfo", "message")) or "KServe refuses the predictor's spec"
     return ""
-
-
-def items_of(listed: Any) -> list[Mapping[str, Any]]:
-    """The objects of a list answer."""
-    return [mapping(item) for item in items(mapping(listed).get("items"))]
