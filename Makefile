@@ -6,7 +6,7 @@ export PYTHONPATH :=
 JOBS   ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-local test-cluster cluster-up cluster-down lint generate check-generated requirements audit bench clean
+.PHONY: help setup demo test test-unit test-contract test-local test-cluster cluster-up cluster-down lint generate check-generated requirements audit bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -26,7 +26,7 @@ $(VENV)/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml
 demo: setup  ## run the table example end to end, serve it, print a real prediction
 	@$(BIN)/python examples/demo.py
 
-test: lint check-generated test-unit test-local  ## every tier that this machine can run
+test: lint check-generated test-unit test-contract test-local test-cluster  ## every tier that this machine can run
 
 lint: setup  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
@@ -35,6 +35,9 @@ lint: setup  ## ruff, mypy --strict, import-linter
 
 test-unit: setup  ## pure logic, golden files, components against their contract
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests/unit tests/golden
+
+test-contract: setup  ## our KFP client against the double of its API, or a real one (RUNWRIGHT_TEST_KFP_ENDPOINT)
+	@$(BIN)/python -m pytest -q -n $(JOBS) tests/contract
 
 test-local: setup  ## every example end to end on this machine
 	@$(BIN)/python -m pytest -q tests/local
@@ -53,9 +56,10 @@ generate: setup  ## draw the CRD and the golden pipelines again from the code
 	@$(BIN)/python -m runwright_api.reference docs/reference/trainingrun.md
 	@$(BIN)/python -m runwright_pipelines.drawing
 	@$(BIN)/python -m tests.golden.generate
+	@$(BIN)/python -m tests.golden.rendering
 
 check-generated: setup generate  ## fail when a generated file differs from what is committed
-	@git diff --exit-code --stat -- manifests charts docs/reference tests/golden pipelines || \
+	@git diff --exit-code --stat -- manifests charts docs/reference tests/golden pipelines docs/install.md || \
 	  { echo "generated files differ from the code: run 'make generate' and commit the result"; exit 1; }
 
 requirements: setup  ## pin again, with hashes

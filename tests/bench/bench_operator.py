@@ -29,12 +29,12 @@ sys.path.insert(0, str(ROOT))
 
 from kubernetes.client import Configuration  # noqa: E402
 from kubernetes.config import load_kube_config  # noqa: E402
-from tests.cluster.tier.cluster import Tier  # noqa: E402
-from tests.doubles.kfp.process import Double  # noqa: E402
 
 from runwright_operator.adapters.access import Access  # noqa: E402
 from runwright_operator.adapters.kubernetes import Kubernetes  # noqa: E402
 from runwright_operator.resources import INFERENCE_SERVICE, PYTORCH_JOB, TRAINING_RUN, Resource  # noqa: E402
+from tests.cluster.tier.cluster import Tier  # noqa: E402
+from tests.doubles.kfp.process import Double  # noqa: E402
 
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace")
 AT_ONCE = 32

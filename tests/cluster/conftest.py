@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import pytest
 import yaml
+
 from tests.cluster.tier import kubeconfig as kubeconfigs
 from tests.cluster.tier.api import Api
 from tests.cluster.tier.binaries import binary

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.cluster.tier.binaries import binary
-from tests.golden.rendering import CHART
 
 from runwright_api import names
+from tests.cluster.tier.binaries import binary
+from tests.golden.rendering import CHART
 
 Object = dict[str, Any]
 Done = subprocess.CompletedProcess[str]

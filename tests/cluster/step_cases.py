@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.step_process import StepProcess
-from tests.cluster.tier.api import Api
-
 from runwright_components.cluster.records import read_record
 from runwright_components.cluster.storage import MODEL, place, store_folder
 from runwright_components.contract.artifacts import (
@@ -37,6 +34,8 @@ from runwright_components.contract.cluster import (
 )
 from runwright_components.contract.config import DeployConfig, ModelConfig, TrainConfig
 from runwright_components.contract.files import files_digest, folder_files
+from tests.cluster.step_process import StepProcess
+from tests.cluster.tier.api import Api
 
 ACCOUNT = "runwright-run"
 RECIPE = "sha256:" + "a" * 64

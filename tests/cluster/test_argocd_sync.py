@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cluster.installing import Site, claimed
-from tests.golden.rendering import ROOT
 
 from runwright_api import names
+from tests.cluster.installing import Site, claimed
+from tests.golden.rendering import ROOT
 
 CONTROLLER = "argocd-controller"
 EXAMPLES = sorted((ROOT / "examples").glob("*/run.yaml"))

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+
 from tests.cluster.tier.api import Api
 from tests.cluster.tier.certificates import Authority
 from tests.cluster.tier.processes import Process

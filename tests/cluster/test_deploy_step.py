@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.step_cases import RECIPE, SERVICE, Case, case, registered
-from tests.cluster.tier.api import Api
-from tests.cluster.waiting import eventually
 
 from runwright_components.cluster.manifests import inference_service, wanted_equals
 from runwright_components.contract.artifacts import PackageManifest
 from runwright_components.contract.outcome import ExitCode
+from tests.cluster.step_cases import RECIPE, SERVICE, Case, case, registered
+from tests.cluster.tier.api import Api
+from tests.cluster.waiting import eventually
 
 Simulate = Callable[..., None]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.cluster.installing import CRD, Site, claimed
 from tests.cluster.waiting import eventually
 from tests.golden.rendering import CHART

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.cluster.installing import Site, claimed
 from tests.cluster.waiting import eventually
 from tests.golden.rendering import ROOT

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.installing import Refused, Site, claimed, refused
-from tests.cluster.waiting import eventually
 
 from runwright_api import names
+from tests.cluster.installing import Refused, Site, claimed, refused
+from tests.cluster.waiting import eventually
 
 Object = dict[str, Any]
 POOR, RICH, GITOPS = "poor", "rich", "gitops"

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+
+from runwright_api import names
 from tests.cluster.installing import Site, claimed
 from tests.cluster.tier.api import Api
 from tests.cluster.waiting import eventually
 from tests.golden.rendering import FOLDER
-
-from runwright_api import names
 
 Rights = dict[str, list[str]]
 TABLE: dict[str, dict[str, dict[str, Rights]]] = yaml.safe_load((FOLDER / "rights.yaml").read_text(encoding="utf-8"))

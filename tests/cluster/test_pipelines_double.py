@@ -9,11 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.step_cases import ACCOUNT, RECIPE, Case, case
-from tests.cluster.tier.api import Api
-from tests.cluster.waiting import eventually
-from tests.doubles.kfp.access import AUDIENCE
-from tests.doubles.kfp.process import Double, running
 
 from runwright_api.loading import load_object
 from runwright_components.contract.cluster import StageRecord, record_name
@@ -26,6 +21,11 @@ from runwright_operator.adapters.pipelines import (
 )
 from runwright_pipelines.cluster import Defaults, with_registry
 from runwright_pipelines.compiling import pipeline_spec
+from tests.cluster.step_cases import ACCOUNT, RECIPE, Case, case
+from tests.cluster.tier.api import Api
+from tests.cluster.waiting import eventually
+from tests.doubles.kfp.access import AUDIENCE
+from tests.doubles.kfp.process import Double, running
 
 OPERATOR = "operator"
 VERBS = ["get", "list", "create", "terminate", "archive"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from tests.cluster.tier.api import Api, Refused
 
 Run = dict[str, Any]

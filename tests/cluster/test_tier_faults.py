@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from urllib3.exceptions import HTTPError
+
 from tests.cluster.tier.api import Api, Refused
 from tests.cluster.tier.processes import Process
 from tests.cluster.waiting import eventually
-from urllib3.exceptions import HTTPError
 
 AWAY = (HTTPError, Refused)
 

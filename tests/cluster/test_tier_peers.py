@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
+
 from tests.cluster.tier.api import Api, Refused
 from tests.cluster.waiting import eventually
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.cluster.tier.cluster import refusal
 from tests.cluster.tier.network import Network
 from tests.cluster.tier.processes import Process, ProcessDied

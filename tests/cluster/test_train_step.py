@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.step_cases import CONFIG, JOB, Case, case
-from tests.cluster.tier.api import Api
-from tests.cluster.waiting import eventually
 
 from runwright_components.cluster.manifests import pytorch_job
 from runwright_components.contract.cluster import JobConfig, StorageConfig, Toleration
 from runwright_components.contract.outcome import ExitCode
+from tests.cluster.step_cases import CONFIG, JOB, Case, case
+from tests.cluster.tier.api import Api
+from tests.cluster.waiting import eventually
 
 Simulate = Callable[..., None]
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import kfp_server_api
 import pytest
-from tests.doubles.kfp.process import Double, running
 
 from runwright_operator.adapters.pipelines import PipelinesSettings
+from tests.doubles.kfp.process import Double, running
 
 _NAME = "RUNWRIGHT_TEST_KFP_"
 

@@ -9,6 +9,7 @@ from typing import Any
 import kfp_server_api
 import pytest
 from kfp_server_api.exceptions import ApiException
+
 from tests.contract.conftest import Kfp
 from tests.contract.kfp_specs import shell
 

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.conftest import Kfp
-from tests.contract.kfp_specs import shell
-from tests.doubles.kfp.process import Double, running
 
 from runwright_operator.adapters.pipelines import (
     PipelineNotFound,
@@ -23,6 +20,9 @@ from runwright_operator.adapters.pipelines import (
     PipelinesSettings,
     PipelineState,
 )
+from tests.contract.conftest import Kfp
+from tests.contract.kfp_specs import shell
+from tests.doubles.kfp.process import Double, running
 
 Scenario = Callable[[Pipelines], Awaitable[None]]
 

@@ -10,13 +10,13 @@ from typing import Any
 import kfp_server_api
 import pytest
 from google.protobuf import json_format
+
+from runwright_api.loading import load_object
+from runwright_pipelines.compiling import Layout, pipeline_spec
 from tests.contract.conftest import Kfp
 from tests.contract.kfp_components import talk
 from tests.contract.kfp_specs import shell
 from tests.doubles.kfp.process import Double, running
-
-from runwright_api.loading import load_object
-from runwright_pipelines.compiling import Layout, pipeline_spec
 
 
 class Server:

@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.contract.kfp_specs import shell
-from tests.doubles.kfp.process import Double
 
 from runwright_operator.adapters import pipeline_runs
 from runwright_operator.adapters.pipelines import (
@@ -28,6 +26,8 @@ from runwright_operator.adapters.pipelines import (
     PipelineState,
     PipelinesUnavailable,
 )
+from tests.contract.kfp_specs import shell
+from tests.doubles.kfp.process import Double
 
 
 def _play(double: Double, scenario: Callable[[Pipelines], Awaitable[None]], timeout: float = 1.0) -> None:

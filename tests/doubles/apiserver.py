@@ -43,7 +43,7 @@ class ApiServer:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=16 * 2**20)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         return self
@@ -224,17 +224,16 @@ class ApiServer:
 
     def _kinds(self, group: str) -> Object:
         verbs = ["get", "list", "watch", "create", "patch", "delete"]
-        found = [
-            {"name": kind.plural, "kind": kind.kind, "namespaced": True, "singularName": "", "verbs": verbs}
-            for kind in self.kinds
-            if kind.group == group
-        ]
+        found = [(kind.plural, kind.kind, True) for kind in self.kinds if kind.group == group]
         if group == "":
-            found.append({"name": "namespaces", "kind": "Namespace", "namespaced": False, "verbs": verbs})
+            found.append(("namespaces", "Namespace", False))
         if group == "apiextensions.k8s.io":
-            name = "customresourcedefinitions"
-            found.append({"name": name, "kind": "CustomResourceDefinition", "namespaced": False, "verbs": verbs})
-        return {"kind": "APIResourceList", "resources": found}
+            found.append(("customresourcedefinitions", "CustomResourceDefinition", False))
+        resources = [
+            {"name": plural, "kind": kind, "namespaced": namespaced, "singularName": "", "verbs": verbs}
+            for plural, kind, namespaced in found
+        ]
+        return {"kind": "APIResourceList", "resources": resources}
 
 
 def status(code: int, reason: str, message: str, **more: Any) -> web.Response:

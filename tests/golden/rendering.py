@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from tests.cluster.tier.binaries import KUBERNETES, binary
 from tests.golden.rights import table
 from tests.golden.values_table import with_table

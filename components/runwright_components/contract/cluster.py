@@ -61,7 +61,7 @@ class JobConfig(Config):
     memory: str | None = None
     queue: str | None = None  # Kueue LocalQueue
     priority_class: str | None = None
-    node_selector: dict[str, str] = {}
+    node_selector: dict[str, str] = Field(default={})
     tolerations: tuple[Toleration, ...] = ()
     failures: int = 2  # restarts after failures of its own
     preemptions: int = 10  # restarts after its pods were taken away
@@ -135,7 +135,7 @@ class StageRecord(Document):
     failures: Annotated[int, Field(ge=0)] = 0
     preemptions: Annotated[int, Field(ge=0)] = 0
     gpu_seconds: float | None = None
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = Field(default={})
 
 
 def record_name(run: str, revision: int) -> str:

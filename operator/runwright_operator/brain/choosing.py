@@ -61,7 +61,8 @@ def supersede(draft: Draft) -> None:
     """End what still runs and is no longer wanted."""
     for revision in list(draft.revisions.values()):
         if revision.state in ACTIVE and revision.number != draft.wanted:
-            stop(draft, revision)
+            message = f"revision {draft.wanted} took its place"
+            stop(draft, revision, Failure(reason=Reason.SUPERSEDED, message=message, time=draft.time))
 
 
 def cancel(draft: Draft) -> None:
@@ -78,7 +79,7 @@ def cancel(draft: Draft) -> None:
         stop(draft, revision, failure)
 
 
-def stop(draft: Draft, revision: Revision, failure: Failure | None = None) -> None:
+def stop(draft: Draft, revision: Revision, failure: Failure) -> None:
     """Cancel a revision: its pipeline run is terminated, its training job deleted."""
     run = revision.pipeline_run
     if run is not None:

@@ -91,7 +91,7 @@ def _lost(draft: Draft, revision: Revision, failure: Failure) -> None:
     spec = draft.spec
     budget = spec.train.retries.failures if spec else 0
     spent = revision.failures
-    if spec is None or draft.suspended or spent >= budget:
+    if spec is None or spent >= budget:
         end(draft, revision, "Failed", failure)
         return
     again(draft, draft.update(revision.number, failures=spent + 1, failure=failure))

@@ -1,7 +1,8 @@
 """Gate: read a lost status back.
 
-Status may be lost: a backup restored without it, an object replaced. What was made is still written down, in the
-records of the revisions and on the InferenceService, so that nothing is trained a second time.
+Status may be lost: by a slip of the hand, or when etcd's objects were put back without it. What was made is still
+written down in the records of the revisions, so that nothing is trained a second time. They name the object by its uid:
+one that was created anew starts anew.
 """
 
 from __future__ import annotations

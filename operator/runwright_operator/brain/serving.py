@@ -50,9 +50,11 @@ def _target(draft: Draft) -> int | None:
     pin = draft.spec.deploy.revision if draft.spec else None
     if pin is not None:
         pinned = draft.revisions.get(pin)
-        if pinned is not None and pinned.artifact is not None:
+        if pinned is not None and pinned.artifact is not None and pinned.verdict == "passed":
             return pin
         why = "is not in the history" if pinned is None else "has no package"
+        if pinned is not None and pinned.verdict == "rejected":
+            why = "was rejected by the gate; change evaluate.gate to publish it"
         draft.pin_problem = f"deploy.revision: revision {pin} {why}"
         return held
     current = draft.current

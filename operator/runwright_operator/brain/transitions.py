@@ -64,8 +64,8 @@ def _of_state(revision: Revision) -> Iterator[Happening]:
         reason = str(failure.reason) if failure else str(Reason.INTERNAL_ERROR)
         yield Happening("Warning", reason, f"revision {number}: {failure.message if failure else ''}", number)
     elif revision.state == "Cancelled":
-        message = failure.message if failure else "superseded"
-        yield Happening("Normal", str(Reason.CANCELLED), f"revision {number}: {message}", number)
+        reason = str(failure.reason if failure else Reason.CANCELLED)
+        yield Happening("Normal", reason, f"revision {number}: {failure.message if failure else ''}", number)
     elif revision.state == "Succeeded" and revision.artifact is not None:
         yield Happening("Normal", "RevisionSucceeded", f"revision {number}: {revision.artifact.uri}", number)
     elif revision.state == "Pending" and failure is not None:

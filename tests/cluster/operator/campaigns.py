@@ -14,7 +14,7 @@ from tests.cluster.operator.world import World
 
 FULL = os.environ.get("RUNWRIGHT_CAMPAIGNS") == "full"
 """All cases of the campaigns, instead of a selection that a default run has time for."""
-AT_ONCE = int(os.environ.get("RUNWRIGHT_CAMPAIGNS_AT_ONCE", "6"))
+AT_ONCE = int(os.environ.get("RUNWRIGHT_CAMPAIGNS_AT_ONCE", "4"))
 
 _Case = TypeVar("_Case")
 
@@ -85,8 +85,17 @@ def picture(world: World, name: str = "penguins") -> Manifest:
         "jobs": sorted(world.jobs(name)),
         "pipeline runs": [one["state"] for one in world.pipeline_runs(name)],
         "records": sorted(one["metadata"]["name"] for one in world.records()),
-        "service": (world.service(name) or {}).get("spec"),
+        "service": _service(world, name),
     }
+
+
+def _service(world: World, name: str) -> list[str]:
+    """The model that the InferenceService carries, and whether it is ready."""
+    service = world.service(name)
+    if service is None:
+        return []
+    digest = service["metadata"]["annotations"]["runwright.dev/model-digest"]
+    return [digest, world.api.condition(service, "Ready").get("status", "")]
 
 
 def differences(wanted: Manifest, found: Manifest) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.cluster.operator.world import Cluster, World
 from tests.doubles.kfp.process import Double, running
 

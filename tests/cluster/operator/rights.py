@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import yaml
+
 from tests.cluster.tier.api import Api
 from tests.golden.rendering import NO_CRD, render
 

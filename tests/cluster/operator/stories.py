@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import yaml
+
 from tests.cluster.operator.runs import API_VERSION, KIND, Manifest, status
 
 if TYPE_CHECKING:

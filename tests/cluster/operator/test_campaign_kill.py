@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
+
 from tests.cluster.operator.campaigns import FULL, Outcome, differences, picture, report, side_by_side
 from tests.cluster.operator.runs import Manifest, serves
 from tests.cluster.operator.world import World

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from tests.cluster.operator.campaigns import FULL, Outcome, report
 from tests.cluster.operator.runs import is_true
 from tests.cluster.operator.world import Operator, World

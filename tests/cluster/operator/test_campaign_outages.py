@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from tests.cluster.operator.campaigns import FULL, Outcome, report
 from tests.cluster.operator.runs import condition, serves, states
 from tests.cluster.operator.world import World

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
+
 from tests.cluster.operator.campaigns import FULL, Outcome, report, side_by_side
 from tests.cluster.operator.runs import condition, serves
 from tests.cluster.operator.world import World

@@ -6,6 +6,7 @@ Worlds do not see each other, so that tests run quickly and side by side on one 
 from __future__ import annotations
 
 import base64
+import json
 import os
 import secrets
 import socket
@@ -20,6 +21,7 @@ from typing import Any
 
 import yaml
 from kubernetes.client.exceptions import ApiException
+
 from tests.cluster.operator import rights
 from tests.cluster.operator.runs import API_VERSION, KIND, Manifest, condition, status, training_run
 from tests.cluster.tier import kubeconfig
@@ -223,10 +225,9 @@ class World:
         return self.api.list("v1", "ConfigMap", self.namespace, labels="runwright.dev/run")
 
     def pipeline_runs(self, name: str = "penguins") -> list[dict[str, Any]]:
-        """The KFP runs of this namespace's TrainingRun, by what they were told."""
-        told = f'"namespace":"{self.namespace}"'
-        mine = [run for run in self.kfp.runs() if told in str(run["parameters"].get("cluster", "")).replace(" ", "")]
-        return [run for run in mine if run["name"].startswith(f"{name}-")]
+        """The KFP runs of a TrainingRun, by what they were told."""
+        told = [(run, json.loads(run["parameters"].get("cluster") or "{}")) for run in self.kfp.runs()]
+        return [run for run, it in told if (it.get("namespace"), it.get("name")) == (self.namespace, name)]
 
     # --------------------------------------------------------------------------------------------------- waiting
 

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any
 
 import yaml
+
 from tests.cluster.tier import controlplane, kserve, kubeconfig, nodes, training_operator, webhooks
 from tests.cluster.tier.api import Api, Refused
 from tests.cluster.tier.binaries import GO_NEEDED, PROGRAMS, binary, module, present

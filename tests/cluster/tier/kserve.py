@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from tests.cluster.tier.webhooks import by_url
 
 Manifest = dict[str, Any]

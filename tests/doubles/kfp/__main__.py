@@ -12,6 +12,7 @@ from pathlib import Path
 os.environ["_KFP_RUNTIME"] = "true"  # spares kfp the import of its compiler
 
 from aiohttp import web
+
 from tests.doubles.kfp.access import Access
 from tests.doubles.kfp.cluster import Cluster
 from tests.doubles.kfp.executor import SIMULATED, Executor, Pace

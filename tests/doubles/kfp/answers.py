@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import kfp_server_api
+
 from tests.doubles.kfp.store import Experiment, Moment, Run, Task
 
 _CLIENT = kfp_server_api.ApiClient(kfp_server_api.Configuration())

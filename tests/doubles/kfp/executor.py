@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runwright_components.contract.cluster import ClusterRun
 from tests.doubles.kfp import graph, steps
 from tests.doubles.kfp.cluster import Cluster, ClusterError
 from tests.doubles.kfp.scripts import SCRIPTS
 from tests.doubles.kfp.store import ENDED, Run, State, Step, Store, Task, new_id
-
-from runwright_components.contract.cluster import ClusterRun
 
 SIMULATED = frozenset({"collect", "prepare", "data", "evaluate", "package", "register", "deliver"})
 SIMULATOR = "tests.doubles.kfp.simulated"

@@ -15,9 +15,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from google.protobuf import json_format
-from tests.doubles.kfp.problems import Code, Problem, invalid
 
 from kfp.pipeline_spec import pipeline_spec_pb2
+from tests.doubles.kfp.problems import Code, Problem, invalid
 
 SCHEMA = "2.1.0"
 _PLACEHOLDER = re.compile(r"\{\{\$\.([a-z_]+)\}\}")

@@ -12,6 +12,7 @@ from typing import Any
 import kfp_server_api
 from aiohttp import web
 from pydantic import ValidationError
+
 from tests.doubles.kfp import answers, graph, listing
 from tests.doubles.kfp.access import Access
 from tests.doubles.kfp.executor import Executor

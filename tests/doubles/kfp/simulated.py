@@ -13,9 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.doubles.kfp import canned
-from tests.doubles.kfp.scripts import Failing, Script, Scripts
-
 from runwright_components.contract.artifacts import (
     EVALUATION,
     Evaluation,
@@ -37,6 +34,8 @@ from runwright_components.contract.config import (
 from runwright_components.contract.files import write_bytes
 from runwright_components.contract.progress import Progress
 from runwright_components.contract.step import StageName
+from tests.doubles.kfp import canned
+from tests.doubles.kfp.scripts import Failing, Script, Scripts
 
 
 class Step:

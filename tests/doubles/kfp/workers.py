@@ -13,17 +13,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.doubles.kfp import canned
-from tests.doubles.kfp.cluster import JSON_PATCHES, Cluster, ClusterError
-from tests.doubles.kfp.scripts import SCRIPTS, Pods, Scripts
-from tests.doubles.kfp.store import Store
-
 from runwright_components.cluster.manifests.pytorchjob import LABEL_JOB, TRAIN_ENV
 from runwright_components.cluster.storage import MODEL, PROGRESS, place, store_folder
 from runwright_components.contract.cluster import CLUSTER_ENV, LABEL_RUN, ClusterRun
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import StageError
 from runwright_components.contract.progress import Event
+from tests.doubles.kfp import canned
+from tests.doubles.kfp.cluster import JSON_PATCHES, Cluster, ClusterError
+from tests.doubles.kfp.scripts import SCRIPTS, Pods, Scripts
+from tests.doubles.kfp.store import Store
 
 RUN_MS, EXIT_CODE, REASON, MESSAGE = "sim/run-ms", "sim/exit-code", "sim/reason", "sim/message"
 ATTEMPT = "sim/attempt"

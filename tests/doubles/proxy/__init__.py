@@ -8,8 +8,8 @@ before Kubeflow Pipelines, and runs in a thread of the test's own process, so th
     server    the proxy itself
 """
 
-from tests.doubles.proxy.calls import Call, Journal
+from tests.doubles.proxy.calls import Call, Journal, Match
 from tests.doubles.proxy.faults import Answer, Break, Fault
 from tests.doubles.proxy.server import Proxy
 
-__all__ = ["Answer", "Break", "Call", "Fault", "Journal", "Proxy"]
+__all__ = ["Answer", "Break", "Call", "Fault", "Journal", "Match", "Proxy"]

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
+
 from tests.doubles.proxy.calls import Call, Journal
 from tests.doubles.proxy.faults import Answer, Break, Fault
-from yarl import URL
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "upgrade", "host"}
 _LARGEST = 64 << 20

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.doubles.runs.objects import revision, run, status
 
 from runwright_api import TrainingRunStatus, load_object
 from runwright_cli.cluster.errors import ClusterError
 from runwright_cli.cluster.history import age, as_json, details, table
 from runwright_cli.cluster.reading import gitops, manifest, status_of
 from runwright_cli.cluster.rollback import before_the_current, revision_of, why_not
+from tests.doubles.runs.objects import revision, run, status
 
 NOW = datetime(2026, 1, 3, 1, 0, 0, tzinfo=UTC)
 FAILURE = {"stage": "train", "reason": "OOMKilled", "message": "too little memory", "exitCode": 137}

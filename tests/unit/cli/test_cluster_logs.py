@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.doubles.runs.objects import revision, status
 
 from runwright_api import TrainingRunStatus
 from runwright_api.reasons import Stage
 from runwright_cli.cluster.errors import AwayError
 from runwright_cli.cluster.logs import Follower, parse, read, sortable
 from runwright_cli.cluster.pods import Stream, selectors, streams
+from tests.doubles.runs.objects import revision, status
 
 
 def _pod(

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from tests.doubles.runs.objects import revision, run, status
 
 from runwright_api import TrainingRunStatus, load_object
 from runwright_cli.cluster.changes import Meaning, changes
 from runwright_cli.cluster.plan import Effect, Plan, as_json, plan
+from tests.doubles.runs.objects import revision, run, status
 
 OTHER = {"train.epochs": 30}
 

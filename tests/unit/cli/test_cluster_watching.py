@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.doubles.runs.objects import condition, revision, run, status, stored
-from tests.doubles.runs.scripted import ScriptedCluster, StopScript
 
 from runwright_api import TrainingRunStatus
 from runwright_cli.cluster.client import Object
@@ -17,6 +15,8 @@ from runwright_cli.cluster.follow import Deleted, News, Said, Seen, Tick, follow
 from runwright_cli.cluster.stages import Outcome, Wanted, outcome, rows
 from runwright_cli.cluster.telling import attention, failure_lines, news
 from runwright_cli.cluster.watching import TIMED_OUT, LineView, LiveView, watch
+from tests.doubles.runs.objects import condition, revision, run, status, stored
+from tests.doubles.runs.scripted import ScriptedCluster, StopScript
 
 RUN = {"id": "0b1c", "attempt": "penguins-1-r2-a1", "url": "http://kubeflow/#/runs/0b1c"}
 FAILURE = {

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.doubles.kubernetes_api import KubernetesApi, kubernetes_api
 
 from runwright_components.cluster.client import Kubernetes
 from runwright_components.contract.cluster import ClusterRun, JobConfig, ServiceConfig, StorageConfig
+from tests.doubles.kubernetes_api import KubernetesApi, kubernetes_api
 
 RUN_ID = "3f1c9f0e-run"
 RUN_PATH = "/apis/runwright.dev/v1alpha1/namespaces/team/trainingruns/churn"

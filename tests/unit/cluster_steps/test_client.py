@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.doubles.kubernetes_api import KubernetesApi
 
 from runwright_components.cluster.client import Kubernetes, Resource
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
+from tests.doubles.kubernetes_api import KubernetesApi
 
 from .conftest import RUN_PATH, FakeTime
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from tests.doubles.kubernetes_api import KubernetesApi
 
 from runwright_components.cluster.client import Kubernetes
 from runwright_components.cluster.fence import WAIT_SECONDS, Fence, standing
 from runwright_components.contract.cluster import ClusterRun
 from runwright_components.contract.outcome import ExitCode, StageError
+from tests.doubles.kubernetes_api import KubernetesApi
 
 from .conftest import RUN_ID, RUN_PATH, FakeTime, training_run
 

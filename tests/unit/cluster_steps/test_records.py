@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from tests.doubles.kubernetes_api import KubernetesApi
 
 from runwright_components.cluster.client import Kubernetes
 from runwright_components.cluster.ending import ClusterError
@@ -12,6 +11,7 @@ from runwright_components.cluster.records import RecordWriter, bounded, progress
 from runwright_components.contract.cluster import LARGEST_RECORD, ClusterRun, StageFault, StageRecord
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Event
+from tests.doubles.kubernetes_api import KubernetesApi
 
 from .conftest import RECORD_PATH, RUN_ID, RUN_PATH, FakeTime, training_run
 

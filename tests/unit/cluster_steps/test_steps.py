@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.doubles.kubernetes_api import KubernetesApi
 
 from runwright_components import steps
 from runwright_components.cluster.records import read_record
@@ -17,6 +16,7 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.step import execute
 from runwright_components.steps.running import running
 from runwright_components.steps.surroundings import in_cluster, surroundings
+from tests.doubles.kubernetes_api import KubernetesApi
 
 from .conftest import RECORD_PATH, RUN_ID
 

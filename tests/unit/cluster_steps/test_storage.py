@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.conftest import ObjectStorage
 
 from runwright_components.cluster import fetch
 from runwright_components.cluster.ending import message
@@ -21,6 +20,7 @@ from runwright_components.contract.artifacts import MANIFEST, PackageManifest
 from runwright_components.contract.cluster import StageFault, StorageConfig
 from runwright_components.contract.files import files_digest, folder_files
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
+from tests.unit.conftest import ObjectStorage
 
 
 @pytest.fixture(params=["bucket", "disk"])

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.doubles.kubernetes_api import KubernetesApi
 
 from runwright_components.cluster.client import Kubernetes
 from runwright_components.cluster.ending import ClusterError
@@ -19,6 +18,7 @@ from runwright_components.contract.cluster import ClusterRun, JobConfig, StageFa
 from runwright_components.contract.config import ModelConfig, TrainConfig
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
 from runwright_components.contract.progress import Progress
+from tests.doubles.kubernetes_api import KubernetesApi
 
 from .conftest import JOB_PATH, RECORD_PATH, RUN_ID, RUN_PATH, FakeTime, training_run
 

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.unit.train.conftest import table, table_signature, write_prepared
 
 from runwright_components.cluster.mirror import CheckpointMirror, fetch_checkpoints
 from runwright_components.cluster.storage import (
@@ -27,6 +26,7 @@ from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun, Stage
 from runwright_components.contract.config import ModelConfig, TrainConfig
 from runwright_components.contract.outcome import ExitCode, StageError
 from runwright_components.contract.progress import Event
+from tests.unit.train.conftest import table, table_signature, write_prepared
 
 CONFIG = TrainConfig(
     task="classification",

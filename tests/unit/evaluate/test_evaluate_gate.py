@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from runwright_components.contract import gate
 from runwright_components.contract.artifacts import SliceMetrics
 from runwright_components.contract.config import Bound
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
-from runwright_components.contract import gate
 
 SLICES = (
     SliceMetrics(column="island", value="Biscoe", rows=40, metrics={"accuracy": 0.95}),

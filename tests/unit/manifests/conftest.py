@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.cluster.tier.binaries import binary
 from tests.golden.rendering import FOLDER, NO_CRD, VARIANTS, render
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 from lupa import lua51  # the version that Argo CD's interpreter speaks
-from tests.golden.rendering import ROOT
 
 from runwright_api import names
 from runwright_api.status import TrainingRunStatus
+from tests.golden.rendering import ROOT
 
 FOLDER = ROOT / "manifests/argocd"
 FIXTURES = sorted((Path(__file__).parent / "argocd").glob("*.yaml"))

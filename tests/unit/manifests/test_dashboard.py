@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.golden.rendering import CHART
 
 from runwright_operator.metrics import Metrics
+from tests.golden.rendering import CHART
 
 DASHBOARD = json.loads((CHART / "files/dashboard.json").read_text(encoding="utf-8"))
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.golden.rendering import ROOT
 
 Object = dict[str, Any]

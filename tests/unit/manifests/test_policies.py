@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.golden.rendering import FOLDER
 
 from runwright_api import names
 from runwright_api.crd import crd
 from runwright_operator.resources import CONFIG_MAP, INFERENCE_SERVICE, PYTORCH_JOB
+from tests.golden.rendering import FOLDER
 
 Object = dict[str, Any]
 POLICIES: dict[str, Object] = {

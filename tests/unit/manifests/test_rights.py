@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.golden.rendering import FOLDER
 from tests.golden.rights import rights
 

@@ -9,10 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from tests.golden.rendering import CHART
-from tests.golden.values_table import leaves, with_table
 
 from runwright_operator import settings
+from tests.golden.rendering import CHART
+from tests.golden.values_table import leaves, with_table
 
 VALUES = (CHART / "values.yaml").read_text(encoding="utf-8")
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))

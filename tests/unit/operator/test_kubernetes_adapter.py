@@ -9,7 +9,6 @@ import pytest
 from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.doubles.apiserver import ApiServer, configuration, failing, status
 
 from runwright_operator.adapters.access import Access, AccessError, read_configuration
 from runwright_operator.adapters.kubernetes import (
@@ -27,6 +26,7 @@ from runwright_operator.adapters.kubernetes import (
 )
 from runwright_operator.lease import LeaseLost
 from runwright_operator.resources import CONFIG_MAP, PYTORCH_JOB, TRAINING_RUN
+from tests.doubles.apiserver import ApiServer, configuration, failing, status
 
 Test = Callable[[ApiServer, Kubernetes], Awaitable[None]]
 
@@ -163,7 +163,6 @@ _json = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
     max_leaves=4,
-,
 )
 _odd = st.dictionaries(st.sampled_from(["reason", "message", "details", "code", "metadata", "items", "kind"]), _json)
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.doubles.apiserver import ApiServer, failing
 
 from runwright_operator.adapters.kubernetes import Kubernetes
 from runwright_operator.lease import Lease, LeaseLost, LeaseTimes
 from runwright_operator.resources import LEASE
+from tests.doubles.apiserver import ApiServer, failing
 
 TIMES = LeaseTimes(duration=15, renew=10, retry=0.005)
 
