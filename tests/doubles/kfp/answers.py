@@ -12,6 +12,7 @@ from typing import Any
 
 import kfp_server_api
 
+from tests.doubles.kfp.platform import joined
 from tests.doubles.kfp.store import Experiment, Moment, Run, Task
 
 _CLIENT = kfp_server_api.ApiClient(kfp_server_api.Configuration())
@@ -26,7 +27,7 @@ def run_json(run: Run) -> dict[str, Any]:
         display_name=run.name,
         storage_state="ARCHIVED" if run.archived else "AVAILABLE",
         description=run.description,
-        pipeline_spec=run.spec,
+        pipeline_spec=joined(run.spec, run.platform),
         runtime_config=runtime,
         service_account=run.service_account,
         created_at=_time(run.created),

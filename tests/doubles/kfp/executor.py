@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runwright_components.contract.cluster import ClusterRun
-from tests.doubles.kfp import graph, steps
+from tests.doubles.kfp import graph, platform, steps
 from tests.doubles.kfp.cluster import Cluster, ClusterError
 from tests.doubles.kfp.scripts import SCRIPTS
 from tests.doubles.kfp.store import ENDED, Run, State, Step, Store, Task, new_id
@@ -194,6 +194,7 @@ class Executor:
             path.touch(mode=0o600)
             path.write_text(self._cluster.kubeconfig(token, namespace))
             environment["KUBECONFIG"] = str(path)
+            environment |= await platform.secrets(run.spec, run.platform, task.name, self._cluster, namespace)
         return environment
 
     def _enter(self, run: Run, task: Task, state: State) -> None:

@@ -13,7 +13,7 @@ import kfp_server_api
 from aiohttp import web
 from pydantic import ValidationError
 
-from tests.doubles.kfp import answers, graph, listing
+from tests.doubles.kfp import answers, graph, listing, platform
 from tests.doubles.kfp.access import Access
 from tests.doubles.kfp.executor import Executor
 from tests.doubles.kfp.faults import Faults
@@ -186,6 +186,7 @@ class Server:
         if not isinstance(spec, dict):
             raise invalid("Failed to fetch a template with an empty pipeline spec manifest")
         parameters = config.get("parameters", {})
+        spec, platform_spec = platform.split(spec)
         graph.validate(spec, parameters)
         run = Run(
             id=new_id(),
@@ -195,6 +196,7 @@ class Server:
             description=given.get("description", ""),
             service_account=given.get("service_account", ""),
             spec=spec,
+            platform=platform_spec,
             parameters=parameters,
             pipeline_root=config.get("pipeline_root", ""),
             created=time.time(),

@@ -61,6 +61,7 @@ class Run(BaseModel):
     description: str = ""
     service_account: str = ""
     spec: dict[str, Any]
+    platform: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
     pipeline_root: str = ""
     created: float
