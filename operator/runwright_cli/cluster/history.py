@@ -12,6 +12,7 @@ from rich.text import Text
 from runwright_api.spec import Bound
 from runwright_api.status import GateCheck, Revision, TrainingRunStatus
 from runwright_cli.cluster.telling import failure_lines
+from runwright_cli.view import duration
 
 _STYLES = {"Succeeded": "green", "Rejected": "yellow", "Failed": "red", "Cancelled": "dim", "Running": "cyan"}
 _SHORT = 12  # characters of a digest that a person compares
@@ -89,7 +90,7 @@ def details(status: TrainingRunStatus, revision: Revision) -> Iterator[tuple[str
     retries = f"{revision.failures} after failures, {revision.preemptions} after preemptions"
     yield "retries", retries if revision.failures or revision.preemptions else "none"
     if revision.gpu_seconds is not None:
-        yield "GPU time", f"{revision.gpu_seconds / 3600:.2f} h"
+        yield "GPU time", duration(revision.gpu_seconds)
     yield from _named("metrics", (f"{name} {value:.6g}" for name, value in revision.metrics.items()))
     yield "gate", revision.verdict or ""
     yield from _named("", (check_line(check) for check in revision.checks))

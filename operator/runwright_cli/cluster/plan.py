@@ -268,6 +268,9 @@ class _Case:
         if not changed:
             return None
         paths = ", ".join(item.path for item in changed)
+        trains = self.trains()
+        if trains is not None and trains.effect is Effect.TRAIN:
+            return Step(Effect.LATER, (f"it is made with the new {paths}",))
         uses = "uses it" if len(changed) == 1 else "uses them"
         return Step(Effect.LATER, (f"no new revision for {paths}; the next one {uses}",))
 

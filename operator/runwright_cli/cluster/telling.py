@@ -46,8 +46,8 @@ def _condition(before: TrainingRunStatus, new: TrainingRunStatus, kind: Conditio
     found, was = condition(new, kind), condition(before, kind)
     if found is None or (was and (was.status, was.reason) == (found.status, found.reason)):
         return
-    if was is None and found.status != "True" and kind in ABNORMAL:
-        return  # the ordinary beginning
+    if found.status != "True" and kind in ABNORMAL:
+        return  # as it should be
     if found.status != "True" and (found.reason in ORDINARY or _told_by_stalled(new, kind)):
         return
     reason = "" if found.reason is Reason.SUCCEEDED else f" {found.reason}"

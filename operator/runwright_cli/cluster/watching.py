@@ -50,9 +50,9 @@ def watch(
     with view_for(console, name) as view:
         for event in follow(source, name, sleep=sleep, watch_seconds=left):
             if isinstance(event, Seen):
-                seen = True
-                view.take(event.content)
                 ended = outcome(event.content, wanted) if wanted else None
+                view.take(event.content, known=not seen and ended is None and _is_old(event.content, wanted))
+                seen = True
                 if ended:
                     found = ended
                     break
@@ -68,6 +68,14 @@ def watch(
                 break
     _tell_end(console, name, found, view.status)
     return found.code
+
+
+def _is_old(content: Object, wanted: Wanted | None) -> bool:
+    """Whether the status tells of the time before what is waited for."""
+    if wanted is None:
+        return False
+    before = status_of(content).observed_generation < wanted.generation
+    return before or wanted.after is not None or wanted.serving is not None
 
 
 def _tell_end(console: Console, name: str, found: Outcome, status: TrainingRunStatus | None) -> None:
@@ -90,7 +98,8 @@ class View(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def take(self, content: Object) -> None: ...
+    def take(self, content: Object, *, known: bool = False) -> None:
+        """`known`: a person has seen this state, only what changes is news."""
 
     def say(self, text: str) -> None: ...
 
@@ -113,8 +122,11 @@ class LineView:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def take(self, content: Object) -> None:
+    def take(self, content: Object, *, known: bool = False) -> None:
         status = status_of(content)
+        if known:
+            self.status = status
+            return
         for line in telling.news(self.status, status):
             self.say(line)
         line = telling.progress_line(status)
@@ -146,7 +158,7 @@ class LiveView:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def take(self, content: Object) -> None:
+    def take(self, content: Object, *, known: bool = False) -> None:  # noqa: ARG002 (the table shows it all)
         self._namespace = str(content["metadata"].get("namespace", ""))
         self.status = status_of(content)
 

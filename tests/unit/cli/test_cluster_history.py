@@ -65,7 +65,13 @@ def test_ages(time: str | None, text: str) -> None:
 def test_the_details_of_a_revision() -> None:
     parsed = _status(PAST)
     text = "\n".join(f"{what}: {value}" for what, value in details(parsed, revision_of(parsed, 4)))
-    for part in ("state: Succeeded, serves now", "trigger: Request (again)", "GPU time: 2.00 h", "accuracy 0.95", "✓"):
+    for part in (
+        "state: Succeeded, serves now",
+        "trigger: Request (again)",
+        "GPU time: 2 h 0 min",
+        "accuracy 0.95",
+        "✓",
+    ):
         assert part in text
     failed = "\n".join(value for _, value in details(parsed, revision_of(parsed, 3)))
     assert "train failed: OOMKilled" in failed

@@ -291,6 +291,11 @@ def test_what_would_happen(
     assert expected.changed == (effects != [Effect.NOTHING])
 
 
+def test_what_a_new_revision_is_made_with() -> None:
+    expected = _plan(run(), run({"train.retries": {"failures": 5}, **OTHER}), SERVING_1)
+    assert expected.sentences[-1] == "it is made with the new spec.train.retries.failures"
+
+
 def test_a_retraining_never_goes_back_to_a_known_recipe() -> None:
     found = status(revision(1), revision(2, of=run(OTHER)), serving=2)
     expected = _plan(run(OTHER), run(annotations={"runwright.dev/retrain": "now"}), found)

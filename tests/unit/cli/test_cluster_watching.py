@@ -286,6 +286,15 @@ def test_it_ends_with_the_failure(terminal: bool) -> None:
         assert part in text
 
 
+def test_the_time_before_is_no_news() -> None:
+    before = {**_failed(), "observedGeneration": 0}
+    cluster = ScriptedCluster([_object(before, 1)], [[("MODIFIED", _object(_serving(), 2))]])
+    code, text = _watched(cluster, terminal=False)
+    assert code == 0
+    assert "Stalled" not in text
+    assert "revision 2: Succeeded" in text
+
+
 def test_it_gives_up_after_a_time() -> None:
     cluster = ScriptedCluster([_object(_training(42), 1)], [[] for _ in range(100)])
     code, text = _watched(cluster, terminal=False, seconds=60.0)
