@@ -1,6 +1,6 @@
 """Look at a TrainingRun and at all that belongs to it: raw objects in, one frozen `Observed` out.
 
-What the watch has not seen is not asked for: a run without children costs no request at all.
+What the watch has not seen of a run at rest is not asked for: without children it costs no request at all.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ class Observer:
         status = read_status(raw)
         children = self._index.children(key)
         kinds = {kind for kind, _ in children}
-        records, service, pods, (found, error) = await asyncio.gather(
-            self._records(key, "ConfigMap" in kinds),
+        # KFP first: a run that it calls ended has written all its records before they are read.
+        found, error = ((started,), "") if started else await self._runs(key, status)
+        records, service, pods = await asyncio.gather(
+            self._records(key, "ConfigMap" in kinds or _is_under_way(status)),
             self._service(key, "InferenceService" in kinds or _has_model(status)),
             self._pods(key, "InferenceService" in kinds or _has_model(status)),
-            _known(started) if started else self._runs(key, status),
         )
         return Observed(
             key=key,
@@ -131,8 +132,10 @@ class Observer:
         )
 
 
-async def _known(started: PipelineSeen) -> tuple[tuple[PipelineSeen, ...] | None, str]:
-    return (started,), ""
+def _is_under_way(status: TrainingRunStatus) -> bool:
+    """Whether a pipeline run writes records, be the watch that tells of them deaf or not."""
+    runs = [revision.pipeline_run for revision in status.revisions if revision.state in ACTIVE]
+    return any(run is not None and run.id for run in runs)
 
 
 def _has_model(status: TrainingRunStatus) -> bool:

@@ -50,6 +50,8 @@ class Relister:
         self._restart_watch = restart_watch
         self._clock = clock
         self._chance = chance
+        self.filled = asyncio.Event()
+        """Everything was listed once: before that, what is not in the index may exist all the same."""
         self._missing: set[Resource] = set()
         self._next = self._next_probe = self._next_judgement = 0.0
 
@@ -75,6 +77,7 @@ class Relister:
             self._next_judgement = now + OVERDUE + TICK if complete else float("inf")
             if complete:
                 self._vitals.last_relist = now
+                self.filled.set()
         elif self._missing and self._clock() >= self._next_probe:
             await self._relist(tuple(self._missing))
         if self._clock() >= self._next_judgement:

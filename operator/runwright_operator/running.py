@@ -115,6 +115,7 @@ class Operator:
             self.vitals.role = "stopping"
             others[0].cancel()
             self.queue.close()
+            self.relister.filled.set()  # workers that still wait for it have nothing to do any more
             await asyncio.gather(self.watch.stop(WATCH_STOP_SECONDS), asyncio.wait(workers, timeout=FINISH_SECONDS))
         finally:
             self.queue.close()
@@ -126,6 +127,7 @@ class Operator:
             await self.lease.release()
 
     async def _work(self) -> None:
+        await self.relister.filled.wait()
         await work_off(self.queue, self._look, on_error=self._failed)
 
     async def _look(self, key: Key) -> float | None:
