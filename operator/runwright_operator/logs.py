@@ -31,7 +31,7 @@ _SECRETS = (
     (re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"), HIDDEN),  # a JSON web token
     (
         re.compile(
-            r"(?i)(\b[\w-]*(?:token|password|passwd|secret|api_?key|access_?key)[\w-]*[\"']?\s*[:=]\s*[\"']?)[^\s\"',;&}]{3,}"
+            r"(?i)(\b[\w-]*(?:token|password|passwd|secret|api_?key|access_?key)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;&}]{3,}"
         ),
         r"\1" + HIDDEN,
     ),

@@ -12,8 +12,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import aiohttp
 import kopf
 
 from runwright_operator.adapters.access import Access
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
 GOOD_RUN = 60.0  # seconds after which a watch that ends starts again at once
+END_SECONDS = 3.0  # for the parts of a watch that failed
 AT_ONCE = 256  # events that are taken in before other work gets its turn
 
 Receive = Callable[[Resource, str | None, dict[str, Any]], None]
@@ -97,30 +100,74 @@ class Watch:
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
-                asyncio.run(self._watch())
+                self._run_once()
             except BaseException as error:  # noqa: BLE001 (whatever ends kopf, we begin again)
                 log.warning("the watch ended and begins again: %s: %s", type(error).__name__, error)
             self.began = None
             pause = FIRST_PAUSE if time.monotonic() - began > GOOD_RUN else min(2 * pause, LONGEST_PAUSE)
             self._stopping.wait(pause)
 
-    async def _watch(self) -> None:
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        with self._lock:
-            self._end = lambda: loop.call_soon_threadsafe(stop.set)
+    def _run_once(self) -> None:
+        loop = asyncio.new_event_loop()
+        sessions: list[aiohttp.ClientSession] = []
         try:
-            if self._stopping.is_set():
-                return
-            self.began = time.monotonic()
-            self._call(self._on_start)
-            await kopf.operator(
-                registry=registry_of(self.deliver, lambda: session_for_watching(self._access), self._access.server),
-                settings=kopf_settings(),
-                standalone=True,
-                clusterwide=not self._namespaces,
-                namespaces=self._namespaces,
-                stop_flag=stop,
-            )
+            loop.run_until_complete(self._watch(sessions))
         finally:
             with self._lock:
                 self._end = None
+            loop.run_until_complete(_end_all(sessions))
+            loop.close()
+
+    async def _watch(self, sessions: list[aiohttp.ClientSession]) -> None:
+        """Until it is told to stop, or any part of kopf ends."""
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        with self._lock:
+            self._end = lambda: loop.call_soon_threadsafe(stop.set)
+        if self._stopping.is_set():
+            return
+
+        def login() -> aiohttp.ClientSession:
+            sessions[:] = [one for one in sessions if not one.closed]
+            sessions.append(session_for_watching(self._access))
+            return sessions[-1]
+
+        self.began = time.monotonic()
+        self._call(self._on_start)
+        tasks = await kopf.spawn_tasks(
+            registry=registry_of(self.deliver, login, self._access.server),
+            settings=kopf_settings(),
+            standalone=True,
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+            stop_flag=stop,
+        )
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
+async def _end_all(sessions: list[aiohttp.ClientSession]) -> None:
+    """End every task of the loop, those last that others need to end.
+
+    kopf cancels them all alike when one of its watchers fails, and then hangs: a watcher that ends waits for the tasks
+    of its scheduler, which are gone. Nor does each task heed the first call. What is left in the end is left behind.
+    """
+    for needed in (False, True):
+        until = time.monotonic() + END_SECONDS
+        while time.monotonic() < until:
+            tasks = {task for task in asyncio.all_tasks() if _is_needed(task) == needed} - {asyncio.current_task()}
+            if not tasks:
+                break
+            for task in tasks:
+                task.cancel()
+            done, _ = await asyncio.wait(tasks, timeout=END_SECONDS / 10)
+            for task in done:
+                _ = task.cancelled() or task.exception()  # seen, lest asyncio tells of it
+    for session in sessions:
+        await session.close()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.get_running_loop().shutdown_asyncgens(), END_SECONDS)
+
+
+def _is_needed(task: asyncio.Task[Any]) -> bool:
+    return "Scheduler." in getattr(task.get_coro(), "__qualname__", "")

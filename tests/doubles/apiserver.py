@@ -34,7 +34,7 @@ class ApiServer:
         self.headers: list[Mapping[str, str]] = []
         self.watching = 0
         self.bookmark_seconds = 60.0
-        self.lost: set[str] = set()  # names of objects whose events the watch loses
+        self.silent = False  # watches that are open now say nothing any more
         self._history: list[tuple[int, str, str, Object]] = []  # version, plural, type, object
         self._versions = itertools.count(100)
         self._changed = asyncio.Condition()
@@ -155,12 +155,13 @@ class ApiServer:
         version = int(request.query.get("resourceVersion", "0"))
         try:
             while True:
+                if self.silent:
+                    await asyncio.sleep(3600)
                 for at, plural, type_, stored in list(self._history):
                     place = (resource.group, plural, stored["metadata"]["namespace"], "")
                     if at > version and self._fits(place, stored, request, resource, namespace):
                         version = at
-                        if stored["metadata"]["name"] not in self.lost:
-                            await response.write(json.dumps({"type": type_, "object": stored}).encode() + b"\n")
+                        await response.write(json.dumps({"type": type_, "object": stored}).encode() + b"\n")
                 try:
                     async with asyncio.timeout(self.bookmark_seconds), self._changed:
                         await self._changed.wait()
