@@ -1,45 +1,87 @@
 """How the API server is reached and what proves who we are: in a pod its ServiceAccount, elsewhere the kubeconfig.
 
-The `kubernetes` package reads the configuration, exec plugins included. Tokens that run out are read again: by that
-package when it knows that they expire, once a minute for a token file, and at once after a 401.
+A ServiceAccount is three files, read here. A kubeconfig is read by the `kubernetes` package, exec plugins included,
+which only those need who run the operator outside of a cluster: it costs 40 MB and half a second. Tokens that run out
+are read again: once a minute for a token file, by that package when it knows that they expire, and at once after a 401.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import aiohttp
-from kubernetes.client import Configuration
-from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 
 log = logging.getLogger(__name__)
 
-REFRESH_SECONDS = 30.0  # how long a token is used before the `kubernetes` package is asked again
+REFRESH_SECONDS = 30.0  # how long a token is used before it is read again
 RETRY_SECONDS = 5.0  # after reading it failed
 USER_AGENT = "runwright-operator"
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class AccessError(Exception):
     """There is no usable configuration; the message says what was looked for."""
 
 
+class Configuration(Protocol):
+    """What is read of a configuration: that of the `kubernetes` package, or a pod's own."""
+
+    host: Any
+    verify_ssl: Any
+    ssl_ca_cert: Any
+    cert_file: Any
+    key_file: Any
+    username: Any
+
+    def get_api_key_with_prefix(self, identifier: str) -> Any: ...
+
+    def get_basic_auth_token(self) -> Any: ...
+
+
+@dataclass
+class InCluster:
+    """The ServiceAccount of the pod that we are in."""
+
+    host: str
+    ssl_ca_cert: str
+    verify_ssl: bool = True
+    cert_file: str | None = None
+    key_file: str | None = None
+    username: str = ""
+
+    def get_api_key_with_prefix(self, identifier: str) -> str | None:
+        """The token; the kubelet renews its file."""
+        return f"Bearer {(SERVICE_ACCOUNT / 'token').read_text().strip()}" if identifier == "authorization" else None
+
+    def get_basic_auth_token(self) -> None:
+        """There is none."""
+
+
 def read_configuration() -> Configuration:
     """The pod's ServiceAccount, else the kubeconfig that $KUBECONFIG or ~/.kube/config names."""
-    configuration = Configuration()
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    authority = SERVICE_ACCOUNT / "ca.crt"
+    if host and (SERVICE_ACCOUNT / "token").is_file() and authority.is_file():
+        name = f"[{host}]" if ":" in host else host
+        return InCluster(host=f"https://{name}:{port}", ssl_ca_cert=str(authority))
     try:
-        load_incluster_config(client_configuration=configuration)
-    except ConfigException as in_cluster:
-        try:
-            load_kube_config(client_configuration=configuration)
-        except Exception as error:  # by the file it is KeyError, TypeError, YAMLError, ...
-            raise AccessError(
-                f"no access to a cluster: not in a pod ({in_cluster}), and no kubeconfig: {error}"
-            ) from error
+        from kubernetes import client, config
+
+        found = client.Configuration()
+        config.load_kube_config(client_configuration=found)
+    except ImportError as error:
+        raise AccessError("no access to a cluster: not in a pod; for a kubeconfig, install `kubernetes`") from error
+    except Exception as error:  # by the file it is KeyError, TypeError, YAMLError, ...
+        raise AccessError(f"no access to a cluster: not in a pod, and no kubeconfig: {error}") from error
+    configuration: Configuration = found
     return configuration
 
 
