@@ -35,7 +35,7 @@ class Metrics:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._stages: dict[Key, tuple[str, float]] = {}
-        disable_created_metrics()  # they double the page
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the page
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._reconciles = Counter(
