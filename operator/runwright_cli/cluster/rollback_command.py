@@ -43,17 +43,15 @@ def rollback(
     if wanted == pinned:
         click.echo(f"{name} is not pinned" if unpin else f"{name} is pinned to revision {wanted} already")
         return 0
-    click.echo(_said(name, status, wanted, pinned))
     tool = gitops(content)
     if tool:
         click.echo(f"warning: {tool} manages {name} and may put spec.deploy.revision back", err=True)
         click.echo(
             "  cure: revert the commit in git instead; a recipe trained before is served without training", err=True
         )
-    if dry_run:
-        return 0
-    stored = cluster.patch(name, pin(wanted))
-    if not wait:
+    stored = content if dry_run else cluster.patch(name, pin(wanted))
+    click.echo(_said(name, status, wanted, pinned))
+    if dry_run or not wait:
         return 0
     return _wait(cluster, name, stored, wanted, timeout)
 
