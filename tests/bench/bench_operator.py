@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import hashlib
 import os
 import signal
 import statistics
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from kubernetes.config import load_kube_config  # noqa: E402
 from runwright_operator.adapters.access import Access  # noqa: E402
 from runwright_operator.adapters.kubernetes import Kubernetes  # noqa: E402
 from runwright_operator.resources import INFERENCE_SERVICE, PYTORCH_JOB, TRAINING_RUN, Resource  # noqa: E402
+from tests.cluster.tier import binaries  # noqa: E402
+from tests.cluster.tier.api import Api  # noqa: E402
 from tests.cluster.tier.cluster import Tier  # noqa: E402
 from tests.doubles.kfp.process import Double  # noqa: E402
 
@@ -118,14 +121,17 @@ def rights(namespace: str) -> list[Manifest]:
 
 
 class Operator:
-    """The operator as a process."""
+    """The operator as its pod runs it: in an environment of requirements/operator.txt alone, by its ServiceAccount."""
 
     def __init__(self, kubeconfig: Path, folder: Path, kfp: str, namespaces: tuple[str, ...]) -> None:
         self._log = (folder / "operator.log").open("a")
+        self._account = service_account(kubeconfig, folder / "account")
+        host, _, port = configuration(kubeconfig).host.removeprefix("https://").partition(":")
         self.pid = 0
         self._environment = {
-            **os.environ,
-            "KUBECONFIG": str(kubeconfig),
+            "PATH": os.environ["PATH"],
+            "KUBERNETES_SERVICE_HOST": host,
+            "KUBERNETES_SERVICE_PORT": port or "443",
             "RUNWRIGHT_NAMESPACES": ",".join(namespaces),
             "RUNWRIGHT_PIPELINES_ENDPOINT": kfp,
             "RUNWRIGHT_STORAGE_URI": f"file://{folder}/storage",
@@ -136,8 +142,10 @@ class Operator:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Operator]:
-        command = [sys.executable, "-m", "runwright_operator"]
-        process = subprocess.Popen(command, env=self._environment, stdout=self._log, stderr=self._log)
+        place = "/var/run/secrets/kubernetes.io/serviceaccount"
+        mount = f'mkdir -p {place} && mount --bind "$0" {place} && exec "$1" -m runwright_operator'
+        command = ["unshare", "-m", "sh", "-c", mount, str(self._account), str(operator_python())]
+        process = subprocess.Popen(command, env=self._environment, cwd="/", stdout=self._log, stderr=self._log)
         self.pid = process.pid
         try:
             time.sleep(6)  # to be up and watching, as the training operator is
@@ -145,6 +153,44 @@ class Operator:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
+
+
+@cache
+def operator_python() -> Path:
+    """Python of an environment with what the operator's image has, made when its pins or our code changed."""
+    pins = (ROOT / "requirements/operator.txt").read_bytes()
+    home = binaries.cache() / "operator" / hashlib.sha256(pins).hexdigest()[:16]
+    uv = ROOT / ".venv/bin/uv"
+    environment = {**os.environ, "VIRTUAL_ENV": str(home)}
+    if not home.exists():
+        subprocess.run([uv, "venv", "-q", "--python", sys.executable, home], check=True)
+        pinned = ["--require-hashes", "-r", ROOT / "requirements/operator.txt"]
+        subprocess.run([uv, "pip", "install", "-q", "--compile-bytecode", *pinned], env=environment, check=True)
+    ours = ["--no-deps", "--reinstall", "--compile-bytecode", ROOT]
+    subprocess.run([uv, "pip", "install", "-q", *ours], env=environment, check=True)
+    return home / "bin/python"
+
+
+def service_account(kubeconfig: Path, folder: Path) -> Path:
+    """The files of a ServiceAccount that may do all that the operator does."""
+    api, name, home = Api.from_kubeconfig(kubeconfig), "bench-operator", "default"
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": home}}
+    group = "rbac.authorization.k8s.io"
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": home}],
+        "roleRef": {"kind": "ClusterRole", "name": "cluster-admin", "apiGroup": group},
+    }
+    for manifest in (account, binding):
+        api.apply(manifest)
+    asked = {"spec": {"expirationSeconds": 7200}}
+    token = api.request("POST", f"/api/v1/namespaces/{home}/serviceaccounts/{name}/token", asked)["status"]["token"]
+    folder.mkdir(exist_ok=True)
+    (folder / "token").write_text(token)
+    (folder / "ca.crt").write_bytes(Path(configuration(kubeconfig).ssl_ca_cert).read_bytes())
+    return folder
 
 
 async def create_all(api: Kubernetes, resource: Resource, objects: list[Manifest]) -> None:
