@@ -146,12 +146,6 @@ class Settings(BaseModel):
     storage_secret: _Name | None = None
     """Name of a Secret with its credentials, in each namespace with TrainingRuns."""
 
-    # Patience
-    submit_pending_seconds: _Seconds = 600.0
-    """How long a pipeline run may stay pending before the TrainingRun says so."""
-    deploy_timeout_seconds: _Seconds = 600.0
-    """How long an InferenceService may take to become ready."""
-
     @model_validator(mode="after")
     def _times_fit(self) -> Settings:
         if not self.lease_retry_seconds < self.lease_renew_seconds < self.lease_duration_seconds:

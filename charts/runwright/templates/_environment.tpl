@@ -10,7 +10,6 @@
   "LEASE_NAME" (include "runwright.operator" .)
   "PIPELINES_ENDPOINT" .Values.pipelines.endpoint
   "PIPELINES_TIMEOUT_SECONDS" .Values.pipelines.timeoutSeconds
-  "SUBMIT_PENDING_SECONDS" .Values.pipelines.pendingSeconds
   "PIPELINES_PAGE" .Values.pipelines.page
   "PIPELINES_MULTI_USER" (ternary "true" "" .Values.pipelines.multiUser)
   "PIPELINES_TOKEN_FILE" (ternary "/var/run/secrets/pipelines/token" "" .Values.pipelines.multiUser)
@@ -22,7 +21,6 @@
   "SERVE_IMAGE" .Values.run.serve.image
   "SERVE_CPU" .Values.run.serve.cpu
   "SERVE_MEMORY" .Values.run.serve.memory
-  "DEPLOY_TIMEOUT_SECONDS" .Values.run.serve.timeoutSeconds
   "RUN_SERVICE_ACCOUNT" .Values.run.serviceAccount
   "STORAGE_URI" .Values.storage.uri
   "STORAGE_ENDPOINT" .Values.storage.endpoint
