@@ -130,9 +130,9 @@ class _Waiting:
 
 
 def _not_ready(found: Readiness, waited: float) -> Fault:
-    story = f"{found.reason}: {found.message}" if found.fault else found.message
-    told = f"the model does not serve after {waited:.0f} s: {story}"
-    return replace(found.fault or Fault(SERVICE_NOT_READY), reason=SERVICE_NOT_READY, message=told)
+    told = f"the model does not serve after {waited:.0f} s: {found.message}"
+    reason = found.reason if found.fault else SERVICE_NOT_READY
+    return replace(found.fault or Fault(SERVICE_NOT_READY), reason=reason, message=told)
 
 
 def _package(run: ClusterRun, registration: Registration) -> PackageManifest:

@@ -11,11 +11,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from runwright_components.cluster.manifests import faults
 from runwright_components.cluster.manifests.faults import Fault, pod_fault
 from runwright_components.cluster.manifests.fields import condition, dig, mapping, text
 from runwright_components.contract.cluster import ANNOTATION_MODEL_DIGEST, LABEL_REVISION
 
 SERVICE_NOT_READY = "ServiceNotReady"
+_OF_THE_CLUSTER = (
+    *(faults.UNSCHEDULABLE, faults.IMAGE_PULL, faults.CONTAINER_CONFIG, faults.QUOTA, faults.NOT_ALLOWED),
+    *(faults.OOM, faults.PREEMPTED, faults.EVICTED, faults.NODE_LOST),
+)
 HOPELESS = 3  # restarts of a container, after which it is not expected to come up
 
 
@@ -53,19 +58,24 @@ def readiness(
     ready = condition(live, "Ready")
     if ready.get("status") == "True" and serving and not others:
         return Readiness("ready", "Serving", "", url)
-    faults = [fault for pod in wanted if not is_ready(pod) and (fault := pod_fault(pod, serving=True)) is not None]
-    broken = next((fault for fault in faults if _hopeless(fault)), None)
+    found = [fault for pod in wanted if not is_ready(pod) and (fault := pod_fault(pod, serving=True)) is not None]
+    broken = next((fault for fault in found if _hopeless(fault)), None)
     if broken is not None and not serving:
-        return Readiness("failed", broken.reason, broken.message, url, broken)
+        return Readiness("failed", _reason(broken), broken.message, url, broken)
     invalid = _invalid(live)
     if invalid:
         return Readiness("failed", SERVICE_NOT_READY, invalid, url)
-    if faults:
-        return Readiness("progressing", faults[0].reason, faults[0].message, url, faults[0])
+    if found:
+        return Readiness("progressing", _reason(found[0]), found[0].message, url, found[0])
     if others and serving:
         return Readiness("progressing", "InProgress", "pods of the model before are still ending", url)
     said = text(ready.get("message")) or text(condition(live, "PredictorReady").get("message"))
     return Readiness("progressing", "InProgress", said or "the predictor is starting", url)
+
+
+def _reason(fault: Fault) -> str:
+    """What the cluster did to the pod by its own name; whatever the server did, it does not serve."""
+    return fault.reason if fault.reason in _OF_THE_CLUSTER else SERVICE_NOT_READY
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:
