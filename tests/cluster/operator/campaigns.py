@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tests.cluster.operator.runs import Manifest, condition, states, status
+from tests.cluster.operator.runs import Manifest, states, status
 from tests.cluster.operator.world import World
 
 FULL = os.environ.get("RUNWRIGHT_CAMPAIGNS") == "full"
@@ -65,14 +65,13 @@ def _failed(outcome: Outcome) -> str:
     return " FAILED" if outcome.problems else ""
 
 
-def picture(world: World, name: str = "penguins") -> Manifest:
+def picture(world: World, name: str) -> Manifest:
     """The state of a run and of what belongs to it, without what differs from one run to the next (ids, times)."""
     run = world.run(name)
-    if not run:
-        return {}
     told = status(run)
     kept = ("type", "status", "reason")
     return {
+        "exists": bool(run),
         "phase": told.get("phase"),
         "states": states(run),
         "serving": told.get("serving", {}).get("revision"),
@@ -80,11 +79,10 @@ def picture(world: World, name: str = "penguins") -> Manifest:
         "failures": [one.get("failures", 0) for one in told.get("revisions", ())],
         "attempts": [one["pipelineRun"]["attempt"].rpartition("-")[2] for one in told.get("revisions", ())],
         "conditions": sorted(tuple(one[key] for key in kept) for one in told.get("conditions", ())),
-        "ready": condition(run, "Ready").get("message"),
-        "finalizers": run["metadata"].get("finalizers"),
-        "jobs": sorted(world.jobs(name)),
-        "pipeline runs": [one["state"] for one in world.pipeline_runs(name)],
-        "records": sorted(one["metadata"]["name"] for one in world.records()),
+        "finalizers": run.get("metadata", {}).get("finalizers"),
+        "jobs": sorted(job.removeprefix(name) for job in world.jobs(name)),
+        "pipeline runs": sorted(one["state"] for one in world.pipeline_runs(name)),
+        "records": sorted(one["metadata"]["name"].removeprefix(name) for one in world.records()),
         "service": _service(world, name),
     }
 
