@@ -84,7 +84,7 @@ def test_a_pod_that_waits_tells_why() -> None:
 
 def test_a_pod_that_ends_again_and_again_has_failed() -> None:
     found = readiness(_live(ready="False"), NEW, [_crashing(1, "boom")])
-    assert (found.state, found.reason) == ("failed", "WorkerFailed")
+    assert (found.state, found.reason) == ("failed", "ServiceNotReady")
     assert readiness(_live(ready="False"), NEW, [_crashing(1, "boom", restarts=2)]).state == "progressing"
 
 

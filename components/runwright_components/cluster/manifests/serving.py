@@ -11,16 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runwright_components.cluster.manifests import faults
 from runwright_components.cluster.manifests.faults import Fault, pod_fault
 from runwright_components.cluster.manifests.fields import condition, dig, mapping, text
 from runwright_components.contract.cluster import ANNOTATION_MODEL_DIGEST, LABEL_REVISION
+from runwright_components.contract.outcome import Reason
 
 SERVICE_NOT_READY = "ServiceNotReady"
-_OF_THE_CLUSTER = (
-    *(faults.UNSCHEDULABLE, faults.IMAGE_PULL, faults.CONTAINER_CONFIG, faults.QUOTA, faults.NOT_ALLOWED),
-    *(faults.OOM, faults.PREEMPTED, faults.EVICTED, faults.NODE_LOST),
-)
+_VAGUE = (Reason.WORKER_FAILED, Reason.INTERNAL)
 HOPELESS = 3  # restarts of a container, after which it is not expected to come up
 
 
@@ -74,8 +71,8 @@ def readiness(
 
 
 def _reason(fault: Fault) -> str:
-    """What the cluster did to the pod by its own name; whatever the server did, it does not serve."""
-    return fault.reason if fault.reason in _OF_THE_CLUSTER else SERVICE_NOT_READY
+    """The fault's own where it says more than that something ended."""
+    return SERVICE_NOT_READY if fault.reason in _VAGUE else fault.reason
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:
