@@ -34,14 +34,14 @@ _SLICE = r"^(\{?[^={\x00-\x1f\x7f])+=(\{?[^{\x00-\x1f\x7f])*\{?$"
 _TURNS_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
-def _keeps_direction(text: str) -> str:
+def keeps_direction(text: str) -> str:
     """Refuse what makes a reviewer read another text than the machine does (CVE-2021-42574)."""
     if _TURNS_DIRECTION.search(text):
         raise PydanticCustomError("direction", "must not hold characters that turn the direction of text")
     return text
 
 
-_Visible = AfterValidator(_keeps_direction)
+_Visible = AfterValidator(keeps_direction)
 
 Text = Annotated[str, Field(min_length=1, max_length=1024, pattern=_NO_TEMPLATE), _Visible]
 """One line of text."""
@@ -59,10 +59,10 @@ LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=_LABEL_KEY
 LabelValue = Annotated[str, Field(max_length=63, pattern=_LABEL_VALUE)]
 EnvName = Annotated[str, Field(min_length=1, max_length=128, pattern=_ENV_NAME)]
 HeaderName = Annotated[str, Field(min_length=1, max_length=128, pattern=_HEADER)]
-HttpUrl = Annotated[str, Field(max_length=2048, pattern=_HTTP_URL)]
-S3Uri = Annotated[str, Field(max_length=1024, pattern=_S3_URI)]
-GcsUri = Annotated[str, Field(max_length=1024, pattern=_GCS_URI)]
-AzureUri = Annotated[str, Field(max_length=1024, pattern=_AZURE_URI)]
+HttpUrl = Annotated[str, Field(max_length=2048, pattern=_HTTP_URL), _Visible]
+S3Uri = Annotated[str, Field(max_length=1024, pattern=_S3_URI), _Visible]
+GcsUri = Annotated[str, Field(max_length=1024, pattern=_GCS_URI), _Visible]
+AzureUri = Annotated[str, Field(max_length=1024, pattern=_AZURE_URI), _Visible]
 Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=_DURATION)]
 """A span of time: 90s, 15m, 12h, 2d, 1h30m."""
 Quantity = Annotated[str, Field(min_length=1, max_length=24, pattern=_QUANTITY)]
@@ -70,7 +70,7 @@ Quantity = Annotated[str, Field(min_length=1, max_length=24, pattern=_QUANTITY)]
 Character = Annotated[str, Field(min_length=1, max_length=1, pattern=_CHARACTER)]
 Cron = Annotated[str, Field(min_length=5, max_length=100, pattern=_CRON)]
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=_IMAGE)]
-SliceName = Annotated[str, Field(min_length=3, max_length=256, pattern=_SLICE)]
+SliceName = Annotated[str, Field(min_length=3, max_length=256, pattern=_SLICE), _Visible]
 
 _TEMPLATE_CURE = "remove '{{' and control characters; pipelines would expand or break on them"
 _PATTERNS: dict[str, tuple[str, str]] = {

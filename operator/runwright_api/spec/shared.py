@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, JsonValue, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from runwright_api.part import Lax, Part
-from runwright_api.text import ColumnName, ObjectName, Quantity
+from runwright_api.text import ColumnName, ObjectName, Quantity, keeps_direction
 
 
 def unique(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -23,13 +24,16 @@ Columns = Annotated[tuple[ColumnName, ...], Field(max_length=64, json_schema_ext
 """Names of columns, each once."""
 
 _LONGEST_SCALAR = 1024
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def _scalar(value: Any) -> str | int | float | bool:
     if isinstance(value, str):
-        if len(value) > _LONGEST_SCALAR or "{{" in value:
-            raise PydanticCustomError("scalar", "must be at most 1024 characters long, without '{{{{'")
-        return value
+        if len(value) > _LONGEST_SCALAR or "{{" in value or _CONTROL.search(value):
+            raise PydanticCustomError(
+                "scalar", "must be at most 1024 characters long, without '{{{{' or control characters"
+            )
+        return keeps_direction(value)
     if isinstance(value, bool | int | float):
         return value
     raise PydanticCustomError("scalar", "must be a text, a number, or true or false")

@@ -35,7 +35,6 @@ USES: dict[str, Any] = {
     "spec.register.huggingFaceHub": {"repository": "acme/churn"} | SECRET,
     "spec.deploy.scaling": {"maxReplicas": 3},
     "spec.deploy.rollout": {"steps": [{"weight": 10, "pause": "5m"}]},
-    "spec.deploy.revision": 3,
     "spec.monitor": {"drift": {"threshold": 0.3}},
     "spec.retrain": {"schedule": "0 3 * * 1", "onDrift": True},
 }

@@ -1,0 +1,1 @@
+"""Every field of the TrainingRun's spec, and documents that use it: for campaigns over the whole API."""

@@ -1,0 +1,169 @@
+"""Specs for a leaf: one without it, two that give it different values, one that gives it a wrong one.
+
+What a value needs beside it (the class of model that `heads` belongs to, say) stands in small tables.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from pydantic import ValidationError
+
+from runwright_api.names import API_VERSION, KIND
+from runwright_api.trainingrun import TrainingRun
+from runwright_operator.reading import read_run
+from tests.cluster.operator.runs import merged
+from tests.spec.leaves import ITEM, KEY, VALUE, Leaf, Path, Schema, candidates, leaves, minimal, spec_schema, wrong
+
+Spec = dict[str, Any]
+
+BASE: Spec = {
+    "data": {"sources": [{"http": {"url": "https://data.example.com/penguins.csv"}}]},
+    "prepare": {"target": "species"},
+    "train": {"task": "tabular-classification"},
+    "evaluate": {"gate": [{"metric": "accuracy", "min": 0.5}]},
+}
+_TEXT = {"task": "text-classification"}
+_TUNE: Spec = {
+    "searchSpace": [{"name": "epochs", "type": "int", "min": 0.0, "max": 0.9}],
+    "objective": {"metric": "accuracy", "direction": "maximize"},
+}
+_IMAGE = {"train": {"task": "image-classification"}}
+
+# What stands beside a leaf, by the beginning of its path.
+_BESIDE: Mapping[str, Spec] = {
+    **{
+        f"spec.data.sources[].{place}": {"data": {"sources": [{}]}}
+        for place in ("path", "s3", "gcs", "azure", "sql", "logs", "huggingFace", "pvc", "synthetic")
+    },
+    "spec.prepare.columns[].fill": {"prepare": {"columns": [{"name": "alpha", "missing": "constant"}]}},
+    "spec.prepare.split.by": {"prepare": {"split": {"strategy": "group"}}},
+    "spec.prepare.text": {"train": _TEXT},
+    "spec.prepare.image": _IMAGE,
+    "spec.train.task": {"evaluate": None},
+    "spec.train.model.name": {"train": _TEXT},
+    "spec.train.model.heads": {"train": {**_TEXT, "model": {"name": "transformer"}}},
+    "spec.train.model.pretrained": {"train": {**_TEXT, "model": {"name": "pretrained"}}},
+    "spec.train.model.freeze": {"train": {**_TEXT, "model": {"name": "pretrained", "pretrained": "encoder"}}},
+    "spec.train.augment": _IMAGE,
+    "spec.train.scheduling.tolerations[]": {"train": {"scheduling": {"tolerations": [{"key": "gpu"}]}}},
+    "spec.tune": {"tune": _TUNE},
+    "spec.tune.searchSpace[].choices": {"tune": {"searchSpace": [{"name": "epochs", "type": "choice"}]}},
+    "spec.evaluate.gate[].slice": {"evaluate": {"slices": ["island"]}},
+}
+# Values that no schema tells, each with what changes beside it.
+_VALUES: Mapping[str, tuple[tuple[Any, Spec], ...]] = {
+    "spec.data.sources[].path": (("s3://bucket/a.csv", {}), ("s3://bucket/b.csv", {})),
+    "spec.storage.uri": (("s3://bucket/a", {}), ("s3://bucket/b", {})),
+    "spec.package.formats[]": ((["onnx"], {}), (["onnx", "safetensors"], {})),
+    "spec.prepare.split.strategy": (("random", {}), ("time", {"prepare": {"split": {"by": "year"}}})),
+    "spec.evaluate.gate[].min": ((0.75, {}), (0.99, {})),
+    "spec.tune.searchSpace[].type": (
+        ("float", {}),
+        ("choice", {"tune": {"searchSpace": [{"name": "epochs", "choices": ["1"]}]}}),
+    ),
+    **{
+        f"spec.prepare.split.{share}": tuple(
+            (
+                large,
+                {
+                    "prepare": {
+                        "split": {one: (1 - large) / 2 for one in ("train", "validation", "test") if one != share}
+                    }
+                },
+            )
+            for large in (0.5, 0.8)
+        )
+        for share in ("train", "validation", "test")
+    },
+}
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Specs that differ in one leaf."""
+
+    leaf: Leaf
+    without: Spec
+    one: Spec
+    other: Spec
+    wrong: Spec
+
+
+def documents() -> Iterator[Documents]:
+    """Those of every leaf. Raises LookupError for a leaf for which the tables have to say more."""
+    for leaf in leaves():
+        host = _host(leaf)
+        without = host if accepted(host) else copy.deepcopy(BASE)
+        found = list(islice((spec for spec in _tried(leaf, host) if spec != without and is_shaped(spec)), 2))
+        if len(found) < 2:
+            raise LookupError(f"{leaf}: no two values are valid; tell in tests/spec/documents.py what it needs")
+        yield Documents(leaf, without, found[0], found[1], put(found[0], leaf.path, wrong(leaf.schema)))
+
+
+def manifest(spec: Spec, name: str = "churn") -> dict[str, Any]:
+    """The TrainingRun of a spec."""
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec}
+
+
+def is_shaped(spec: Spec) -> bool:
+    """Whether the API has a meaning for the spec, be it available yet or not."""
+    try:
+        TrainingRun.model_validate(manifest(spec), by_alias=True, by_name=False)
+    except ValidationError:
+        return False
+    return True
+
+
+def accepted(spec: Spec) -> bool:
+    """Whether the operator goes by the spec."""
+    return read_run(manifest(spec))[0] is not None
+
+
+def put(spec: Spec, path: Path, value: Any) -> Spec:
+    """A copy with the value in its place; parts on the way are made as small as they may be. The last name may be one
+    that no schema has."""
+    changed = copy.deepcopy(spec)
+    _put(changed, path, value, spec_schema())
+    return changed
+
+
+def with_text(leaf: Leaf, text: str) -> Spec:
+    """A spec that gives the leaf this text, whether it is valid or not."""
+    return put(_host(leaf), leaf.path, text)
+
+
+def _host(leaf: Leaf) -> Spec:
+    host = BASE
+    for prefix, changes in _BESIDE.items():
+        if str(leaf).startswith(prefix):
+            host = merged(host, changes)
+    return copy.deepcopy(host)
+
+
+def _tried(leaf: Leaf, host: Spec) -> Iterator[Spec]:
+    pairs = _VALUES.get(str(leaf)) or tuple((value, {}) for value in candidates(leaf.schema))
+    for value, changes in pairs:
+        yield put(merged(host, changes), leaf.path, value)
+
+
+def _put(place: Any, path: Path, value: Any, schema: Schema) -> None:
+    part, rest = path[0], path[1:]
+    fields = schema.get("properties", {})
+    inner = schema["items"] if part == ITEM else fields.get(part, schema.get("additionalProperties", {}))
+    if part == ITEM and not rest and isinstance(value, list):
+        place[:] = value
+        return
+    key: Any = 0 if part == ITEM else KEY if part == VALUE else part
+    if part == ITEM and not place:
+        place.append(minimal(inner))
+    if not rest:
+        place[key] = value
+        return
+    if part != ITEM and key not in place:
+        place[key] = minimal(inner)
+    _put(place[key], rest, value, inner)
