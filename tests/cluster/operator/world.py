@@ -62,7 +62,7 @@ class Operator:
             world.cluster.server, client=name, journal=world.journal, trust=world.cluster.trust()
         ).start()
         self.pipelines = Proxy(world.kfp.url, client=name, journal=world.journal).start()
-        self._port = _free_port()
+        self._port = free_port()
         config = kubeconfig.for_token(world.cluster.config, world.token())
         config["clusters"][0]["cluster"] = {"server": self.kubernetes.url}
         path = kubeconfig.write(world.folder / f"{name}.kubeconfig", config)
@@ -289,7 +289,8 @@ class World:
         return status(self.run(name))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
