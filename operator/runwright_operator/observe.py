@@ -32,7 +32,7 @@ _STATES: Mapping[PipelineState, Seen] = {
     PipelineState.FAILED: "failed",
     PipelineState.CANCELED: "cancelled",
     PipelineState.RUNNING: "running",
-    PipelineState.CANCELING: "running",
+    PipelineState.CANCELING: "cancelled",  # for ever, where its Workflow is gone
 }
 
 

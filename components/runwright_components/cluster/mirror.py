@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,7 +37,7 @@ def _checkpoints(names: list[str]) -> list[str]:
     return [name for name in names if name.startswith(CHECKPOINT_PREFIX)]
 
 
-class _Mirror:
+class _Mirror(ABC):
     """A thread that calls `_pass` now and then for the time of a `with` block, and once more at its end."""
 
     def __init__(self, *, every: float, enabled: bool) -> None:
@@ -44,8 +45,9 @@ class _Mirror:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._loop, name=type(self).__name__, daemon=True) if enabled else None
 
+    @abstractmethod
     def _pass(self) -> None:
-        raise NotImplementedError
+        """Bring what is new to the storage."""
 
     def _loop(self) -> None:
         while not self._ended.wait(self._every):
