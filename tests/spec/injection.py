@@ -1,4 +1,4 @@
-"""Texts that mean something to a shell, a template engine, the kubelet, a path or a reader, in every text of the spec."""
+"""Texts that mean something to a shell, a template, the kubelet, a path or a reader, in each text of the spec."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from runwright_api.names import LABEL_RUN_UID
 from runwright_api.reasons import Reason
 from runwright_api.spec.run import TrainingRunSpec
 from runwright_api.status import Revision, Serving, TrainingRunStatus
-from runwright_components.cluster.manifests.fields import dig
+from runwright_components.cluster.manifests.fields import dig, items, mapping
 from runwright_components.contract.cluster import StageRecord
 from runwright_operator.brain.decision import Action
 from runwright_operator.brain.observed import Observed, PipelineSeen
@@ -123,6 +123,11 @@ class Draft:
     def owns_service(self) -> bool:
         """Whether the live InferenceService is this TrainingRun's own."""
         return bool(dig(self.seen.service, "metadata", "labels", LABEL_RUN_UID) == self.seen.uid)
+
+    def service_goes_along(self) -> bool:
+        """Whether the live InferenceService would be deleted with this TrainingRun."""
+        owners = items(dig(self.seen.service, "metadata", "ownerReferences"))
+        return any(mapping(owner).get("uid") == self.seen.uid for owner in owners)
 
 
 def stamp(moment: datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runwright_api.names import FINALIZER
-from runwright_components.cluster.manifests.fields import items, mapping
+from runwright_components.cluster.manifests.fields import mapping
 from runwright_operator.brain.decision import ApplyService, Decision, DeleteJob, RemoveFinalizer, StopAttempt
 from runwright_operator.brain.draft import ACTIVE, Draft
 
@@ -31,11 +31,10 @@ def leave(draft: Draft) -> Decision:
 
 def _released(draft: Draft) -> dict[str, object] | None:
     """The service without its owner, so that it outlives the run; None when it has none."""
+    if not draft.service_goes_along():
+        return None
     service = mapping(draft.seen.service)
     metadata = mapping(service.get("metadata"))
-    owners = [mapping(one).get("uid") for one in items(metadata.get("ownerReferences"))]
-    if draft.seen.uid not in owners:
-        return None
     return {
         "apiVersion": service.get("apiVersion"),
         "kind": service.get("kind"),

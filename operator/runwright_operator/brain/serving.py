@@ -82,7 +82,8 @@ def _give(draft: Draft, revision: Revision, artifact: Artifact, service: Service
         model_digest=artifact.model_digest,
         storage=storage_of(seen.run, draft.rules.defaults, namespace=seen.key.namespace),
     )
-    changed = seen.service is None or not wanted_equals(seen.service, manifest)
+    freed = not service.owned and draft.service_goes_along()
+    changed = seen.service is None or freed or not wanted_equals(seen.service, manifest)
     if changed:
         draft.before.append(ApplyService(manifest))
     if revision.deploy_time is None or (changed and _live_digest(draft) != artifact.model_digest):
