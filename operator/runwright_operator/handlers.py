@@ -29,6 +29,7 @@ CHILDREN = (PYTORCH_JOB, INFERENCE_SERVICE, CONFIG_MAP, POD)
 WATCHED = (TRAINING_RUN, *CHILDREN)
 CHUNK = 500  # objects a page
 LOGIN_PAUSES = (0.0, 1.0, 2.0, 5.0, 10.0)
+WATCH_PAUSE = 1.0  # seconds between two beginnings of the watch of a kind
 LOGIN_IS_CALM = 60.0  # seconds without a login, after which the pauses start anew
 
 Deliver = Callable[[Resource, str | None, dict[str, Any]], None]
@@ -156,6 +157,21 @@ class _NoProgress(kopf.ProgressStorage):
         return essence
 
 
-def session_for_watching(access: Access) -> aiohttp.ClientSession:
+class Pace:
+    """kopf opens a watch that broke anew without a pause, dozens of times a second; here each waits for its turn."""
+
+    def __init__(self, seconds: float = WATCH_PAUSE) -> None:
+        self._seconds = seconds
+        self._next: dict[str, float] = {}
+
+    async def __call__(self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        if "watch" in request.url.query:
+            path = request.url.path
+            await asyncio.sleep(self._next.get(path, 0.0) - time.monotonic())
+            self._next[path] = time.monotonic() + self._seconds
+        return await send(request)
+
+
+def session_for_watching(access: Access, pace: Pace) -> aiohttp.ClientSession:
     """A session that refuses to write: kopf has no reason to, and does not know of the lease."""
-    return access.session(read_only=True)
+    return access.session(read_only=True, pace=pace)

@@ -19,7 +19,7 @@ import aiohttp
 import kopf
 
 from runwright_operator.adapters.access import Access
-from runwright_operator.handlers import kopf_settings, registry_of, session_for_watching
+from runwright_operator.handlers import Pace, kopf_settings, registry_of, session_for_watching
 from runwright_operator.resources import Resource
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Watch:
         self, access: Access, namespaces: tuple[str, ...], *, receive: Receive, on_start: Callable[[], None]
     ) -> None:
         self._access = access
+        self._pace = Pace()
         self._namespaces = namespaces
         self._receive = receive
         self._on_start = on_start
@@ -128,7 +129,7 @@ class Watch:
 
         def login() -> aiohttp.ClientSession:
             sessions[:] = [one for one in sessions if not one.closed]
-            sessions.append(session_for_watching(self._access))
+            sessions.append(session_for_watching(self._access, self._pace))
             return sessions[-1]
 
         self.began = time.monotonic()

@@ -110,13 +110,19 @@ class Access:
         self._good_until = time.monotonic() + REFRESH_SECONDS
         self._stale = False
 
-    def session(self, *, read_only: bool = False) -> aiohttp.ClientSession:
-        """A new session; whoever asks for it closes it. Its requests need the full URL."""
+    def session(
+        self, *, read_only: bool = False, pace: aiohttp.ClientMiddlewareType | None = None
+    ) -> aiohttp.ClientSession:
+        """A new session; whoever asks for it closes it. Its requests need the full URL, and wait for `pace`."""
         connector = aiohttp.TCPConnector(limit=0, ssl=tls_context(self._configuration) or True)
         return aiohttp.ClientSession(
             connector=connector,
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
-            middlewares=(self._authenticate, _refuse_writes) if read_only else (self._authenticate,),
+            middlewares=(
+                *((pace,) if pace else ()),
+                self._authenticate,
+                *((_refuse_writes,) if read_only else ()),
+            ),
         )
 
     def refused(self) -> None:
