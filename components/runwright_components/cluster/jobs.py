@@ -31,14 +31,15 @@ def ownership(job: Mapping[str, Any], run: ClusterRun, run_id: str) -> Ownership
     """Whose job it is: this KFP run's; of this very revision, to be followed; an older one of this TrainingRun's name,
     or of an attempt that failed, to be replaced; or somebody else's, not to be touched."""
     labels = mapping(dig(job, "metadata", "labels"))
-    if labels.get(LABEL_MANAGED_BY) != MANAGED_BY or labels.get(LABEL_RUN) != run.name:
+    marked = labels.get(LABEL_MANAGED_BY) == MANAGED_BY and labels.get(LABEL_RUN) == run.name
+    if not marked and (labels.get(LABEL_RUN, run.name) != run.name or not _owned_by(job, run.uid)):
         return "foreign"
     recipe = dig(job, "metadata", "annotations", ANNOTATION_RECIPE)
     same = (labels.get(LABEL_RUN_UID), labels.get(LABEL_REVISION), recipe) == (run.uid, str(run.revision), run.recipe)
     if not same:
         return "stale"
     if dig(job, "metadata", "annotations", pytorchjob.ANNOTATION_PIPELINE_RUN) == run_id:
-        return "ours"
+        return "ours" if marked else "adoptable"  # somebody took its labels away
     return "stale" if job_state(job) == "failed" else "adoptable"
 
 
@@ -69,8 +70,9 @@ class JobHandle:
         self._kubernetes.create(JOBS, {**self._manifest, "metadata": {**metadata, "annotations": annotations}})
 
     def adopt(self, job: Mapping[str, Any]) -> None:
-        """Make the job this KFP run's."""
-        self._merge(job, {"metadata": {"annotations": {pytorchjob.ANNOTATION_PIPELINE_RUN: self._run_id}}})
+        """Make the job this KFP run's, found by our labels."""
+        annotations = {pytorchjob.ANNOTATION_PIPELINE_RUN: self._run_id}
+        self._merge(job, {"metadata": {"labels": self._manifest["metadata"]["labels"], "annotations": annotations}})
 
     def clean(self, job: Mapping[str, Any]) -> None:
         """Have the training operator remove the pods of a job that succeeded; its own word and our record remain."""
@@ -122,6 +124,6 @@ class JobHandle:
         self._kubernetes.merge(JOBS, self._run.namespace, self._name, {**patch, "metadata": metadata})
 
 
-def _owned_by(pod: Mapping[str, Any], uid: str) -> bool:
-    owners = map(mapping, items(dig(pod, "metadata", "ownerReferences")))
+def _owned_by(value: Mapping[str, Any], uid: str) -> bool:
+    owners = map(mapping, items(dig(value, "metadata", "ownerReferences")))
     return any(owner.get("uid") == uid for owner in owners)

@@ -38,6 +38,7 @@ class Pace:
     poll: float = 1.0
     fence: float = 10.0
     progress: float = 5.0
+    record: float = 15.0
     events: float = 10.0
     stuck: float = 900.0
     restart: float = 10.0  # before the first restart after a failure; doubles
@@ -186,6 +187,8 @@ class Follower:
             self._waiting = None
             self._check_time()
             self._tell_progress()
+            if self._is_due("record", self._pace.record):
+                self._record.update()  # a training that says nothing is known to be alive, and a lost record comes back
             return
         missing = len(pods) < self._limits.nodes
         told = self._job.refusals(live) if missing and self._is_due("events", self._pace.events) else []

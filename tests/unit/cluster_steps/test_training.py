@@ -340,6 +340,9 @@ def test_whose_job_it_is(run: ClusterRun) -> None:
     assert ownership(job, run, RUN_ID) == "ours"
     assert ownership(job, run.model_copy(update={"uid": "new"}), RUN_ID) == "stale"
     assert ownership(job, run.model_copy(update={"recipe": "new"}), RUN_ID) == "stale"
+    bare = {**job, "metadata": {**job["metadata"], "labels": {**job["metadata"]["labels"]}}}
+    del bare["metadata"]["labels"]["runwright.dev/run"]
+    assert ownership(bare, run, RUN_ID) == "adoptable", "its owner tells whose it is, and its labels come back"
     assert ownership({"metadata": {"name": "churn-r3"}}, run, RUN_ID) == "foreign"
     assert ownership(job, run.model_copy(update={"name": "other"}), RUN_ID) == "foreign"
 
