@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 export PYTHONPATH :=
 JOBS   ?= $(shell nproc)
+# Clusters that test-cluster starts side by side. Its tests mostly wait, and 2.5 GB each is what they cost.
+CLUSTERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-unit test-contract test-local test-cluster cluster-up cluster-down lint generate check-generated requirements audit bench clean
@@ -43,7 +45,7 @@ test-local: setup  ## every example end to end on this machine
 	@$(BIN)/python -m pytest -q tests/local
 
 test-cluster: setup  ## a real Kubernetes control plane with the real peers (Linux, root, Go; builds them once)
-	@$(BIN)/python -m pytest -q tests/cluster
+	@$(BIN)/python -m pytest -q -n $(CLUSTERS) --dist loadfile tests/cluster
 
 cluster-up: setup  ## start that cluster for a person; prints its kubeconfig
 	@$(BIN)/python -m tests.cluster.tier up
