@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -59,6 +59,11 @@ class RecordWriter:
         self._turn: Standing = "unknown"
         self._secrets = secret_values(os.environ)
         self.record = StageRecord(stage=stage, run_id=run_id, state="running", time=now())
+
+    def hide(self, values: Iterable[str]) -> None:
+        """Further values that no record may show, such as those of request headers. Very short ones are words."""
+        found = {*self._secrets, *(value for value in values if len(value) > 3)}
+        self._secrets = tuple(sorted(found, key=len, reverse=True))
 
     def open(self) -> None:
         """Take over the counts that this run's step wrote before it was started again; the first write does it too."""

@@ -51,6 +51,9 @@ def collect(*, config: str, base: str, raw_data: Artifact) -> None:
     parsed = given.model_copy(update={"base": base})
     out = Path(raw_data.path)
     here = Surroundings.of(os.environ)
+    if (cluster := in_cluster()) is not None:
+        headers = (name for source in parsed.sources for name in source.headers_env.values())
+        cluster.record("collect").hide(os.environ.get(name, "") for name in headers)
 
     def sources() -> dict[str, str]:
         from runwright_components.collect import fingerprint

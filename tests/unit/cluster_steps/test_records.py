@@ -168,9 +168,12 @@ def test_records_are_json_and_hold_no_secret(
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t-value")
     writer = _writer(kubernetes, run, clock)
-    writer.failed(StageError(Reason.SOURCE_DENIED, "signed with s3cr3t-value"), log=("token=abcdefgh",))
+    writer.hide(["a-partners-login", ""])
+    error = StageError(Reason.SOURCE_DENIED, "signed with s3cr3t-value, logged in as a-partners-login")
+    writer.failed(error, log=("token=abcdefgh",))
     content = api.objects[RECORD_PATH]["data"]["train.json"]
     assert "s3cr3t-value" not in content
+    assert "a-partners-login" not in content
     assert "abcdefgh" not in content
     writer.end("succeeded", result={"loss": float("nan")})
     assert json.loads(api.objects[RECORD_PATH]["data"]["train.json"])["result"]["loss"] is None
