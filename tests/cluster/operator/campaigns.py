@@ -61,6 +61,11 @@ def report(campaign: str, outcomes: Sequence[Outcome], **figures: Any) -> None:
     assert not failed, "\n\n".join(f"{one.case}: {problem}" for one in failed for problem in one.problems)
 
 
+def late(outcomes: Iterable[Outcome], limit: float) -> str:
+    """How many took longer than they were meant to."""
+    return f"{sum(one.seconds > limit for one in outcomes)} (over {limit:.0f} s)"
+
+
 def _failed(outcome: Outcome) -> str:
     return " FAILED" if outcome.problems else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 
@@ -39,9 +40,8 @@ def test_the_answer_to_create_run_is_lost(make_world: Callable[..., World]) -> N
         name = "-".join(["lost", *case.replace("'", "").lower().split()])
 
         def is_creation(call: Call) -> bool:
-            return (
-                call.method == "POST" and call.resource == "runs" and call.json()["display_name"].startswith(f"{name}-")
-            )
+            creation = call.method == "POST" and call.resource == "runs"
+            return creation and re.fullmatch(rf"{name}-\w{{8}}-r1-a1", call.json()["display_name"]) is not None
 
         fault = LOST[case](is_creation)
         operator.pipelines.add(fault)
@@ -49,6 +49,8 @@ def test_the_answer_to_create_run_is_lost(make_world: Callable[..., World]) -> N
         world.apply(name)
         run = world.wait_run("it serves", lambda run: serves(run, 1), name, seconds=PATIENCE)
         outcome = Outcome(case, seconds=time.monotonic() - began, struck=bool(fault.hits))
+        if not fault.hits:
+            outcome.problems.append("the fault never struck")
         runs, jobs = world.pipeline_runs(name), world.jobs(name)
         if len(runs) != 1 or runs[0]["state"] != "SUCCEEDED":
             outcome.problems.append(f"pipeline runs: {[one['state'] for one in runs]}\n{world.story()}")
