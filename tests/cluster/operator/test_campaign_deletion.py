@@ -175,7 +175,9 @@ class Guest(World):
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _named(rights.OPERATOR, self.home)}
         self.api.apply(account)
         rbac = "rbac.authorization.k8s.io"
-        rules = self.api.get(f"{rbac}/v1", "Role", rights.OPERATOR, self.namespace)["rules"]
+        roles = self.api.list(f"{rbac}/v1", "Role", self.namespace)
+        operators = [role for role in roles if role["metadata"]["name"].startswith(rights.OPERATOR)]
+        rules = [rule for role in operators for rule in role["rules"]]
         self.api.apply(
             {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": _named(self.home), "rules": rules}
         )
