@@ -18,7 +18,7 @@ from tests.cluster.operator.world import World
 pytestmark = pytest.mark.slow
 
 LIMIT = 30.0
-REST = 600.0 if FULL else 60.0
+REST = 600.0 if FULL else 30.0
 SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
 JOB = ("kubeflow.org/v1", "PyTorchJob")
 RECORD = ("v1", "ConfigMap")
