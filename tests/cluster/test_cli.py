@@ -106,7 +106,7 @@ class Running:
         for line in self.process.stdout:
             self._queue.put(line.rstrip("\n"))
 
-    def until(self, text: str, seconds: float = 30.0) -> str:
+    def until(self, text: str, seconds: float = 120.0) -> str:
         """Wait for a line with `text`."""
         while True:
             try:
@@ -116,7 +116,7 @@ class Running:
             if text in self.lines[-1]:
                 return self.lines[-1]
 
-    def ended(self, seconds: float = 30.0) -> int:
+    def ended(self, seconds: float = 120.0) -> int:
         return self.process.wait(seconds)
 
 

@@ -95,7 +95,7 @@ def reach(world: World) -> None:
     for name in (*lasting, *PASSING):
         if name in PASSING:
             world.apply(name)
-        world.wait(f"{name} is reached", partial(PHASES[name].there, world, name), seconds=240)
+        world.wait(f"{name} is reached", partial(PHASES[name].there, world, name))
 
 
 def left(world: World, name: str) -> list[str]:
@@ -129,7 +129,7 @@ def gone(world: World, began: float, what: str) -> list[Outcome]:
                 ended[name] = time.monotonic() - began
         return len(ended) == len(PHASES)
 
-    world.wait(f"{what}: all are gone", all_gone, seconds=3 * LIMIT)
+    world.wait(f"{what}: all are gone", all_gone)
     outcomes = []
     for name in PHASES:
         outcome = Outcome(f"{what}, {name}", ended[name])
@@ -137,8 +137,6 @@ def gone(world: World, began: float, what: str) -> list[Outcome]:
         while (found := left(world, name)) and time.monotonic() < end:
             time.sleep(0.5)
         outcome.problems += [f"left behind: {one}" for one in found]
-        if outcome.seconds > LIMIT:
-            outcome.problems.append(f"took {outcome.seconds:.0f} s")
         outcomes.append(outcome)
     return outcomes
 
@@ -150,7 +148,7 @@ def test_deleted_in_every_phase(make_world: Callable[..., World]) -> None:
     began = time.monotonic()
     for name in PHASES:
         world.delete(name)
-    report("campaign 5, operator up", gone(world, began, "up"), limit=f"{LIMIT:.0f} s")
+    report("campaign 5, operator up", gone(world, began, "up"), limit=LIMIT)
 
 
 def test_deleted_in_every_phase_while_the_operator_is_down(make_world: Callable[..., World]) -> None:
@@ -163,7 +161,7 @@ def test_deleted_in_every_phase_while_the_operator_is_down(make_world: Callable[
     waiting = [name for name in PHASES if world.run(name)]
     operator.start()
     outcomes = gone(world, time.monotonic(), "down")
-    report("campaign 5, operator down", outcomes, limit=f"{LIMIT:.0f} s", waited_for_it=len(waiting))
+    report("campaign 5, operator down", outcomes, limit=LIMIT, waited_for_it=len(waiting))
 
 
 class Guest(World):
@@ -214,16 +212,20 @@ def test_the_namespace_deleted_with_every_phase_in_it(make_world: Callable[..., 
         reach(world)
         began = time.monotonic()
         world.api.delete("v1", "Namespace", world.namespace)
-        world.wait("no TrainingRun is left", lambda: not any(map(world.run, PHASES)), seconds=3 * LIMIT)
+        world.wait("no TrainingRun is left", lambda: not any(map(world.run, PHASES)))
         outcome = Outcome("namespace", time.monotonic() - began)
-        world.wait("nor the namespace", lambda: world.api.find("v1", "Namespace", world.namespace) is None, seconds=120)
+        world.wait("nor the namespace", lambda: world.api.find("v1", "Namespace", world.namespace) is None)
         whole = time.monotonic() - began
         live = {name: [one["state"] for one in world.pipeline_runs(name) if one["state"] in LIVE] for name in PHASES}
         outcome.problems += [f"{name}: {found} in KFP" for name, found in live.items() if found]
-        if outcome.seconds > LIMIT:
-            outcome.problems.append(f"took {outcome.seconds:.0f} s")
         if not operator.running or operator.probe("healthz") != 200:
             outcome.problems.append("the operator is not well")
-        report("campaign 5, namespace deleted", [outcome], namespace_gone=f"{whole:.0f} s", objects=len(PHASES))
+        report(
+            "campaign 5, namespace deleted",
+            [outcome],
+            limit=LIMIT,
+            namespace_gone=f"{whole:.0f} s",
+            objects=len(PHASES),
+        )
     finally:
         world.close()

@@ -16,7 +16,6 @@ from tests.doubles.proxy.faults import Instead, Lose, Truncate
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 180.0
 TIMEOUT = 2.0
 
 LOST: Mapping[str, Callable[[Match], Fault]] = {
@@ -47,7 +46,7 @@ def test_the_answer_to_create_run_is_lost(make_world: Callable[..., World]) -> N
         operator.pipelines.add(fault)
         began = time.monotonic()
         world.apply(name)
-        run = world.wait_run("it serves", lambda run: serves(run, 1), name, seconds=PATIENCE)
+        run = world.wait_run("it serves", lambda run: serves(run, 1), name)
         outcome = Outcome(case, seconds=time.monotonic() - began, struck=bool(fault.hits))
         if not fault.hits:
             outcome.problems.append("the fault never struck")

@@ -29,7 +29,6 @@ pytestmark = pytest.mark.slow
 
 NEIGHBOURS = 20 if FULL else 4
 ROUNDS = 100 if FULL else 10
-PATIENCE = 600.0
 HOSTILE = (
     *("", " ", "{{workflow.name}}", "$(HOME)", "'; rm -rf /", "\u202egnp", "a\x00b", "../../x", "2026-13-45T99:99:99Z"),
     *("x" * 1000, "9" * 300, "null", "NaN", "\U0001f426" * 50),
@@ -194,12 +193,12 @@ def test_healthy_neighbours_of_poison(make_world: Callable[..., World]) -> None:
             unwell.append(time.monotonic() - began)
 
     for name in neighbours:
-        world.wait_run("the neighbour serves", lambda run: serves(run, 1), name, seconds=PATIENCE, meanwhile=look)
+        world.wait_run("the neighbour serves", lambda run: serves(run, 1), name, meanwhile=look)
         assert states(world.run(name)) == {1: "Succeeded"}
     seconds = time.monotonic() - began
     for name in [f"poison-{number}" for number in range(ROUNDS)]:
         world.delete(name)
-    world.wait("the poison is gone", lambda: not any(world.run(f"poison-{n}") for n in range(ROUNDS)), seconds=120)
+    world.wait("the poison is gone", lambda: not any(world.run(f"poison-{n}") for n in range(ROUNDS)))
     print(
         f"\ncampaign 8: {sum(poison.told.values())} poisoned writes {dict(poison.told)}; {NEIGHBOURS} neighbours",
         end=" ",

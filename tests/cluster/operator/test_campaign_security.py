@@ -185,9 +185,9 @@ def test_a_secret_value_turns_up_nowhere(make_world: Callable[..., World]) -> No
     }
     for name in ("well", "in-data", "in-pod"):
         world.apply(name, data={"sources": [{"http": http}]}, train={"retries": {"failures": 0}})
-    world.wait_run("one serves", lambda run: serves(run, 1), "well", seconds=120)
+    world.wait_run("one serves", lambda run: serves(run, 1), "well")
     for name in ("in-data", "in-pod"):
-        world.wait_run("one fails", lambda run: states(run) == {1: "Failed"}, name, seconds=120)
+        world.wait_run("one fails", lambda run: states(run) == {1: "Failed"}, name)
     places = dict(everything(world))
     for value in (*values.values(), *headers.values()):
         assert not [place for place, text in places.items() if value in text], value

@@ -36,7 +36,7 @@ def test_a_users_error_ends_the_training_at_once(world: World) -> None:
 def test_out_of_memory_spends_the_budget_and_says_so(world: World) -> None:
     world.script({"run": "greedy", "pods": pods(exit_code=137, reason="OOMKilled", message="loading\nallocating")})
     world.apply("greedy", train={"retries": {"failures": 1}})
-    run = world.wait_run("it failed", lambda run: states(run) == {1: "Failed"}, "greedy", seconds=90)
+    run = world.wait_run("it failed", lambda run: states(run) == {1: "Failed"}, "greedy")
     failure = status(run)["failure"]
     assert failure["exitCode"] == 137
     assert "OOMKilled" in failure["message"]
@@ -48,7 +48,7 @@ def test_out_of_memory_spends_the_budget_and_says_so(world: World) -> None:
 def test_a_preemption_does_not_spend_the_budget_of_failures(world: World) -> None:
     world.script({"run": "preempted", "pods": [{"run_ms": None, "preempt_after_ms": 300}, {"run_ms": 300}]})
     world.apply("preempted", train={"retries": {"failures": 0}})
-    run = world.wait_run("it serves all the same", lambda run: serves(run, 1), "preempted", seconds=90)
+    run = world.wait_run("it serves all the same", lambda run: serves(run, 1), "preempted")
     assert revision(run, 1)["failures"] == 0
     assert revision(run, 1)["preemptions"] == 1
 
@@ -59,7 +59,6 @@ def test_too_many_gpus_are_told_within_a_minute_and_are_no_failure(world: World)
         "it says Unschedulable",
         lambda run: condition(run, "Trained").get("reason") == "Unschedulable",
         "wide",
-        seconds=60,
     )
     assert condition(run, "Reconciling")["status"] == "True"
     assert condition(run, "Stalled")["status"] == "False"
@@ -95,7 +94,7 @@ def test_a_server_that_cannot_start_gives_its_place_back(make_world: Any) -> Non
     world.wait_run("revision 1 serves", lambda run: serves(run, 1), "served")
     annotate_namespace(world, **{"sim.serving/waiting": "ImagePullBackOff"})
     world.apply("served", train={"epochs": 7}, deploy={"timeout": "10s"})
-    run = world.wait_run("revision 2 failed", lambda run: states(run).get(2) == "Failed", "served", seconds=90)
+    run = world.wait_run("revision 2 failed", lambda run: states(run).get(2) == "Failed", "served")
     failure = status(run)["failure"]
     assert (failure["stage"], failure["reason"]) == ("deploy", "ImagePullBackOff"), failure
     assert status(run)["serving"]["revision"] == 1
@@ -104,7 +103,7 @@ def test_a_server_that_cannot_start_gives_its_place_back(make_world: Any) -> Non
         service = world.service("served") or {"metadata": {"labels": {}}}
         return service["metadata"]["labels"].get("runwright.dev/revision") == "1"
 
-    world.wait("the service carries revision 1 again", given_back, seconds=30)
+    world.wait("the service carries revision 1 again", given_back)
     annotate_namespace(world, **{"sim.serving/waiting": ""})
 
 
@@ -126,8 +125,7 @@ def test_kfp_away_is_a_condition_and_no_failure(make_world: Any) -> None:
         "it says so",
         lambda run: condition(run, "Submitted").get("reason") == "PipelinesUnavailable",
         "early",
-        seconds=30,
     )
     assert condition(world.run("early"), "Stalled")["status"] == "False"
     operator.pipelines.heal(away)
-    world.wait_run("it serves", lambda run: serves(run, 1), "early", seconds=120)
+    world.wait_run("it serves", lambda run: serves(run, 1), "early")

@@ -37,7 +37,7 @@ def test_a_changed_recipe_trains_and_a_revert_does_not(world: World) -> None:
     world.apply("revert", **SLOWER)
     world.wait_run("revision 2 serves", lambda run: serves(run, 2), "revert")
     world.apply("revert")
-    run = world.wait_run("revision 1 serves again", lambda run: serves(run, 1), "revert", seconds=10)
+    run = world.wait_run("revision 1 serves again", lambda run: serves(run, 1), "revert")
     assert states(run) == {1: "Succeeded", 2: "Succeeded"}
     assert len(world.pipeline_runs("revert")) == 2
     service = world.service("revert")
@@ -63,7 +63,7 @@ def test_a_changed_gate_judges_anew_without_training(world: World) -> None:
     assert world.service("gated") is None
     assert condition(run, "Ready")["reason"] == "GateRejected"
     world.apply("gated", evaluate={"gate": [{"metric": "accuracy", "min": 0.8}]})
-    world.wait_run("it serves after all", lambda run: serves(run, 1), "gated", seconds=20)
+    world.wait_run("it serves after all", lambda run: serves(run, 1), "gated")
     assert len(world.pipeline_runs("gated")) == 1
 
 
@@ -90,9 +90,9 @@ def test_a_pinned_revision_serves_and_an_asked_for_training_starts(world: World)
     assert revision(run, 2)["trigger"] == "Request"
     assert revision(run, 2)["recipe"] == revision(run, 1)["recipe"]
     world.apply("pinned", deploy={"revision": 1})
-    world.wait_run("revision 1 serves", lambda run: serves(run, 1), "pinned", seconds=20)
+    world.wait_run("revision 1 serves", lambda run: serves(run, 1), "pinned")
     world.apply("pinned")
-    world.wait_run("revision 2 serves", lambda run: serves(run, 2), "pinned", seconds=20)
+    world.wait_run("revision 2 serves", lambda run: serves(run, 2), "pinned")
     assert len(world.pipeline_runs("pinned")) == 2
 
 
@@ -101,7 +101,7 @@ def test_a_training_is_cancelled_by_request(world: World) -> None:
     world.apply("cancelled")
     world.wait("it trains", lambda: world.jobs("cancelled"))
     world.annotate("cancelled", cancel="1")
-    run = world.wait_run("it is cancelled", lambda run: states(run) == {1: "Cancelled"}, "cancelled", seconds=20)
+    run = world.wait_run("it is cancelled", lambda run: states(run) == {1: "Cancelled"}, "cancelled")
     assert condition(run, "Stalled")["reason"] == "Cancelled"
     world.wait("no job is left", lambda: not world.jobs("cancelled"))
     world.wait("nor a pipeline run", lambda: [one["state"] for one in world.pipeline_runs("cancelled")] == ["CANCELED"])
@@ -109,7 +109,7 @@ def test_a_training_is_cancelled_by_request(world: World) -> None:
 
 def test_a_suspended_run_starts_nothing(world: World) -> None:
     world.apply("suspended", suspend=True)
-    world.wait_run("it says so", lambda run: is_true(run, "Suspended"), "suspended", seconds=10)
+    world.wait_run("it says so", lambda run: is_true(run, "Suspended"), "suspended")
     assert not world.pipeline_runs("suspended")
     world.apply("suspended", suspend=False)
     world.wait_run("revision 1 serves", lambda run: serves(run, 1), "suspended")
@@ -120,8 +120,8 @@ def test_deletion_in_training_ends_everything(world: World) -> None:
     world.apply("deleted")
     world.wait("it trains", lambda: world.jobs("deleted"))
     world.delete("deleted")
-    world.wait("the object is gone", lambda: not world.run("deleted"), seconds=20)
-    world.wait("and its job", lambda: not world.jobs("deleted"), seconds=20)
+    world.wait("the object is gone", lambda: not world.run("deleted"))
+    world.wait("and its job", lambda: not world.jobs("deleted"))
     world.wait("and its run", lambda: [one["state"] for one in world.pipeline_runs("deleted")] == ["CANCELED"])
 
 
@@ -131,8 +131,8 @@ def test_deletion_takes_the_service_along_or_leaves_it(world: World) -> None:
     for name in ("goes", "stays"):
         world.wait_run("it serves", lambda run: serves(run, 1), name)
         world.delete(name)
-    world.wait("the objects are gone", lambda: not world.run("goes") and not world.run("stays"), seconds=20)
-    world.wait("the one service is gone", lambda: world.service("goes") is None, seconds=30)
+    world.wait("the objects are gone", lambda: not world.run("goes") and not world.run("stays"))
+    world.wait("the one service is gone", lambda: world.service("goes") is None)
     kept = world.service("stays")
     assert kept is not None
     assert "ownerReferences" not in kept["metadata"]

@@ -58,7 +58,7 @@ def test_a_run_has_its_experiment_in_its_namespace_and_a_link(
 ) -> None:
     world.add_operator(**settings)
     world.apply("mine")
-    run = world.wait_run("it serves", lambda run: serves(run, 1), "mine", seconds=90)
+    run = world.wait_run("it serves", lambda run: serves(run, 1), "mine")
     (seen,) = [one for one in profiles.runs() if one["name"].startswith("mine-")]
     assert seen["namespace"] == world.namespace
     link = f"{PAGE}/#/runs/details/{seen['id']}"

@@ -27,5 +27,5 @@ def test_steps_in_the_namespace_of_kfp_reach_the_teams(make_world: Callable[...,
     world.api.apply(account)
     world.add_operator()
     world.apply("single")
-    world.wait_run("it serves", lambda run: serves(run, 1), "single", seconds=90)
+    world.wait_run("it serves", lambda run: serves(run, 1), "single")
     assert [one["state"] for one in single.runs()] == ["SUCCEEDED"]

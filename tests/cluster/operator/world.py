@@ -30,7 +30,8 @@ from tests.cluster.tier.processes import Process
 from tests.doubles.kfp.process import Double
 from tests.doubles.proxy import Journal, Proxy
 
-PATIENCE = 60.0
+PATIENCE = 300.0
+"""Seconds until a wait is given up as hanging. How long things take is measured and printed, not asserted."""
 POLL = 0.1
 _TICKS = os.sysconf("SC_CLK_TCK")
 
