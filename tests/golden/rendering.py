@@ -55,7 +55,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
             "priorityClassName": "system-cluster-critical",
             "policies": {"secrets": {"allowlist": True}},
             "networkPolicy": {"metricsFrom": {"kubernetes.io/metadata.name": "monitoring"}},
-            "metrics": {"serviceMonitor": {"enabled": True}, "dashboard": {"enabled": True}},
+            "metrics": {name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard")},
         },
     ),
 }

@@ -1,4 +1,4 @@
-"""The Grafana dashboard asks for metrics that the operator has, and is one that Grafana can load."""
+"""Dashboard and alerts ask for metrics that the operator has, and the dashboard is one that Grafana can load."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from runwright_operator.metrics import Metrics
 from tests.golden.rendering import CHART
 
 DASHBOARD = json.loads((CHART / "files/dashboard.json").read_text(encoding="utf-8"))
+ALERTS = yaml.safe_load((CHART / "files/alerts.yaml").read_text(encoding="utf-8"))
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 SERIES = re.compile(r"\brunwright_[a-z_]+")
 SUFFIXES = ("_bucket", "_sum", "_count")
@@ -70,7 +72,7 @@ def test_every_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
     assert [target["refId"] for target in panel["targets"]] == list("ABCDEFG"[: len(panel["targets"])])
 
 
-@pytest.mark.parametrize("expression", sorted(set(expressions())))
+@pytest.mark.parametrize("expression", sorted({*expressions(), *(alert["expr"] for alert in ALERTS)}))
 def test_every_expression_asks_for_metrics_that_exist(expression: str) -> None:
     for opening, closing in ("()", "{}", "[]"):
         assert expression.count(opening) == expression.count(closing)
@@ -88,6 +90,12 @@ def test_a_rate_is_never_taken_of_a_gauge() -> None:
     for expression in expressions():
         for series in re.findall(r"(?:rate|increase)\((runwright_[a-z_]+)", expression):
             assert series.endswith(("_total", *SUFFIXES)), expression
+
+
+def test_the_page_about_monitoring_tells_of_every_alert() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for alert in ALERTS:
+        assert f"| {alert['alert']} | `{alert['expr']}` | {alert.get('for', 'at once')} | {alert['severity']} |" in page
 
 
 def test_the_page_about_monitoring_tells_of_every_metric() -> None:
