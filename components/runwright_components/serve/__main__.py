@@ -20,7 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, help="of ONNX Runtime, for one request; by default 1")
     parser.add_argument("--max-body-bytes", type=int, default=16 * 2**20)
     parser.add_argument("--max-rows", type=int, default=10_000, help="of one request")
-    parser.add_argument("--grace-seconds", type=int, default=30, help="for requests in flight after SIGTERM")
+    parser.add_argument("--drain-seconds", type=float, default=0.0, help="go on serving for so long after SIGTERM")
+    parser.add_argument("--grace-seconds", type=int, default=30, help="then, for requests in flight")
     parser.add_argument("--access-log", action="store_true", help="one JSON line a prediction on stderr")
     given = parser.parse_args(arguments)
     sys.argv = sys.argv[:1]  # KServe parses it when it is imported
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         max_body_bytes=given.max_body_bytes,
         max_rows=given.max_rows,
         access_log=given.access_log,
+        drain_seconds=given.drain_seconds,
         grace_seconds=given.grace_seconds,
     )
     try:

@@ -19,6 +19,7 @@ from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.rest.server import RESTServer
 
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.serve.draining import Draining
 from runwright_components.serve.front import PredictionFront
 from runwright_components.serve.metrics import ServerMetrics
 from runwright_components.serve.model import RunwrightModel
@@ -27,8 +28,8 @@ from runwright_components.serve.request_error import Limits
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """How to serve. `port` 0 takes a free one; `grpc_port` None serves REST alone; `grace_seconds` is how long requests
-    in flight may take after SIGTERM."""
+    """How to serve. `port` 0 takes a free one; `grpc_port` None serves REST alone; after
+    SIGTERM it serves on for `drain_seconds`, and then requests in flight may take `grace_seconds`."""
 
     host: str = "0.0.0.0"  # noqa: S104 (a container's port is reached from outside)
     port: int = 8080
@@ -37,6 +38,7 @@ class ServeOptions:
     max_body_bytes: int = 16 * 2**20
     max_rows: int = 10_000
     access_log: bool = False
+    drain_seconds: float = 0.0
     grace_seconds: int = 30
 
 
@@ -98,19 +100,22 @@ class RunwrightServer(ModelServer):  # type: ignore[misc]
             grace_period=self.grace_period,
             timeout_keep_alive=self.timeout_keep_alive,
         )
-        rest.config.app = PredictionFront(
+        front = PredictionFront(
             kserve_app,
             self.registered_models,
             self._metrics,
             body_limit=self.options.max_body_bytes,
             access_log=self.options.access_log,
         )
+        rest.config.app = draining = Draining(front, seconds=self.options.drain_seconds)
         rest.config.access_log = False
         kserve_app.router.routes[:] = [route for route in kserve_app.router.routes if route not in _pages()]
         self._rest_server = rest
         # Uvicorn raises a signal again when it has shut down; by then there is nothing left to do.
+        draining.leave = rest._server.handle_exit
         for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, rest._server.handle_exit)
+            signal.signal(signum, draining.leave)
+        rest._server.handle_exit = draining.asked_to_end
         with asyncio.Runner(loop_factory=rest.config.get_loop_factory()) as runner:
             runner.run(self._serve_all(rest))
 

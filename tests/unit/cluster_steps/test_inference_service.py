@@ -46,6 +46,7 @@ def test_standard_fetches_in_an_init_container() -> None:
     assert serve["command"] == [
         *("python", "-m", "runwright_components.serve"),
         *("--model-dir", "/mnt/models", "--name", "churn", "--port", "8080"),
+        *("--drain-seconds", "5", "--grace-seconds", "20"),
     ]
     assert fetch["envFrom"] == [{"secretRef": {"name": "storage-access"}}]
     assert "envFrom" not in serve, "the server needs no access to storage"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import kserve
 import numpy as np
 import pytest
@@ -333,6 +334,26 @@ def test_sigterm_lets_the_request_in_flight_finish(start: Callable[..., Any], pe
     assert server.process.wait(timeout=20) == 0
     stdout, stderr = server.process.communicate()
     assert "Traceback" not in stdout + stderr
+
+
+def test_a_server_that_drains_answers_new_connections_and_keeps_none(start: Callable[..., Any], penguins: Path) -> None:
+    server = start(penguins, "--drain-seconds", "2")
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        assert "connection" not in client.get("/v2/health/ready").headers
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        assert client.get("/v2/health/ready").headers["connection"] == "close"
+    assert server.predict([ROW]).status_code == 200, "a new connection"
+    assert server.process.wait(timeout=20) == 0
+
+
+def test_a_second_signal_ends_the_draining(start: Callable[..., Any], penguins: Path) -> None:
+    server = start(penguins, "--drain-seconds", "3600")
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    assert server.predict([ROW]).status_code == 200
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(timeout=20) == 0
 
 
 def test_the_access_log_is_json_lines_and_off_by_default(start: Callable[..., Any], penguins: Path) -> None:

@@ -44,6 +44,8 @@ ANNOTATION_PACKAGE_DIGEST = f"{GROUP}/package-digest"
 ANNOTATION_SPEC_DIGEST = f"{GROUP}/spec-digest"  # so that a field which is no longer wanted shows as a difference
 MODEL_DIR = "/mnt/models"
 PORT = 8080
+DRAIN_SECONDS = 5  # until every node has heard that the pod ends; with the next, less than Kubernetes' 30 s
+GRACE_SECONDS = 20  # for requests in flight then
 FETCH = "runwright_components.cluster.fetch"
 SERVE = "runwright_components.serve"
 
@@ -98,6 +100,7 @@ def _containers(
     model, model_mount = scratch("model", MODEL_DIR)
     fetch = [*PYTHON, FETCH, literal(package_uri), MODEL_DIR, "--digest", package_digest]
     serve = [*PYTHON, SERVE, "--model-dir", MODEL_DIR, "--name", name, "--port", str(PORT)]
+    serve += ["--drain-seconds", str(DRAIN_SECONDS), "--grace-seconds", str(GRACE_SECONDS)]
     home = {"HOME": "/tmp"}  # noqa: S108
     access = {
         "env": environment({**home, **storage_environment(storage)}),
