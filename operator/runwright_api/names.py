@@ -31,6 +31,9 @@ ANNOTATION_RETRAIN = f"{GROUP}/retrain"
 """Set to a new value (a time, say) to ask for a retraining with no change of the spec."""
 ANNOTATION_CANCEL = f"{GROUP}/cancel"
 """Set to the number of a revision to stop it with no change of the spec."""
+ANNOTATION_HISTORY = f"{GROUP}/history"
+"""On a TrainingRun: what became of its revisions, so that a backup of the object brings them back. Read only where
+there is no status."""
 FINALIZER = f"{GROUP}/cleanup"
 
 LONGEST_RUN_NAME = 50

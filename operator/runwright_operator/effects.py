@@ -17,6 +17,7 @@ from runwright_operator.brain.decision import (
     DeleteJob,
     DeleteRecord,
     DeleteService,
+    Remember,
     RemoveFinalizer,
     StartPipeline,
     StopAttempt,
@@ -47,6 +48,8 @@ class Effects:
                 return await self._finalizers(key, raw, {*_finalizers(raw), names.FINALIZER})
             case RemoveFinalizer():
                 return await self._finalizers(key, raw, set(_finalizers(raw)) - {names.FINALIZER})
+            case Remember(history):
+                return await self._annotate(key, raw, {names.ANNOTATION_HISTORY: history})
             case StopAttempt(attempt, run_id):
                 await self._stop(key, attempt, run_id)
             case StopPipeline(run_id):
@@ -95,11 +98,18 @@ class Effects:
         if set(given) == wanted:
             return raw
         listed = [one for one in given if one in wanted] + sorted(wanted - set(given))
+        return await self._merge(key, raw, {"finalizers": listed})
+
+    async def _annotate(self, key: Key, raw: Raw, annotations: Mapping[str, str]) -> Raw:
+        return await self._merge(key, raw, {"annotations": dict(annotations)})
+
+    async def _merge(self, key: Key, raw: Raw, metadata: Mapping[str, Any]) -> Raw:
+        """Change the metadata of the TrainingRun, if it is still as it was seen."""
         return await self._kubernetes.merge(
             TRAINING_RUN,
             key.namespace,
             key.name,
-            {"metadata": {"finalizers": listed}},
+            {"metadata": dict(metadata)},
             resource_version=raw["metadata"]["resourceVersion"],
         )
 

@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from runwright_api.reasons import Phase
 from runwright_api.status import Revision, TrainingRunStatus
+from runwright_operator.brain.transitions import known_before
 from runwright_operator.resources import Key
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -112,7 +113,7 @@ class Metrics:
     def transition(self, key: Key, before: TrainingRunStatus, after: TrainingRunStatus) -> None:
         """Count what a written status says for the first time."""
         self._stage(key, after)
-        old = {revision.number: revision for revision in before.revisions}
+        old = known_before(before, after)
         for revision in after.revisions:
             self._revision(key, old.get(revision.number), revision)
 

@@ -20,7 +20,15 @@ from runwright_operator.brain.draft import ACTIVE, parse_time
 from runwright_operator.brain.observed import Observed, PipelineSeen
 from runwright_operator.brain.observed import PipelineState as Seen
 from runwright_operator.index import Index
-from runwright_operator.reading import digest_of, read_annotations, read_records, read_run, read_status, service_is_kept
+from runwright_operator.reading import (
+    digest_of,
+    read_annotations,
+    read_history,
+    read_records,
+    read_run,
+    read_status,
+    service_is_kept,
+)
 from runwright_operator.resources import CONFIG_MAP, INFERENCE_SERVICE, POD, PYTORCH_JOB, Key
 
 SETTLING = timedelta(minutes=2)
@@ -70,6 +78,7 @@ class Observer:
             recipe=digest_of(run) if run else "",
             problems=problems,
             annotations=read_annotations(raw),
+            history=read_history(raw, key),
             finalizers=tuple(metadata.get("finalizers") or ()),
             deleting=metadata.get("deletionTimestamp") is not None,
             keeps_service=service_is_kept(raw),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from runwright_api.status import Condition, Revision, TrainingRunStatus
 from runwright_api.trainingrun import TrainingRun
 from runwright_components.contract.cluster import StageRecord
 from runwright_operator.brain.observed import RecordsSeen
+from runwright_operator.resources import Key
 from runwright_pipelines.secrets import clashes
 
 MOST_PROBLEMS = 5
@@ -87,6 +89,28 @@ def read_status(raw: Mapping[str, Any]) -> TrainingRunStatus:
         if _valid(TrainingRunStatus, {name: value}):
             kept[name] = value
     return TrainingRunStatus.model_validate(kept, by_alias=True, by_name=False)
+
+
+def read_history(raw: Mapping[str, Any], key: Key) -> TrainingRunStatus | None:
+    """What the object itself says of its past; None where it says nothing, or speaks of another TrainingRun, of which
+    it is a copy."""
+    text = read_annotations(raw).get(names.ANNOTATION_HISTORY)
+    if text is None:
+        return None
+    try:
+        told = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(told, Mapping) or told.get("run") != str(key):
+        return None
+    return read_status({"status": told})
+
+
+def _finite(text: str) -> float:
+    """A number that a status can hold."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number
 
 
 def _read_revision(raw: Any) -> Any:

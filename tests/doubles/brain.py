@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runwright_api.loading import load_object
-from runwright_api.names import FINALIZER
+from runwright_api.names import ANNOTATION_HISTORY, FINALIZER
 from runwright_api.reasons import ConditionType, Reason
 from runwright_api.status import Revision, TrainingRunStatus
 from runwright_components.contract.cluster import (
@@ -21,6 +21,7 @@ from runwright_operator.brain.decision import (
     ApplyService,
     Decision,
     DeleteService,
+    Remember,
     RemoveFinalizer,
     StartPipeline,
     StopAttempt,
@@ -28,7 +29,7 @@ from runwright_operator.brain.decision import (
 from runwright_operator.brain.draft import Rules
 from runwright_operator.brain.observed import Observed, PipelineSeen, RecordsSeen
 from runwright_operator.brain.transitions import happenings
-from runwright_operator.reading import digest_of
+from runwright_operator.reading import digest_of, read_history
 from runwright_operator.resources import Key
 from runwright_pipelines.cluster import Defaults
 
@@ -84,7 +85,18 @@ class World:
         self.seen = replace(self.seen, run=run, recipe=digest_of(run), problems=(), generation=self.seen.generation + 1)
 
     def annotate(self, name: str, value: str) -> None:
-        self.seen = replace(self.seen, annotations={**self.seen.annotations, name: value})
+        annotations = {**self.seen.annotations, name: value}
+        history = read_history({"metadata": {"annotations": annotations}}, self.seen.key)
+        self.seen = replace(self.seen, annotations=annotations, history=history)
+
+    def restored(self, **changes: Any) -> World:
+        """What a backup makes of it: the same object under another uid, with annotations and without status. What it
+        owned is gone."""
+        world = World(self.spec, now=self.now)
+        world.seen = replace(world.seen, uid="fedcba9876543210", annotations=self.seen.annotations, **changes)
+        history = read_history({"metadata": {"annotations": world.seen.annotations}}, world.seen.key)
+        world.seen = replace(world.seen, history=history)
+        return world
 
     @property
     def status(self) -> TrainingRunStatus:
@@ -138,6 +150,8 @@ class World:
                 number = sum(len(runs) for runs in self.pipelines.values()) + 1
                 made = PipelineSeen(id=f"kfp-{number}", state="pending", created=self.now)
                 self.pipelines.setdefault(attempt, []).append(made)
+            case Remember(history=history):
+                self.annotate(ANNOTATION_HISTORY, history)
             case StopAttempt(attempt=attempt):
                 self.set_pipeline(attempt, "cancelled")
             case ApplyService(manifest=manifest):

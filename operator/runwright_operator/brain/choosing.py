@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from runwright_api.names import ANNOTATION_CANCEL, ANNOTATION_RETRAIN, training_job_name
+from runwright_api.names import ANNOTATION_CANCEL, training_job_name
 from runwright_api.reasons import Reason, Stage, Trigger
 from runwright_api.status import Failure, Revision
 from runwright_operator.brain.decision import DeleteJob, StopAttempt
 from runwright_operator.brain.draft import ACTIVE, Draft
 from runwright_operator.brain.launching import again, circumstances
-
-LONGEST_TOKEN = 256
 
 
 def choose(draft: Draft) -> None:
@@ -20,7 +18,7 @@ def choose(draft: Draft) -> None:
     seen, current = draft.seen, draft.current
     if seen.run is None:
         return
-    token = seen.annotations.get(ANNOTATION_RETRAIN, "")[:LONGEST_TOKEN] or None
+    token = draft.request
     asked = token is not None and token != draft.retrain
     if current is not None and current.recipe == seen.recipe and not asked:
         return

@@ -14,12 +14,13 @@ from runwright_operator.brain.judging import judge
 from runwright_operator.brain.launching import launch
 from runwright_operator.brain.leaving import leave
 from runwright_operator.brain.observed import Observed
+from runwright_operator.brain.remembering import remember
 from runwright_operator.brain.restoring import restore
 from runwright_operator.brain.serving import serve
 from runwright_operator.brain.tidying import tidy
 
 GATES: tuple[Callable[[Draft], None], ...] = (
-    restore,  # a lost status is read back from the records and the service, so that nothing trains twice
+    restore,  # a lost status is read back from the object's own history and the records, so that nothing trains twice
     choose,  # which revision does the spec ask for?
     supersede,  # what runs and is not it, ends
     cancel,  # so does what the user cancelled
@@ -29,6 +30,7 @@ GATES: tuple[Callable[[Draft], None], ...] = (
     judge,  # does it pass the gate, as that is now?
     serve,  # which model should serve, and does it?
     tidy,  # keep the history bounded
+    remember,  # and write it where backups find it
 )
 
 

@@ -20,6 +20,13 @@ class RemoveFinalizer:
 
 
 @dataclass(frozen=True)
+class Remember:
+    """Write the history onto the object itself, where backups find it."""
+
+    history: str
+
+
+@dataclass(frozen=True)
 class StartPipeline:
     """Create the KFP run of an attempt that status already names."""
 
@@ -82,6 +89,7 @@ class DeleteService:
 Action = (
     AddFinalizer
     | RemoveFinalizer
+    | Remember
     | StartPipeline
     | StopAttempt
     | StopPipeline

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runwright_api.names import LABEL_RUN_UID
+from runwright_api.names import ANNOTATION_RETRAIN, LABEL_RUN_UID
 from runwright_api.reasons import Reason
 from runwright_api.spec.run import TrainingRunSpec
 from runwright_api.status import Revision, Serving, TrainingRunStatus
@@ -17,6 +17,7 @@ from runwright_operator.brain.observed import Observed, PipelineSeen
 from runwright_pipelines.cluster import Defaults
 
 ACTIVE = ("Pending", "Running")
+LONGEST_REQUEST = 256
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,11 @@ class Draft:
     def time(self) -> str:
         """Now, as Kubernetes writes it."""
         return stamp(self.now)
+
+    @property
+    def request(self) -> str | None:
+        """The value of the annotation that asks for a retraining."""
+        return self.seen.annotations.get(ANNOTATION_RETRAIN, "")[:LONGEST_REQUEST] or None
 
     @property
     def suspended(self) -> bool:

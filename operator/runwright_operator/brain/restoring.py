@@ -1,8 +1,8 @@
 """Gate: read a lost status back.
 
-Status may be lost: by a slip of the hand, or when etcd's objects were put back without it. What was made is still
-written down in the records of the revisions, so that nothing is trained a second time. They name the object by its uid:
-one that was created anew starts anew.
+Status gets lost: by a slip of the hand, or because a backup brought the object back without it. What was made is
+written down in two places, so that nothing is trained a second time: in an annotation of the object itself (see
+`remembering`), and in the records of the revisions, which name the object by its uid.
 """
 
 from __future__ import annotations
@@ -15,23 +15,41 @@ from pydantic import ValidationError
 from runwright_api.reasons import Stage, Trigger
 from runwright_api.status import PipelineRun, Revision
 from runwright_components.contract.cluster import StageRecord
-from runwright_operator.brain.draft import Draft
+from runwright_operator.brain.draft import ACTIVE, Draft
 from runwright_operator.brain.following import figures
+from runwright_operator.brain.launching import circumstances
 from runwright_operator.brain.observed import RecordsSeen
 
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
 
 
 def restore(draft: Draft) -> None:
-    """Rebuild the history where status has none and records are there. Only whole revisions count: what was cut
-    short starts anew."""
+    """Rebuild the revisions where there is no status. What was cut short starts anew, and a retraining that was asked
+    for before is not asked for again."""
     if draft.revisions or draft.status.observed_generation != -1:
         return
-    for number, records in draft.seen.records.items():
-        revision = _revision(number, records)
-        if revision is not None:
-            draft.revisions[number] = revision
-    draft.wanted = max(draft.revisions, default=None)
+    draft.revisions = {**_recorded(draft), **_remembered(draft)}
+    if not draft.revisions:
+        return
+    draft.wanted = max(draft.revisions)
+    draft.retrain = draft.request
+    for number in draft.revisions:
+        draft.update(number, deploy_time=None, circumstances=circumstances(draft) if draft.seen.run else None)
+    served = draft.seen.history.serving if draft.seen.history else None
+    if served is not None and served.revision in draft.revisions:
+        draft.update(served.revision, deploy_time=draft.time)
+
+
+def _remembered(draft: Draft) -> dict[int, Revision]:
+    """What the object says of itself."""
+    history = draft.seen.history
+    return {one.number: one for one in history.revisions if one.state not in ACTIVE} if history else {}
+
+
+def _recorded(draft: Draft) -> dict[int, Revision]:
+    """What the steps wrote down. Only whole revisions count."""
+    found = ((number, _revision(number, records)) for number, records in draft.seen.records.items())
+    return {number: revision for number, revision in found if revision is not None}
 
 
 def _revision(number: int, records: RecordsSeen) -> Revision | None:

@@ -45,8 +45,8 @@ def serve(draft: Draft) -> None:
 
 
 def _target(draft: Draft) -> int | None:
-    """The pinned revision; else the wanted one if it passed; else what serves now."""
-    held = draft.serving.revision if draft.serving else None
+    """The pinned revision; else the wanted one if it passed; else what serves now, or served last."""
+    held = draft.serving.revision if draft.serving else _served_last(draft)
     pin = draft.spec.deploy.revision if draft.spec else None
     if pin is not None:
         pinned = draft.revisions.get(pin)
@@ -65,6 +65,16 @@ def _target(draft: Draft) -> int | None:
     if current.state == "Failed" and held in (None, current.number):
         return current.number  # nothing better is there: leave it the chance to come up
     return held
+
+
+def _served_last(draft: Draft) -> int | None:
+    """The good revision that was last given to the InferenceService: a backup may have brought back no service."""
+    good = [
+        one
+        for one in draft.revisions.values()
+        if one.artifact is not None and (one.state, one.verdict) == ("Succeeded", "passed") and one.deploy_time
+    ]
+    return max(good, key=lambda one: (one.deploy_time or "", one.number)).number if good else None
 
 
 def _give(draft: Draft, revision: Revision, artifact: Artifact, service: ServiceConfig) -> None:

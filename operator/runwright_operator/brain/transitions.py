@@ -8,6 +8,7 @@ from typing import Literal
 
 from runwright_api.reasons import ConditionType, Reason
 from runwright_api.status import Condition, GateCheck, Revision, TrainingRunStatus
+from runwright_operator.brain.draft import ACTIVE
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,22 @@ class Happening:
 
 def happenings(before: TrainingRunStatus, after: TrainingRunStatus) -> Iterator[Happening]:
     """What to tell of the step from one status to the next, in order."""
-    known = {revision.number: revision for revision in before.revisions}
+    known = known_before(before, after)
+    restored = [number for number in known if number not in {one.number for one in before.revisions}]
+    if restored:
+        numbers = ", ".join(map(str, sorted(restored)))
+        yield Happening("Normal", "Restored", f"the status was lost and is read back: revision {numbers}")
     for revision in after.revisions:
         yield from _of_revision(known.get(revision.number), revision)
     yield from _of_serving(before, after)
     yield from _of_conditions(before, after)
+
+
+def known_before(before: TrainingRunStatus, after: TrainingRunStatus) -> dict[int, Revision]:
+    """The revisions by number as they were: those of a status that was lost and is read back count as known."""
+    if before.observed_generation == -1 and not before.revisions:
+        return {one.number: one for one in after.revisions if one.state not in ACTIVE}
+    return {one.number: one for one in before.revisions}
 
 
 def _of_revision(before: Revision | None, after: Revision) -> Iterator[Happening]:

@@ -23,7 +23,15 @@ from runwright_operator.brain.decide import decide
 from runwright_operator.brain.draft import Rules
 from runwright_operator.brain.observed import Observed, PipelineSeen
 from runwright_operator.brain.transitions import happenings
-from runwright_operator.reading import digest_of, read_annotations, read_records, read_run, read_status, service_is_kept
+from runwright_operator.reading import (
+    digest_of,
+    read_annotations,
+    read_history,
+    read_records,
+    read_run,
+    read_status,
+    service_is_kept,
+)
 from runwright_operator.resources import Key
 from runwright_pipelines.cluster import Defaults
 
@@ -211,7 +219,9 @@ def through(raw: dict[str, Any], chance: random.Random) -> None:
     config_maps = [config_map] if isinstance(config_map, dict) else []
     service, pod, job = (mutate(one, chance) for one in (SERVICE, POD, JOB))
     pods = (pod,) if isinstance(pod, dict) else ()
-    annotations = mutate({names.ANNOTATION_RETRAIN: "tuesday", names.ANNOTATION_CANCEL: "2"}, chance)
+    history = json.dumps({"run": "team/x", **(told if isinstance(told := mutate(STATUS, chance), dict) else {})})
+    asked = {names.ANNOTATION_RETRAIN: "tuesday", names.ANNOTATION_CANCEL: "2", names.ANNOTATION_HISTORY: history}
+    annotations = mutate(asked, chance)
     metadata = raw.get("metadata")
     raw = {**raw, "metadata": {**(metadata if isinstance(metadata, dict) else {}), "annotations": annotations}}
     pipelines: Any = None
@@ -230,6 +240,7 @@ def through(raw: dict[str, Any], chance: random.Random) -> None:
         recipe=digest_of(run) if run else "",
         problems=problems,
         annotations=read_annotations(raw),
+        history=read_history(raw, Key("team", "x")),
         finalizers=(names.FINALIZER,),
         deleting=chance.random() < 0.1,
         keeps_service=service_is_kept(raw),
