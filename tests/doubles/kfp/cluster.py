@@ -8,6 +8,7 @@ import json
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import yaml
 
 JSON_PATCHES = "application/merge-patch+json"
 WATCH_SECONDS = 240
+_PASSING = (0, 429, 500, 502, 503, 504)
+_PAUSE = 1.0
 _LINE = 8 << 20  # the longest line of a watch: an object of a megabyte, and room
 
 
@@ -25,6 +28,14 @@ class ClusterError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of objects: ADDED, MODIFIED, DELETED (as they were last), or LISTED when these are all there are."""
+
+    kind: str
+    objects: list[dict[str, Any]]
 
 
 class Cluster:
@@ -70,18 +81,39 @@ class Cluster:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ClusterError(0, f"{type(error).__name__}: {error}") from error
 
+    async def insist(
+        self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None, fine: tuple[int, ...]
+    ) -> dict[str, Any] | None:
+        """As `ask`, again and again while the API server is away; None for a status that is `fine`."""
+        while True:
+            try:
+                return await self.ask(method, path, body=body, query=query)
+            except ClusterError as error:
+                if error.status in fine:
+                    return None
+                if error.status not in _PASSING and "exceeded quota" not in str(error):
+                    raise
+            await asyncio.sleep(_PAUSE)
+
     async def watch(self, path: str, *, labels: str) -> AsyncIterator[dict[str, Any]]:
         """The objects that are there, and each again when it changes, for ever. Ended watches are begun again."""
+        async for change in self.changes(path, labels=labels):
+            if change.kind != "DELETED":
+                for item in change.objects:
+                    yield item
+
+    async def changes(self, path: str, *, labels: str) -> AsyncIterator[Change]:
+        """All objects (LISTED), then each that is ADDED, MODIFIED or DELETED, for ever; LISTED again when a watch has
+        ended."""
         while True:
             try:
                 found = await self.ask("GET", path, query={"labelSelector": labels})
-                for item in found["items"]:
-                    yield item
+                yield Change("LISTED", found["items"])
                 version = found["metadata"]["resourceVersion"]
                 query = {"labelSelector": labels, "watch": "true", "resourceVersion": version}
                 async for event in self._events(path, {**query, "timeoutSeconds": str(WATCH_SECONDS)}):
-                    if event.get("type") in ("ADDED", "MODIFIED"):
-                        yield event["object"]
+                    if event.get("type") in ("ADDED", "MODIFIED", "DELETED"):
+                        yield Change(event["type"], [event["object"]])
                     elif event.get("type") == "ERROR":
                         break
             except (ClusterError, aiohttp.ClientError, TimeoutError, ValueError):

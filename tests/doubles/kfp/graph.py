@@ -32,6 +32,15 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 @dataclass(frozen=True)
+class Backoff:
+    """Pauses between attempts, in seconds."""
+
+    first: float
+    factor: float
+    longest: float
+
+
+@dataclass(frozen=True)
 class Node:
     """One task: its component, its container, and where its inputs come from."""
 
@@ -44,7 +53,15 @@ class Node:
     """Name -> schema title."""
     command: tuple[str, ...]
     retries: int
-    backoff: float
+    backoff: Backoff
+    executor: str
+    """Label of the executor, which platform specifications go by."""
+    component: Mapping[str, Any]
+    container: Mapping[str, Any]
+
+    def pause(self, attempts: int) -> float:
+        """Seconds until the next attempt, after so many."""
+        return min(self.backoff.first * self.backoff.factor ** (attempts - 1), self.backoff.longest)
 
     @property
     def function(self) -> str:
@@ -118,7 +135,9 @@ def values(
         else:
             producer = source["taskOutputParameter"]
             found[name] = outputs[producer["producerTask"]][producer["outputParameterKey"]]
-    return found
+    defined = node.component.get("inputDefinitions", {}).get("parameters", {})
+    defaults = {name: one["defaultValue"] for name, one in defined.items() if "defaultValue" in one}
+    return {**defaults, **found}
 
 
 def command_line(node: Node, executor_input: Mapping[str, Any], module: str) -> list[str]:
@@ -132,7 +151,8 @@ def command_line(node: Node, executor_input: Mapping[str, Any], module: str) -> 
 
 def _node(name: str, task: Mapping[str, Any], spec: Mapping[str, Any]) -> Node:
     component = spec["components"][task["componentRef"]["name"]]
-    container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+    label = component["executorLabel"]
+    container = spec["deploymentSpec"]["executors"][label]["container"]
     inputs, outputs = task.get("inputs", {}), component.get("outputDefinitions", {})
     artifacts = {key: source["taskOutputArtifact"] for key, source in inputs.get("artifacts", {}).items()}
     parameters = inputs.get("parameters", {})
@@ -153,8 +173,19 @@ def _node(name: str, task: Mapping[str, Any], spec: Mapping[str, Any]) -> Node:
         },
         command=(*container.get("command", ()), *container.get("args", ())),
         retries=int(policy.get("maxRetryCount", 0)),
-        backoff=float(str(policy.get("backoffDuration", "0s")).removesuffix("s")),
+        backoff=Backoff(
+            first=_seconds(policy.get("backoffDuration", "0s")),
+            factor=float(policy.get("backoffFactor") or 2.0),
+            longest=_seconds(policy.get("backoffMaxDuration") or "3600s"),
+        ),
+        executor=label,
+        component=component,
+        container=container,
     )
+
+
+def _seconds(duration: str) -> float:
+    return float(duration.removesuffix("s"))
 
 
 def _filled(text: str, job: Mapping[str, str]) -> str:

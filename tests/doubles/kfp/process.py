@@ -115,9 +115,10 @@ def running(state: Path, *options: str, environment: Mapping[str, str] | None = 
 def _sweep(state: Path) -> None:
     """End steps that outlived a double that was killed."""
     from tests.doubles.kfp import steps
-    from tests.doubles.kfp.store import Store
+    from tests.doubles.kfp.store import Step, Store
 
-    left = [task.step for run in Store(state).runs.values() for task in run.tasks if task.step]
+    tasks = [task for run in Store(state).runs.values() for task in run.tasks]
+    left = [task.step for task in tasks if isinstance(task.step, Step)]
     for step in left:
         steps.kill(step)
     deadline = time.monotonic() + 5

@@ -31,6 +31,13 @@ class Step(BaseModel):
     folder: str
 
 
+class PodStep(BaseModel):
+    """The pod of a task's attempt."""
+
+    namespace: str
+    pod: str
+
+
 class Task(BaseModel):
     """One task of a run."""
 
@@ -44,11 +51,13 @@ class Task(BaseModel):
     attempts: int = 0
     exit_code: int | None = None
     error: str = ""
-    step: Step | None = None
+    step: Step | PodStep | None = None
     outputs: dict[str, Any] = {}
     """Values of output parameters."""
     metadata: dict[str, dict[str, Any]] = {}
     """Of output artifacts."""
+    artifacts: dict[str, str] = {}
+    """Addresses of output artifacts, of a task that ran in a pod."""
 
 
 class Run(BaseModel):
