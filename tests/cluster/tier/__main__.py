@@ -1,4 +1,4 @@
-"""python -m tests.cluster.tier up | down | status | env [--name NAME]: a tier that stays until it is told to end."""
+"""up | down | status | env [--name NAME]: a tier that stays until it is told to end."""
 
 from __future__ import annotations
 
@@ -7,27 +7,15 @@ import json
 import sys
 from pathlib import Path
 
-from tests.cluster.tier.cluster import refusal
 from tests.cluster.tier.supervisor import Kept
 
-USAGE = """\
-A Kubernetes control plane runs, with 8 simulated GPU nodes, the training operator and KServe.
-kubeconfig: {kubeconfig}
-logs:       {logs}
 
-    eval "$(python -m tests.cluster.tier env{name})"     # KUBECONFIG, kubectl and helm for this shell
-    kubectl get nodes
-    pytest tests/cluster                                 # uses this cluster instead of starting one
-
-It ends with: {down}"""
-
-
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.tier", description=__doc__)
+def main(arguments: list[str], kind: type[Kept] = Kept) -> int:
+    parser = argparse.ArgumentParser(prog=f"python -m {kind.module}", description=__doc__)
     parser.add_argument("command", choices=("up", "down", "status", "env", "hold"))
-    parser.add_argument("--name", default="default", help="several tiers can run side by side")
+    parser.add_argument("--name", default=kind.default, help="several tiers can run side by side")
     given = parser.parse_args(arguments)
-    kept = Kept(given.name)
+    kept = kind(given.name)
     if given.command == "hold":
         kept.hold()
     elif given.command == "up":
@@ -38,7 +26,7 @@ def main(arguments: list[str]) -> int:
         print("no tier runs", file=sys.stderr)
         return 1
     elif given.command == "env":
-        print(f'export KUBECONFIG="{kept.kubeconfig}" RUNWRIGHT_TEST_KUBECONFIG="{kept.kubeconfig}"')
+        print("export", *(f'{name}="{value}"' for name, value in kept.environment().items()))
         print(f'export PATH="{kept.tools}:$PATH" NO_PROXY="10.99.0.0/24${{NO_PROXY:+,$NO_PROXY}}"')
     else:
         alive = {name: pid if Path(f"/proc/{pid}").exists() else None for name, pid in state["processes"].items()}
@@ -47,7 +35,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _up(kept: Kept) -> int:
-    if reason := refusal():
+    if reason := kept.tier.refusal():
         print(reason, file=sys.stderr)
         return 1
     try:
@@ -55,9 +43,9 @@ def _up(kept: Kept) -> int:
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
-    name = "" if kept.name == "default" else f" --name {kept.name}"
-    down = f"python -m tests.cluster.tier down{name}" if name else "make cluster-down"
-    print(USAGE.format(kubeconfig=kept.kubeconfig, logs=state["logs"], name=name, down=down))
+    name = "" if kept.name == kept.default else f" --name {kept.name}"
+    down = f"python -m {kept.module} down{name}" if name else f"make {kept.make}-down"
+    print(kept.usage.format(kubeconfig=kept.kubeconfig, logs=state["logs"], name=name, down=down))
     return 0
 
 

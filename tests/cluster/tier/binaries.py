@@ -1,4 +1,4 @@
-"""The programs of the cluster tier, built from their published Go modules and kept by version.
+"""The programs of the cluster tier and of the node tier, built from their published Go modules and kept by version.
 
 A wrapper module a program (their Kubernetes versions conflict). The module's own go.sum, which its zip carries, pins
 what it stands on; the sum below pins the zip itself. Nothing here is committed as a binary.
@@ -87,6 +87,26 @@ PROGRAMS: dict[str, Program] = {
         "v3.22.0",
         "h1:n1if5iQgHYsujPAcO5oonH/KiSNUmqmUF0iGVjSF3AU=",
         "helm.sh/helm/v3/cmd/helm",
+    ),
+    "kubelet": _kubernetes("k8s.io/kubernetes/cmd/kubelet"),
+    "kube-proxy": _kubernetes("k8s.io/kubernetes/cmd/kube-proxy"),
+    "coredns": Program(
+        "github.com/coredns/coredns",
+        "v1.12.4",
+        "h1:rIMnjPvB02drP18DTlJJb1vGkc8Tyl8fe7NFnnSv2lU=",
+        "github.com/coredns/coredns",
+    ),
+    "crane": Program(
+        "github.com/google/go-containerregistry",
+        "v0.21.9",
+        "h1:F+D4uZ3iA3DLMJLfhaqMdHJbzeqm/216WGQq2dokuLs=",
+        "github.com/google/go-containerregistry/cmd/crane",
+    ),
+    "versitygw": Program(
+        "github.com/versity/versitygw",
+        "v1.8.0",
+        "h1:au+wI+aybno/STsQiSm35Uu6Q6iK5MWReQxgO6SEMFc=",
+        "github.com/versity/versitygw/cmd/versitygw",
     ),
 }
 

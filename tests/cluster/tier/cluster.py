@@ -9,7 +9,6 @@ it starts and again only after half a minute; then all others side by side.
 from __future__ import annotations
 
 import base64
-import json
 import os
 import shutil
 import subprocess
@@ -20,21 +19,23 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
 from tests.cluster.tier import controlplane, kserve, kubeconfig, nodes, training_operator, webhooks
 from tests.cluster.tier.api import Api, Refused
-from tests.cluster.tier.binaries import GO_NEEDED, PROGRAMS, binary, module, present
+from tests.cluster.tier.binaries import GO_NEEDED, binary, module, present
 from tests.cluster.tier.certificates import Authority, signing_pair, write_private
-from tests.cluster.tier.network import Network
+from tests.cluster.tier.network import SLOTS, Network
 from tests.cluster.tier.probes import answers
 from tests.cluster.tier.processes import Process, spawn
 
 Manifest = dict[str, Any]
 
 CRD = Path(__file__).parents[3] / "manifests/crd/trainingruns.yaml"
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "training-operator", "kserve")
+TOOLS = ("kubectl", "helm")
 COMPONENTS = {  # user and groups of the control plane's own clients
     "admin": ("runwright-tier-admin", ["system:masters"]),
     "kube-controller-manager": ("system:kube-controller-manager", []),
@@ -46,21 +47,26 @@ COMPONENTS = {  # user and groups of the control plane's own clients
 PATIENCE = 180.0  # seconds; on a busy machine everything takes its time
 
 
-def refusal() -> str | None:
-    """Why this machine cannot run the tier; None when it can."""
+def refusal(programs: Sequence[str] = (*CONTROL_PLANE, *TOOLS, "kwok")) -> str | None:
+    """Why this machine cannot run the tier that needs these programs; None when it can."""
     if not sys.platform.startswith("linux"):
         return "the cluster tier needs Linux (network namespaces)"
     if os.geteuid() != 0:
         return "the cluster tier needs root, to make a network namespace"
     if missing := [tool for tool in ("ip", "nsenter", "unshare", "setpriv") if shutil.which(tool) is None]:
         return f"{', '.join(missing)} not installed; install iproute2 and util-linux"
-    if not all(present(name) for name in PROGRAMS) and shutil.which("go") is None:
+    if not all(present(name) for name in programs) and shutil.which("go") is None:
         return GO_NEEDED
     return None
 
 
 class Tier:
     """A running cluster. `folder` holds its certificates, logs and data, and is the caller's to remove."""
+
+    programs: Sequence[str] = (*CONTROL_PLANE, *TOOLS, "kwok")
+    components: Mapping[str, tuple[str, list[str]]] = COMPONENTS
+    node_count = nodes.NODES
+    slots: Iterable[int] = range(SLOTS)
 
     def __init__(self, folder: Path, network: Network) -> None:
         self.folder = folder
@@ -75,13 +81,18 @@ class Tier:
         self._api: Api | None = None
 
     @classmethod
-    def start(cls, folder: Path) -> Tier:
+    def refusal(cls) -> str | None:
+        """Why this machine cannot run it; None when it can."""
+        return refusal(cls.programs)
+
+    @classmethod
+    def start(cls, folder: Path) -> Self:
         """Starts everything, building what is missing. Raises RuntimeError, with the last log lines of what failed."""
-        if reason := refusal():
+        if reason := cls.refusal():
             raise RuntimeError(reason)
-        for name in PROGRAMS:
+        for name in cls.programs:
             binary(name)
-        tier = cls(folder, Network.claim())
+        tier = cls(folder, Network.claim(cls.slots))
         try:
             tier._up()
         except BaseException:
@@ -117,7 +128,7 @@ class Tier:
                 self.processes[name].stop(grace=3)
         self.network.release()
 
-    def __enter__(self) -> Tier:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -140,7 +151,7 @@ class Tier:
         signing_pair().write(self.certificates, "tokens")
         hosts = [*controlplane.SERVER_HOSTS, self.address]
         self._authority.issue("kube-apiserver", hosts=hosts).write(self.certificates, "server")
-        for component, (user, groups) in COMPONENTS.items():
+        for component, (user, groups) in self.components.items():
             pair = self._authority.issue(user, groups=groups)
             pair.write(self.certificates, component)
             config = kubeconfig.for_certificate(self.server, self._authority.pair.certificate, pair)
@@ -164,11 +175,13 @@ class Tier:
     def _objects(self) -> list[Manifest]:
         return [
             *(_namespace(name) for name in (training_operator.NAMESPACE, kserve.NAMESPACE)),
-            *nodes.simulation_policy(),
-            *(nodes.node(number) for number in range(nodes.NODES)),
+            *self._node_objects(),
             *training_operator.objects(module("training-operator")),
             *kserve.objects(module("kserve"), self._authority.pair.certificate),
         ]
+
+    def _node_objects(self) -> list[Manifest]:
+        return [*nodes.simulation_policy(), *(nodes.node(number) for number in range(self.node_count))]
 
     def _install(self, manifests: Iterable[Manifest]) -> None:
         """Creates objects side by side, namespaces before what may lie in them."""
@@ -204,21 +217,28 @@ class Tier:
         for name, arguments in commands.items():
             ready = answers(f"https://{self.address}:{ports[name]}/healthz", self._ca)
             self._add(name, [str(binary(name)), *arguments], ready)
-        config = self.folder / "kwok.yaml"
-        config.write_text(nodes.kwok_config(module("kwok")))
-        kwok = [str(binary("kwok")), *nodes.kwok(config, self.kubeconfigs / "kwok", self.address)]
-        self._add("kwok", kwok, answers(f"http://{self.address}:{nodes.PORT}/healthz"))
         self._controllers()
-        for name in (*commands, "kwok", "training-operator", "kserve"):
+        for name in (*commands, *self._node_processes(), "training-operator", "kserve"):
             self.processes[name].start(wait=None)
         self._mount(training_operator.SECRET, self._webhook("training-operator"))
         for process in self.processes.values():
             process.wait(PATIENCE)
 
+    def _node_processes(self) -> Sequence[str]:
+        """Adds the processes that are the cluster's nodes. Gives the names of those to be started now."""
+        config = self.folder / "kwok.yaml"
+        config.write_text(nodes.kwok_config(module("kwok")))
+        kwok = [str(binary("kwok")), *nodes.kwok(config, self.kubeconfigs / "kwok", self.address)]
+        self._add("kwok", kwok, answers(f"http://{self.address}:{nodes.PORT}/healthz"))
+        return ("kwok",)
+
+    def _init_container(self) -> str:
+        return training_operator.init_container()
+
     def _controllers(self) -> None:
         self._authority.issue(kserve.NAME, hosts=[kserve.HOST]).write(self._webhook("kserve"), "tls")
         template = self.folder / "init-container.yaml"
-        template.write_text(training_operator.INIT_CONTAINER)
+        template.write_text(self._init_container())
         name, config = "training-operator", self.kubeconfigs / "training-operator"
         command = training_operator.command(binary(name), config, template, self.address)
         self._add(
@@ -256,9 +276,9 @@ class Tier:
         def all_are() -> bool:
             found = self.api.list("v1", "Node")
             ready = [node for node in found if self.api.condition(node, "Ready").get("status") == "True"]
-            return len(ready) == nodes.NODES and not any(node["spec"].get("taints") for node in ready)
+            return len(ready) == self.node_count and not any(node["spec"].get("taints") for node in ready)
 
-        _until(all_are, "the simulated nodes are not ready")
+        _until(all_are, "the nodes are not ready")
 
     @property
     def _ca(self) -> Path:
@@ -275,19 +295,16 @@ class Tier:
         self.processes[name] = process
         return process
 
-    def describe(self) -> str:
-        """What a person wants to know, as JSON."""
-        return json.dumps(
-            {
-                "kubeconfig": str(self.kubeconfig),
-                "server": self.server,
-                "network": self.network.name,
-                "logs": str(self.logs),
-                "pid": os.getpid(),
-                "processes": {name: process.pid for name, process in self.processes.items()},
-            },
-            indent=1,
-        )
+    def describe(self) -> dict[str, Any]:
+        """What a person wants to know."""
+        return {
+            "kubeconfig": str(self.kubeconfig),
+            "server": self.server,
+            "network": self.network.name,
+            "logs": str(self.logs),
+            "pid": os.getpid(),
+            "processes": {name: process.pid for name, process in self.processes.items()},
+        }
 
 
 def _namespace(name: str) -> Manifest:

@@ -102,8 +102,8 @@ class Process:
         if self._popen is None:
             return
         if self._popen.poll() is None:
-            self._popen.terminate()
-            self._popen.send_signal(signal.SIGCONT)  # a paused one would never hear it
+            self._send(signal.SIGTERM)
+            self._send(signal.SIGCONT)  # a paused one would never hear it
         try:
             self._popen.wait(grace)
         except subprocess.TimeoutExpired:
@@ -112,7 +112,7 @@ class Process:
     def kill(self) -> None:
         """SIGKILL, as a machine that loses its power."""
         if self._popen is not None:
-            self._popen.kill()
+            self._send(signal.SIGKILL)
             self._popen.wait()
 
     def restart(self, *, wait: float | None = PATIENCE) -> None:
@@ -136,7 +136,11 @@ class Process:
     def _signal(self, number: signal.Signals) -> None:
         if self._popen is None or self._popen.poll() is not None:
             raise ProcessDied(f"{self.name} does not run; its last lines:\n{self.tail()}")
-        self._popen.send_signal(number)
+        self._send(number)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._popen is not None:
+            self._popen.send_signal(number)
 
 
 def _truly(ready: Callable[[], bool]) -> bool:

@@ -30,11 +30,28 @@ TOOLS = ("kubectl", "helm")
 class Kept:
     """A tier that stays, known by its name."""
 
+    tier: type[Tier] = Tier
+    module = "tests.cluster.tier"
+    """What `python -m` runs to hold it."""
+    default = "default"
+    make = "cluster"
+    """Its targets: make cluster-up, cluster-down."""
+    usage = """\
+A Kubernetes control plane runs, with 8 simulated GPU nodes, the training operator and KServe.
+kubeconfig: {kubeconfig}
+logs:       {logs}
+
+    eval "$(python -m tests.cluster.tier env{name})"     # KUBECONFIG, kubectl and helm for this shell
+    kubectl get nodes
+    pytest tests/cluster                                 # uses this cluster instead of starting one
+
+It ends with: {down}"""
+
     def __init__(self, name: str) -> None:
         self.folder = cache() / "tiers" / name
         self.name = name
         self._lock = self.folder.with_name(f".{name}.lock")
-        self._state = self.folder / "state.json"
+        self.state_file = self.folder / "state.json"
         self._log = self.folder.with_name(f"{name}.log")
 
     @property
@@ -46,11 +63,15 @@ class Kept:
         """A folder for the PATH, with kubectl and helm."""
         return self.folder / "bin"
 
+    def environment(self) -> dict[str, str]:
+        """What a shell needs to use it, and tests to find it."""
+        return {"KUBECONFIG": str(self.kubeconfig), "RUNWRIGHT_TEST_KUBECONFIG": str(self.kubeconfig)}
+
     def state(self) -> dict[str, Any] | None:
         """What the supervisor said of its tier; None when no tier runs."""
-        if not self._held() or not self._state.exists():
+        if not self._held() or not self.state_file.exists():
             return None
-        return dict(json.loads(self._state.read_text()))
+        return dict(json.loads(self.state_file.read_text()))
 
     def up(self) -> dict[str, Any]:
         """Starts it, unless it runs, and waits until it is ready. Raises RuntimeError."""
@@ -87,13 +108,13 @@ class Kept:
                 signal.signal(number, lambda *_: ended.set())
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(mode=0o700, parents=True)
-            with Tier.start(self.folder) as tier:
+            with self.tier.start(self.folder) as tier:
                 self.tools.mkdir()
                 for tool in TOOLS:
                     (self.tools / tool).symlink_to(binary(tool))
-                part = self._state.with_suffix(".part")
-                part.write_text(tier.describe())
-                part.rename(self._state)
+                part = self.state_file.with_suffix(".part")
+                part.write_text(json.dumps(tier.describe(), indent=1))
+                part.rename(self.state_file)
                 dead: set[str] = set()
                 while not ended.wait(1.0):
                     for name, process in tier.processes.items():
@@ -106,7 +127,7 @@ class Kept:
         self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             supervisor = subprocess.Popen(
-                [sys.executable, "-m", "tests.cluster.tier", "hold", "--name", self.name],
+                [sys.executable, "-m", self.module, "hold", "--name", self.name],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

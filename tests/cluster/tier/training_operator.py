@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,14 @@ SECRET = f"{NAME}-webhook-cert"  # its rotator makes the certificates and keeps 
 WEBHOOK_PORT, PROBE_PORT, METRICS_PORT = 9443, 8081, 8080
 WEBHOOK = "validator.training-operator.kubeflow.org"
 KINDS = ("pytorchjobs",)
-# The operator's own default names no security context, and a namespace that enforces `restricted` refuses the workers.
-INIT_CONTAINER = """\
-- name: init-pytorch
-  image: {{.InitContainerImage}}
-  imagePullPolicy: IfNotPresent
-  resources: {limits: {cpu: 100m, memory: 20Mi}, requests: {cpu: 50m, memory: 10Mi}}
-  securityContext: {allowPrivilegeEscalation: false, runAsNonRoot: true, runAsUser: 65532, capabilities: {drop: [ALL]}}
-  command: ['sh', '-c', 'for i in $(seq {{.MaxTries}}); do nslookup {{.MasterAddr}} && exit 0; sleep 2; done; exit 1']
-"""
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "capabilities": {"drop": ["ALL"]},
+}
+# What the operator itself runs, and its own words: its image, how often it asks, and the master's name.
+_NSLOOKUP = "for i in $(seq {{.MaxTries}}); do nslookup {{.MasterAddr}} && exit 0; sleep 2; done; exit 1"
 
 
 def crds(module: Path) -> list[Manifest]:
@@ -46,6 +47,19 @@ def objects(module: Path) -> list[Manifest]:
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": NAMESPACE}}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": NAMESPACE}}
     return [account, role, binding, secret, by_url(webhook, HOST, WEBHOOK_PORT)]
+
+
+def init_container(image: str = "{{.InitContainerImage}}", command: Sequence[str] = ("sh", "-c", _NSLOOKUP)) -> str:
+    """The template of the workers' init container. The operator's own one names no security context, and a namespace
+    that enforces `restricted` refuses the workers."""
+    return f"""\
+- name: init-pytorch
+  image: "{image}"
+  imagePullPolicy: IfNotPresent
+  resources: {{limits: {{cpu: 100m, memory: 20Mi}}, requests: {{cpu: 50m, memory: 10Mi}}}}
+  securityContext: {json.dumps(_RESTRICTED)}
+  command: {json.dumps(list(command))}
+"""
 
 
 def command(binary: Path, kubeconfig: Path, init_container: Path, address: str) -> list[str]:
