@@ -81,10 +81,10 @@ class Case:
         self.run = self.run.model_copy(update={"service": self.run.service.model_copy(update=changes)})
         return self
 
-    def name_run(self, run_id: str) -> None:
-        """Have the TrainingRun's status name this KFP run, as the operator does."""
+    def name_run(self, run_id: str, state: str = "Running") -> None:
+        """Have the TrainingRun's status name this KFP run and its revision's state, as the operator does."""
         named = {"id": run_id, "attempt": f"{self.run.name}-{self.run.uid[:8]}-r1-a1"}
-        revision = {"number": 1, "recipe": RECIPE, "state": "Running", "pipelineRun": named}
+        revision = {"number": 1, "recipe": RECIPE, "state": state, "pipelineRun": named}
         kind = ("runwright.dev/v1alpha1", "TrainingRun")
         status = {"status": {"observedGeneration": 1, "revisions": [revision]}}
         self.api.merge(*kind, self.run.name, status, self.namespace, subresource="status")

@@ -34,6 +34,14 @@ def standing(live: Mapping[str, Any] | None, run: ClusterRun, run_id: str) -> St
     return "ours" if named == run_id else "other"
 
 
+def is_under_way(live: Mapping[str, Any] | None, run: ClusterRun, run_id: str) -> bool:
+    """Whether the operator wants the KFP run `run_id` to go on: a step that is told to end was only moved."""
+    if standing(live, run, run_id) != "ours":
+        return False
+    revisions = map(mapping, items(dig(live, "status", "revisions")))
+    return any((one.get("number"), one.get("state")) == (run.revision, "Running") for one in revisions)
+
+
 class Fence:
     """The fence of one step."""
 
@@ -60,6 +68,11 @@ class Fence:
             if found != "unknown" or self._clock() >= until:
                 raise fenced_off(self._run, found)
             self._sleep(POLL_SECONDS)
+
+    def is_under_way(self, patience: float) -> bool:
+        """As the function of that name; asks the API for so many seconds at most."""
+        live = self._kubernetes.patient(patience).get(TRAINING_RUNS, self._run.namespace, self._run.name)
+        return is_under_way(live, self._run, self._run_id)
 
     def look(self) -> Standing:
         live = self._kubernetes.get(TRAINING_RUNS, self._run.namespace, self._run.name)

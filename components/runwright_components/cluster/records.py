@@ -57,6 +57,7 @@ class RecordWriter:
         self._next = -math.inf
         self._opened = False
         self._turn: Standing = "unknown"
+        self._failed_before: StageFault | None = None
         self._secrets = secret_values(os.environ)
         self.record = StageRecord(stage=stage, run_id=run_id, state="running", time=now())
 
@@ -68,6 +69,11 @@ class RecordWriter:
     def open(self) -> None:
         """Take over the counts that this run's step wrote before it was started again; the first write does it too."""
         self._open(self._kubernetes)
+
+    def failed_before(self) -> StageFault | None:
+        """Why this very stage of this KFP run failed by the step's own word, before KFP started the step again."""
+        self._open(self._kubernetes)
+        return self._failed_before
 
     def update(self, **changes: Any) -> None:
         """Note changes of the record (its fields), and write it when the last write is long enough ago."""
@@ -121,6 +127,7 @@ class RecordWriter:
         if before is not None and before.run_id == self.record.run_id:
             kept = ("failures", "preemptions", "gpu_seconds", "result")
             self.record = self.record.model_copy(update={name: getattr(before, name) for name in kept})
+            self._failed_before = before.fault if before.state == "failed" else None
         self._opened = True
 
     def _may_write(self, kubernetes: Kubernetes) -> bool:

@@ -22,7 +22,7 @@ from runwright_components.cluster.manifests import faults, pytorch_job
 from runwright_components.cluster.manifests.faults import Fault, job_state
 from runwright_components.cluster.manifests.fields import dig, moment, text
 from runwright_components.cluster.manifests.pods import Manifest
-from runwright_components.cluster.records import RecordWriter, now
+from runwright_components.cluster.records import IN_A_HURRY, RecordWriter, now
 from runwright_components.cluster.storage import MODEL, PREPARED, PROGRESS, fetch_folder, place, store_folder
 from runwright_components.contract.artifacts import ModelManifest
 from runwright_components.contract.cluster import ClusterRun
@@ -64,8 +64,9 @@ def train_in_cluster(
 ) -> ModelManifest:
     """Train on the prepared data in `prepared` by a PyTorchJob, and bring the model to `out`.
 
-    Raises StageError: Cancelled when fenced off; ClusterError with the API's reason when training failed for good. The
-    job of a step that is told to end (KeyboardInterrupt, Cancelled) goes with it.
+    Raises StageError: Cancelled when fenced off; ClusterError with the API's reason when training failed for good. When
+    the step is told to end (KeyboardInterrupt) its pod may only be moved: while the operator wants the KFP run, the job
+    goes on, for the step's next pod to follow.
     """
     fence = Fence(kubernetes, run, run_id)
     fence.enter()
@@ -81,9 +82,10 @@ def train_in_cluster(
         if error.fault.reason in (faults.DEADLINE, *_NEEDS_A_PERSON):
             job.give_up()
         raise
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(StageError):
-            job.give_up()
+            if not (isinstance(error, KeyboardInterrupt) and fence.is_under_way(patience=IN_A_HURRY)):
+                job.give_up()
         raise
     progress.note("fetching the model")
     fetch_folder(storage.under(MODEL), out)

@@ -19,7 +19,7 @@ from typing import Any
 from runwright_components.cache import ResultCache, cache_key
 from runwright_components.contract import lifeline
 from runwright_components.contract.files import disk_errors, write_bytes
-from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.outcome import ExitCode, Reason, StageError
 from runwright_components.contract.progress import PROGRESS_ENV, Event, Kind, Progress, file_sink
 from runwright_components.contract.step import (
     CACHE,
@@ -140,6 +140,9 @@ def running(stage: StageName, workspace: Path | None) -> Iterator[Ending]:
         if record is not None:
             record.heard(event)
 
+    if record is not None and (before := record.failed_before()) is not None:
+        print(f"it failed before: {before.message}", file=sys.stderr, flush=True)  # noqa: T201 (the pod's log)
+        raise SystemExit(before.exit_code or int(ExitCode.INTERNAL))
     progress = Progress(stage, sink=outer)
     began = time.monotonic()
     progress.emit("start")
@@ -158,7 +161,7 @@ def running(stage: StageName, workspace: Path | None) -> Iterator[Ending]:
             details["log"] = _write_trace(stage, trace, workspace)
             print(trace, file=sys.stderr, flush=True)  # noqa: T201 (the pod's log)
         progress.emit("failed", failure.message, error=details)
-        if record is not None:
+        if record is not None and not isinstance(error, KeyboardInterrupt):  # which only ends this pod
             record.failed(failure, log=tuple(details.get("trace", ())))
         raise SystemExit(int(failure.exit_code)) from None
     values: dict[str, float | str] = {"seconds": round(time.monotonic() - began, 3)}

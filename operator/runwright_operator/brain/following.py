@@ -58,6 +58,8 @@ def follow(draft: Draft) -> None:
         fault = _fault_of(draft, records)
         message = "its pipeline run was terminated in Kubeflow; ask for a retraining to start again"
         end(draft, current, "Cancelled", fault or Failure(reason=Reason.CANCELLED, message=message, time=draft.time))
+    elif (fault := _fault_of(draft, records)) is not None:  # KFP goes on retrying what the step will not do again
+        _failed(draft, current, fault)
     else:
         _overdue(draft, current)
         draft.look_again(draft.rules.poll_seconds)
@@ -171,7 +173,7 @@ def _failure(draft: Draft, records: Mapping[str, StageRecord], error: str) -> Fa
     if found is not None:
         return found
     return Failure(
-        reason=Reason.INTERNAL_ERROR,
+        reason=Reason.OOM_KILLED if Reason.OOM_KILLED in error else Reason.INTERNAL_ERROR,
         message=error[:4000] or "the pipeline run failed, and no step could say why; see its page in Kubeflow",
         time=draft.time,
     )

@@ -18,6 +18,7 @@ from runwright_operator.brain.decision import AddFinalizer, StartPipeline, StopP
 from runwright_operator.brain.draft import Draft
 from runwright_pipelines.cluster import cluster_run, storage_of, with_registry
 from runwright_pipelines.compiling import Images, parameter, pipeline_spec
+from runwright_pipelines.retries import with_retries
 from runwright_pipelines.secrets import with_secrets
 
 
@@ -123,7 +124,7 @@ def _start(draft: Draft, revision: Revision, run: PipelineRun) -> None:
     assert seen.run is not None
     try:
         local = with_registry(seen.run, rules.defaults, namespace=seen.key.namespace)
-        drawn = pipeline_spec(local, Images(components=rules.components_image))
+        drawn = with_retries(pipeline_spec(local, Images(components=rules.components_image)))
         storage = storage_of(seen.run, rules.defaults, namespace=seen.key.namespace)
         pipeline = with_secrets(drawn, seen.run, storage.secret)
         told = _told(draft, revision=revision.number, recipe=revision.recipe)

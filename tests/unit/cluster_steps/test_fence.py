@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from runwright_components.cluster.client import Kubernetes
-from runwright_components.cluster.fence import WAIT_SECONDS, Fence, standing
+from runwright_components.cluster.fence import WAIT_SECONDS, Fence, is_under_way, standing
 from runwright_components.contract.cluster import ClusterRun
 from runwright_components.contract.outcome import ExitCode, StageError
 from tests.doubles.kubernetes_api import KubernetesApi
@@ -34,6 +34,16 @@ def test_an_object_that_is_being_deleted_is_gone(run: ClusterRun) -> None:
     live: dict[str, Any] = training_run(RUN_ID)
     live["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert standing(live, run, RUN_ID) == "gone"
+
+
+@pytest.mark.parametrize(
+    ("named", "state", "expected"),
+    [(RUN_ID, "Running", True), (RUN_ID, "Cancelled", False), ("another", "Running", False)],
+)
+def test_what_the_operator_wants_to_go_on(run: ClusterRun, named: str, state: str, expected: bool) -> None:
+    live: dict[str, Any] = training_run(named)
+    live["status"]["revisions"][1]["state"] = state
+    assert is_under_way(live, run, RUN_ID) == expected
 
 
 def test_it_waits_for_the_operator_to_write_the_id(

@@ -12,7 +12,7 @@ from runwright_components.contract.artifacts import PackageManifest, Registratio
 from runwright_components.contract.cluster import ClusterRun, StageRecord
 from runwright_components.contract.config import CollectConfig, DeployConfig, RegisterConfig, Source
 from runwright_components.contract.files import files_digest, folder_files
-from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.outcome import ExitCode, Reason, StageError
 from runwright_components.contract.step import execute
 from runwright_components.steps.running import running
 from runwright_components.steps.surroundings import in_cluster, surroundings
@@ -78,6 +78,28 @@ def test_a_defect_is_recorded_with_the_end_of_its_trace(run: ClusterRun, api: Ku
     assert fault is not None
     assert (fault.reason, fault.exit_code) == ("InternalError", 1)
     assert "ZeroDivisionError: as in user code" in fault.log[-1]
+
+
+def test_a_stage_that_failed_by_its_own_word_is_not_done_again(run: ClusterRun, api: KubernetesApi) -> None:
+    error = StageError(Reason.SOURCE_NOT_FOUND, "no such file")
+    for begun in (True, False):
+        done = False
+        with pytest.raises(SystemExit) as caught, surroundings(run.canonical(), RUN_ID), running("collect", None):
+            done = True
+            raise error
+        assert done == begun
+        assert caught.value.code == error.exit_code
+    assert _record(api, "collect").fault is not None
+    with surroundings(run.canonical(), "the-next-attempt"), running("collect", None):
+        done = True
+    assert done, "another KFP run is another attempt"
+
+
+def test_a_pod_that_is_told_to_end_says_nothing_of_the_stage(run: ClusterRun, api: KubernetesApi) -> None:
+    with pytest.raises(SystemExit) as caught, surroundings(run.canonical(), RUN_ID), running("collect", None):
+        raise KeyboardInterrupt
+    assert caught.value.code == ExitCode.CANCELLED
+    assert _record(api, "collect").state == "running"
 
 
 def test_a_step_of_the_pipeline_records_why_it_failed(run: ClusterRun, api: KubernetesApi, tmp_path: Path) -> None:

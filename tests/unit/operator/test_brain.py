@@ -350,6 +350,16 @@ def test_the_outside_world_failing_is_tried_again_within_the_budget() -> None:
     assert world.starts() == 2
 
 
+def test_what_a_step_says_counts_while_kubeflow_still_retries_it() -> None:
+    world = World()
+    world.settle()
+    world.record("prepare", "failed", fault=StageFault(reason="DataInvalid", message="no such column"))
+    world.settle()
+    assert world.revision().state == "Failed"
+    assert world.condition(ConditionType.STALLED) == ("True", Reason.DATA_INVALID)
+    assert not [action for action in world.done if isinstance(action, StopAttempt | StopPipeline)], "it ends by itself"
+
+
 def test_records_of_an_earlier_attempt_count_for_nothing() -> None:
     world = World()
     world.settle()
