@@ -8,7 +8,7 @@ JOBS   ?= $(shell nproc)
 CLUSTERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-contract test-local test-cluster cluster-up cluster-down lint generate check-generated requirements audit bench clean
+.PHONY: help setup demo test test-unit test-contract test-local test-cluster cluster-up cluster-down test-node node-up node-down lint generate check-generated requirements audit bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -53,6 +53,15 @@ cluster-up: setup  ## start that cluster for a person; prints its kubeconfig
 cluster-down: setup  ## end it
 	@$(BIN)/python -m tests.cluster.tier down
 
+test-node: setup  ## the same with one real node: pods that compute, S3, a registry (Linux, root, Go, containerd, runc)
+	@$(BIN)/python -m pytest -q tests/node
+
+node-up: setup  ## start that cluster for a person; prints its kubeconfig
+	@$(BIN)/python -m tests.node.tier up
+
+node-down: setup  ## end it
+	@$(BIN)/python -m tests.node.tier down
+
 generate: setup  ## draw the CRD and the golden pipelines again from the code
 	@$(BIN)/python -m runwright_api.crd manifests/crd/trainingruns.yaml charts/runwright/files/trainingruns.yaml
 	@$(BIN)/python -m runwright_api.reference docs/reference/trainingrun.md
@@ -65,7 +74,7 @@ check-generated: setup generate  ## fail when a generated file differs from what
 	  { echo "generated files differ from the code: run 'make generate' and commit the result"; exit 1; }
 
 requirements: setup  ## pin again, with hashes
-	@for pair in dev:dev components:all serve:serve operator:operator; do \
+	@for pair in dev:dev components:all serve:serve,cluster operator:operator; do \
 	  name=$${pair%%:*}; extras=$$(echo $${pair##*:} | sed 's/\([a-z]*\),\{0,1\}/--extra \1 /g'); \
 	  constraint=$$(test $$name = dev || echo "-c requirements/dev.txt"); \
 	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

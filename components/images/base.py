@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
@@ -25,9 +25,11 @@ PYTHON = "3.11"
 SITE = "usr/lib/python3/dist-packages"  # what we install
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
+Table = Mapping[str, tuple[str, ...]]
+"""Package -> which of its files, by the beginning of their names."""
+
 EVERYTHING = ("",)
-PACKAGES: dict[str, tuple[str, ...]] = {
-    # package: which of its files, by the beginning of their names
+PACKAGES: Table = {
     "base-files": ("usr/lib/os-release", "etc/debian_version", "usr/share/common-licenses/"),
     "ca-certificates": ("usr/share/ca-certificates/mozilla/",),
     "libbz2-1.0": EVERYTHING,
@@ -49,7 +51,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "tzdata": ("usr/share/zoneinfo/",),
     "zlib1g": EVERYTHING,
 }
-SHELL = {"dash": ("usr/bin/",), "coreutils": ("usr/bin/mktemp",)}
+SHELL: Table = {"dash": ("usr/bin/",), "coreutils": ("usr/bin/mktemp",)}
 COPYRIGHT = "usr/share/doc/{}/copyright"
 
 _UNWANTED = (
@@ -100,7 +102,7 @@ def candidates(names: Iterable[str]) -> dict[str, Package]:
     return packages
 
 
-def fill(tree: Path, table: dict[str, tuple[str, ...]], packages: dict[str, Package], debs: Path) -> tuple[Part, ...]:
+def fill(tree: Path, table: Table, packages: dict[str, Package], debs: Path) -> tuple[Part, ...]:
     """Unpack what `table` names of each package into `tree`. `debs` keeps the packages' files."""
     fetch(packages.values(), debs)
     parts = []

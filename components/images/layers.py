@@ -155,7 +155,7 @@ def _member(path: Path, name: str) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     status = path.lstat()
     if path.is_symlink():
-        member.type, member.linkname, member.mode = tarfile.SYMTYPE, os.readlink(path), 0o777
+        member.type, member.linkname, member.mode = tarfile.SYMTYPE, str(path.readlink()), 0o777
     elif path.is_dir():
         member.type, member.mode = tarfile.DIRTYPE, WORLD_WRITABLE.get(name, 0o755)
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from images.layers import Part
 
-SITE = f"usr/local/lib/python3.11/dist-packages"  # before third-party packages on Python's path
+SITE = "usr/local/lib/python3.11/dist-packages"  # before third-party packages on Python's path
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from email.message import Message
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -29,9 +30,14 @@ UNWANTED = re.compile(
             r"(.*/)?tests/",
             r"onnx/backend/test/data/",
             r"torch/(test|bin|share)/",
-            # sources and headers, to compile against: there is no compiler
+            # what is for building: sources and headers, setuptools, protobuf's compiler
             r"(.*/)?include/",
             r".*\.(a|h|hpp|cuh|cu|c|cc|cpp|pyx|pxd|pxi|lib|cmake)$",
+            r"(setuptools|_distutils_hack|pkg_resources|grpc_tools|numpy/f2py|numpy/distutils)/",
+            r"distutils-precedence\.pth$",
+            r"(setuptools|grpcio_tools)-[^/]*\.dist-info/",
+            # what Debian's own package of that name brings
+            r"tzdata(-[^/]*\.dist-info)?/",
             # type stubs
             r".*\.pyi$",
         )
@@ -67,7 +73,7 @@ def prune(tree: Path, *patterns: re.Pattern[str]) -> None:
             path = Path(folder) / name
             if any(pattern.match(path.relative_to(top).as_posix()) for pattern in patterns):
                 remove(path)
-        if not os.listdir(folder) and Path(folder) != top:
+        if not any(Path(folder).iterdir()) and Path(folder) != top:
             Path(folder).rmdir()
 
 
@@ -86,15 +92,21 @@ def parts(tree: Path) -> tuple[Part, ...]:
 
 
 def _part(distribution: Distribution) -> Part:
-    metadata = distribution.metadata
+    metadata = _metadata(distribution)
     name = re.sub(r"[-_.]+", "-", metadata["Name"]).lower()
     purl = f"pkg:pypi/{name}@{distribution.version}"
     return Part(name, distribution.version, purl, tuple(_licences(distribution)), metadata.get("Summary") or "")
 
 
+def _metadata(distribution: Distribution) -> Message:
+    """It is a message, though its declared type hides the half of that."""
+    assert isinstance(distribution.metadata, Message)
+    return distribution.metadata
+
+
 def _licences(distribution: Distribution) -> Iterable[str]:
     """An SPDX expression where there is one, else what the package calls its licence."""
-    metadata = distribution.metadata
+    metadata = _metadata(distribution)
     if expression := metadata.get("License-Expression"):
         return [expression]
     classified = [

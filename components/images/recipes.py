@@ -45,11 +45,12 @@ class Builder:
         yield self._ours(image, python, below)
 
     def _between(self, image: Image, python: Path, base_key: str) -> Iterator[Made]:
-        if image.shell:
+        if image.posix_shell:
             yield self._debian("shell", base.SHELL, finished=False)
         requirements = self.root / "requirements" / image.requirements
         if image.cuda == "none":
-            yield self._packages("packages", requirements, python, base_key, leave=[packages.UNWANTED])
+            leave = [packages.UNWANTED, *([re.compile(image.without)] if image.without else [])]
+            yield self._packages("packages", requirements, python, base_key, leave=leave)
             return
         yield self._packages("packages", requirements, python, base_key, leave=[packages.UNWANTED, cuda.PARTS])
         if image.cuda == "all":
@@ -58,10 +59,10 @@ class Builder:
         else:
             yield self._stand_ins(requirements)
 
-    def _debian(self, kind: str, table: dict[str, tuple[str, ...]], *, finished: bool) -> Made:
+    def _debian(self, kind: str, table: base.Table, *, finished: bool) -> Made:
         found = base.candidates(table)
         sums = {name: package.sha256 for name, package in found.items()}
-        code = [Path(module.__file__) for module in (base, interpreter)]
+        code = [_HERE / name for name in ("base.py", "interpreter.py")]
 
         def fill(tree: Path) -> tuple[Part, ...]:
             parts = base.fill(tree, table, found, self._store.folder / "debs")
@@ -105,7 +106,7 @@ class Builder:
     def _ours(self, image: Image, python: Path, below: list[Layer]) -> Made:
         files = ours.files(self.project, image.ours)
         keys = [layer.key for layer in below]
-        code = [Path(module.__file__) for module in (ours, interpreter, sbom)]
+        code = [_HERE / name for name in ("ours.py", "interpreter.py", "sbom.py")]
         about = [image.name, image.about, *map(str, (self.project.version, self.project.summary))]
         key = key_of(*code, files=ours.sums(files), below=keys, about=about)
 

@@ -20,10 +20,12 @@ class Image:
     about: str
     requirements: str
     ours: tuple[str, ...]
-    shell: bool = False
+    posix_shell: bool = False
     """Whether it has `sh` and `mktemp`, which the command line of a Kubeflow pipeline's step is written for."""
     cuda: Literal["none", "stand-ins", "all"] = "none"
     """Where torch is: NVIDIA's libraries, or stand-ins for those that torch cannot be loaded without."""
+    without: str = ""
+    """Third-party files that it never reads, as a pattern of their paths."""
     entrypoint: tuple[str, ...] = ()
 
 
@@ -42,7 +44,7 @@ IMAGES = {
             "Runwright's pipeline steps, training on CPUs, model server",
             "components.txt",
             COMPONENTS,
-            shell=True,
+            posix_shell=True,
             cuda="stand-ins",
         ),
         Image(
@@ -50,10 +52,17 @@ IMAGES = {
             "Runwright's pipeline steps, training on NVIDIA GPUs, model server",
             "components.txt",
             COMPONENTS,
-            shell=True,
+            posix_shell=True,
             cuda="all",
         ),
-        Image("serve", "Runwright's model server", "serve.txt", COMPONENTS),
+        Image(
+            "serve",
+            "Runwright's model server",
+            "serve.txt",
+            COMPONENTS,
+            # downloads from the Hub, conversion of models, what the command line's pages are drawn with
+            without=r"hf_xet|onnxruntime/(transformers|tools|quantization|datasets)/|pygments|rich|markdown_it",
+        ),
     )
 }
 

@@ -1,0 +1,189 @@
+"""Just enough of the ELF format (x86-64) to write a library that stands in for another one.
+
+A stand-in has the name, the functions and the symbol versions of the library, so that programs linked to it load. Each
+of its functions says what is missing and ends the process.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_PAGE = 0x1000
+_EXIT_STATUS = 70  # sysexits.h: internal software error
+_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_PROGRAM = struct.Struct("<IIQQQQQQ")
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_SYMBOL = struct.Struct("<IBBHQQ")
+_VERSION = struct.Struct("<HHHHIII")
+_VERSION_NAME = struct.Struct("<II")
+_DYNAMIC = struct.Struct("<qQ")
+_DYNSYM, _VERDEF, _VERSYM, _DYNAMIC_SECTION = 11, 0x6FFFFFFD, 0x6FFFFFFF, 6  # types of sections
+_LOAD, _DYNAMIC_SEGMENT, _STACK = 1, 2, 0x6474E551  # types of segments
+_READ, _WRITE, _EXECUTE = 4, 2, 1
+_NULL, _HASH, _STRTAB, _SYMTAB, _STRSZ, _SYMENT, _SONAME = 0, 4, 5, 6, 10, 11, 14  # tags of the dynamic section
+_DT_VERSYM, _DT_VERDEF, _DT_VERDEFNUM = 0x6FFFFFF0, 0x6FFFFFFC, 0x6FFFFFFD
+
+
+@dataclass(frozen=True)
+class Library:
+    """A shared library as who links to it sees it: its name, its C functions, and the version that they carry."""
+
+    soname: str
+    functions: tuple[str, ...]
+    version: str | None
+
+
+def read(path: Path) -> Library:
+    """What a library offers. Raises ValueError for a file of another kind, or with more than one version."""
+    with path.open("rb") as file:
+        header = _HEADER.unpack(file.read(_HEADER.size))
+        if header[0][:6] != b"\x7fELF\x02\x01":
+            raise ValueError(f"{path.name} is no 64-bit ELF file")
+
+        def content(section: tuple[int, ...]) -> bytes:
+            file.seek(section[4])
+            return file.read(section[5])
+
+        file.seek(header[6])
+        table = file.read(header[11] * header[12])
+        sections = list(_SECTION.iter_unpack(table))
+        kinds = {section[1]: section for section in sections}
+        symbols = content(kinds[_DYNSYM])
+        strings = content(sections[kinds[_DYNSYM][6]])
+        dynamic = dict(_DYNAMIC.iter_unpack(content(kinds[_DYNAMIC_SECTION])))
+        versions = _versions(content(kinds[_VERDEF]), strings) if _VERDEF in kinds else set()
+    soname = _text(strings, dynamic[_SONAME])
+    if len(versions) > 1:
+        versions.discard(soname)  # the file's own
+    if len(versions) > 1:
+        raise ValueError(f"{path.name} has several versions: {sorted(versions)}")
+    return Library(soname, tuple(sorted(_functions(symbols, strings))), next(iter(versions), None))
+
+
+def _functions(symbols: bytes, strings: bytes) -> set[str]:
+    """Names of the global functions that the library defines, without C++'s: those come with its standard library."""
+    found = set()
+    for name, info, _, section, _, _ in _SYMBOL.iter_unpack(symbols):
+        text = _text(strings, name)
+        if info == 0x12 and section and not text.startswith("_"):
+            found.add(text)
+    return found
+
+
+def _versions(section: bytes, strings: bytes) -> set[str]:
+    found, at = set(), 0
+    while True:
+        fields = _VERSION.unpack_from(section, at)
+        found.add(_text(strings, _VERSION_NAME.unpack_from(section, at + fields[5])[0]))
+        if not fields[6]:
+            return found
+        at += fields[6]
+
+
+def _text(strings: bytes, at: int) -> str:
+    return strings[at : strings.index(b"\0", at)].decode()
+
+
+def stand_in(library: Library, message: str) -> bytes:
+    """A library with the same names, each function of which writes `message` to standard error and ends the process."""
+    strings, places = b"\0", {}
+    for name in (library.soname, library.version or library.soname, *library.functions):
+        places[name] = len(strings)
+        strings += name.encode() + b"\0"
+    room = _Room(_HEADER.size + 4 * _PROGRAM.size)
+    code = room.add(_code(message.encode() + b"\n"))
+    symbols = _SYMBOL.pack(0, 0, 0, 0, 0, 0)
+    for name in library.functions:
+        symbols += _SYMBOL.pack(places[name], 0x12, 0, 1, code, 0)
+    dynamic = [
+        (_SONAME, places[library.soname]),
+        (_STRTAB, room.add(strings)),
+        (_STRSZ, len(strings)),
+        (_SYMTAB, room.add(symbols)),
+        (_SYMENT, _SYMBOL.size),
+        (_HASH, room.add(_hash_table(["", *library.functions]))),
+    ]
+    if library.version is not None:
+        dynamic += [
+            (_DT_VERSYM, room.add(struct.pack(f"<{1 + len(library.functions)}H", 0, *[2] * len(library.functions)))),
+            (_DT_VERDEF, room.add(_version_table((library.soname, library.version), places))),
+            (_DT_VERDEFNUM, 2),
+        ]
+    return _file(room.data, b"".join(_DYNAMIC.pack(*entry) for entry in (*dynamic, (_NULL, 0))))
+
+
+class _Room:
+    """The first segment as it grows: what is added gets the next address."""
+
+    def __init__(self, begin: int) -> None:
+        self.data = bytearray(begin)
+
+    def add(self, content: bytes) -> int:
+        self.data += bytes(-len(self.data) % 16)
+        address = len(self.data)
+        self.data += content
+        return address
+
+
+def _file(room: bytearray, dynamic: bytes) -> bytes:
+    """Two segments, for nothing may be writable and executable: names and code, then the dynamic section."""
+    begin = len(room) + -len(room) % _PAGE
+    at = len(dynamic)
+    segments = (
+        _PROGRAM.pack(_LOAD, _READ | _EXECUTE, 0, 0, 0, len(room), len(room), _PAGE),
+        _PROGRAM.pack(_LOAD, _READ | _WRITE, begin, begin, begin, at, at, _PAGE),
+        _PROGRAM.pack(_DYNAMIC_SEGMENT, _READ | _WRITE, begin, begin, begin, at, at, 8),
+        _PROGRAM.pack(_STACK, _READ | _WRITE, 0, 0, 0, 0, 0, 16),
+    )
+    identity = b"\x7fELF\x02\x01\x01" + bytes(9)
+    header = _HEADER.pack(
+        identity, 3, 62, 1, 0, _HEADER.size, 0, 0, _HEADER.size, _PROGRAM.size, len(segments), 0, 0, 0
+    )
+    front = header + b"".join(segments)
+    return front + bytes(room[len(front) :]) + bytes(begin - len(room)) + dynamic
+
+
+def _code(message: bytes) -> bytes:
+    """write(2, message, its length); exit_group(status)"""
+    instructions = (
+        b"\xb8\x01\x00\x00\x00",  # mov eax, 1
+        b"\xbf\x02\x00\x00\x00",  # mov edi, 2
+        b"\x48\x8d\x35" + struct.pack("<i", 5 + 2 + 5 + 5 + 2),  # lea rsi, [what follows the code]
+        b"\xba" + struct.pack("<i", len(message)),  # mov edx, length
+        b"\x0f\x05",  # syscall
+        b"\xb8\xe7\x00\x00\x00",  # mov eax, 231
+        b"\xbf" + struct.pack("<i", _EXIT_STATUS),  # mov edi, status
+        b"\x0f\x05",  # syscall
+    )
+    return b"".join(instructions) + message
+
+
+def _hash(name: str) -> int:
+    value = 0
+    for byte in name.encode():
+        value = (value << 4) + byte
+        high = value & 0xF0000000
+        value = (value ^ (high >> 24)) & ~high
+    return value & 0xFFFFFFFF
+
+
+def _hash_table(names: Sequence[str]) -> bytes:
+    """System V's hash table: for each bucket the first symbol, for each symbol the next one in its bucket."""
+    buckets, chain = [0] * len(names), [0] * len(names)
+    for index, name in enumerate(names[1:], start=1):
+        bucket = _hash(name) % len(buckets)
+        buckets[bucket], chain[index] = index, buckets[bucket]
+    return struct.pack(f"<{2 + 2 * len(names)}I", len(names), len(names), *buckets, *chain)
+
+
+def _version_table(versions: tuple[str, str], places: dict[str, int]) -> bytes:
+    """The file's own version, which every file has, and the one of its functions."""
+    size = _VERSION.size + _VERSION_NAME.size
+    return b"".join(
+        _VERSION.pack(1, flags, index, 1, _hash(version), _VERSION.size, follows)
+        + _VERSION_NAME.pack(places[version], 0)
+        for version, flags, index, follows in zip(versions, (1, 0), (1, 2), (size, 0), strict=True)
+    )
