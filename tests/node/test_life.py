@@ -1,4 +1,4 @@
-"""Life after the first model: a better one, a worse one, the old one, a pin, a retraining; a client asks all the while."""
+"""Life after the first model: better, worse, the old one again, a pin, a retraining; a client asks all the while."""
 
 from __future__ import annotations
 
