@@ -176,5 +176,5 @@ def replacing(old: Any, new: Mapping[str, Any]) -> dict[str, Any]:
 def action_line(action: object) -> str:
     """An action as one line of the log, without what is long."""
     fields = {name: value for name, value in vars(action).items() if isinstance(value, str | int)}
-    told = " ".join(f"{name}={value}" for name, value in fields.items() if name != "cluster")
+    told = " ".join(f"{name}={value}" for name, value in fields.items() if name not in ("cluster", "history"))
     return f"{type(action).__name__} {told}".strip()

@@ -196,3 +196,32 @@ class TestStatus:
         command = ("patch", "trainingrun", "status", "--namespace", site.team, "--type=merge", "-p", "{}")
         with pytest.raises(Refused, match="cannot patch"):
             site.kubectl(*command, user=site.step)
+
+
+class TestHistory:
+    """It stands in for a status where there is none; so it counts as much."""
+
+    def test_who_edits_brings_none_who_administers_does(self, site: Site) -> None:
+        run = remembering(site, "history")
+        assert refused(lambda: dry(site, run, POOR), "you need the verb restore on trainingruns")
+        dry(site, run, GITOPS)
+        del run["metadata"]["annotations"]
+        dry(site, run, POOR)
+
+    def test_none_is_slipped_in_before_the_operator_has_looked(self, site: Site) -> None:
+        site.apply(site.training_run("slipped"))
+        words = "you need the verb restore"
+        assert refused(lambda: dry(site, remembering(site, "slipped"), POOR), words)
+        dry(site, remembering(site, "slipped"), site.operator)
+
+    def test_where_there_is_a_status_it_is_not_read_and_nobody_is_asked(self, site: Site) -> None:
+        site.apply(site.training_run("known"))
+        status = {key: value for key, value in site.training_run("known").items() if key != "spec"}
+        site.apply({**status, "status": {"observedGeneration": 1}}, user=site.operator, subresource="status")
+        dry(site, remembering(site, "known"), POOR)
+
+
+def remembering(site: Site, name: str) -> Object:
+    run = site.training_run(name)
+    run["metadata"]["annotations"] = {names.ANNOTATION_HISTORY: "{}"}
+    return run
