@@ -21,9 +21,17 @@ _START_SECONDS = 30
 class Double:
     """A running double: its address, and what a test asks of it."""
 
-    def __init__(self, state: Path, options: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
-        """`options` are those of the command line, without --state."""
+    def __init__(
+        self,
+        state: Path,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
+    ) -> None:
+        """`options` are those of the command line, without --state; `within` is a command that runs it, as `nsenter`
+        does in another network."""
         self.state = state
+        self._within = list(within)
         self._options = list(options)
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
@@ -35,7 +43,16 @@ class Double:
         self.state.mkdir(parents=True, exist_ok=True)
         with (self.state / "double.log").open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.doubles.kfp", "--state", str(self.state), *self._options, *port],
+                [
+                    *self._within,
+                    sys.executable,
+                    "-m",
+                    "tests.doubles.kfp",
+                    "--state",
+                    str(self.state),
+                    *self._options,
+                    *port,
+                ],
                 cwd=_ROOT,
                 env=self._environment,
                 stdout=subprocess.PIPE,
