@@ -111,7 +111,7 @@ def test_a_namespaced_install_has_nothing_that_reaches_over_the_cluster(chart: A
 def test_policies_of_a_namespaced_install_bind_its_namespaces_only(chart: Any) -> None:
     objects = chart({"namespaces": ["team-a", "team-b"], "crds": {"install": False}})
     bindings = [each for each in objects if each["kind"] == "ValidatingAdmissionPolicyBinding"]
-    assert len(bindings) == 3
+    assert len(bindings) == 4
     for binding in bindings:
         (expression,) = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
         assert expression["values"] == ["team-a", "team-b"]
