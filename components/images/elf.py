@@ -7,11 +7,13 @@ of its functions says what is missing and ends the process.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE = 0x1000
+_GLOBAL, _WEAK = 1, 2  # bindings of symbols
+_OBJECT, _FUNCTION = 1, 2  # kinds of symbols
 _EXIT_STATUS = 70  # sysexits.h: internal software error
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM = struct.Struct("<IIQQQQQQ")
@@ -29,11 +31,13 @@ _DT_VERSYM, _DT_VERDEF, _DT_VERDEFNUM = 0x6FFFFFF0, 0x6FFFFFFC, 0x6FFFFFFD
 
 @dataclass(frozen=True)
 class Library:
-    """A shared library as who links to it sees it: its name, its C functions, and the version that they carry."""
+    """A shared library as who links to it sees it. Functions and variables are C's, all of one version."""
 
     soname: str
     functions: tuple[str, ...]
-    version: str | None
+    version: str | None = None
+    variables: tuple[tuple[str, int], ...] = ()
+    """Names and sizes."""
 
 
 def read(path: Path) -> Library:
@@ -60,17 +64,18 @@ def read(path: Path) -> Library:
         versions.discard(soname)  # the file's own
     if len(versions) > 1:
         raise ValueError(f"{path.name} has several versions: {sorted(versions)}")
-    return Library(soname, tuple(sorted(_functions(symbols, strings))), next(iter(versions), None))
+    defined = sorted(set(_defined(symbols, strings)))
+    functions = tuple(name for kind, name, _ in defined if kind == _FUNCTION)
+    variables = tuple((name, size) for kind, name, size in defined if kind == _OBJECT and size)
+    return Library(soname, functions, next(iter(versions), None), variables)
 
 
-def _functions(symbols: bytes, strings: bytes) -> set[str]:
-    """Names of the global functions that the library defines, without C++'s: those come with its standard library."""
-    found = set()
-    for name, info, _, section, _, _ in _SYMBOL.iter_unpack(symbols):
+def _defined(symbols: bytes, strings: bytes) -> Iterator[tuple[int, str, int]]:
+    """Kind, name and size of what the library defines, without C++'s: that comes with its standard library."""
+    for name, info, _, section, _, size in _SYMBOL.iter_unpack(symbols):
         text = _text(strings, name)
-        if info == 0x12 and section and not text.startswith("_"):
-            found.add(text)
-    return found
+        if info >> 4 in (_GLOBAL, _WEAK) and section and not text.startswith("_"):
+            yield info & 15, text, size
 
 
 def _versions(section: bytes, strings: bytes) -> set[str]:
@@ -88,31 +93,42 @@ def _text(strings: bytes, at: int) -> str:
 
 
 def stand_in(library: Library, message: str) -> bytes:
-    """A library with the same names, each function of which writes `message` to standard error and ends the process."""
+    """A library with the same names. Its variables are 0; each of its functions writes `message` to standard error and
+    ends the process."""
+    variables = dict(library.variables)
+    names = [*library.functions, *variables]
     strings, places = b"\0", {}
-    for name in (library.soname, library.version or library.soname, *library.functions):
+    for name in (library.soname, library.version or library.soname, *names):
         places[name] = len(strings)
         strings += name.encode() + b"\0"
     room = _Room(_HEADER.size + 4 * _PROGRAM.size)
     code = room.add(_code(message.encode() + b"\n"))
-    symbols = _SYMBOL.pack(0, 0, 0, 0, 0, 0)
-    for name in library.functions:
-        symbols += _SYMBOL.pack(places[name], 0x12, 0, 1, code, 0)
-    dynamic = [
+    symbols = room.add(bytes(_SYMBOL.size * (1 + len(names))))
+    entries = [
         (_SONAME, places[library.soname]),
         (_STRTAB, room.add(strings)),
         (_STRSZ, len(strings)),
-        (_SYMTAB, room.add(symbols)),
+        (_SYMTAB, symbols),
         (_SYMENT, _SYMBOL.size),
-        (_HASH, room.add(_hash_table(["", *library.functions]))),
+        (_HASH, room.add(_hash_table(["", *names]))),
     ]
     if library.version is not None:
-        dynamic += [
-            (_DT_VERSYM, room.add(struct.pack(f"<{1 + len(library.functions)}H", 0, *[2] * len(library.functions)))),
+        entries += [
+            (_DT_VERSYM, room.add(struct.pack(f"<{1 + len(names)}H", 0, *[2] * len(names)))),
             (_DT_VERDEF, room.add(_version_table((library.soname, library.version), places))),
             (_DT_VERDEFNUM, 2),
         ]
-    return _file(room.data, b"".join(_DYNAMIC.pack(*entry) for entry in (*dynamic, (_NULL, 0))))
+    dynamic = b"".join(_DYNAMIC.pack(*entry) for entry in (*entries, (_NULL, 0)))
+    begin = len(room.data) + -len(room.data) % _PAGE
+    end = begin + len(dynamic)
+    for index, name in enumerate(names, start=1):
+        kind, address, size = _FUNCTION, code, 0
+        if name in variables:
+            kind, address, size = _OBJECT, end + -end % 16, variables[name]
+            end = address + size
+        at = symbols + index * _SYMBOL.size
+        _SYMBOL.pack_into(room.data, at, places[name], _GLOBAL << 4 | kind, 0, 1, address, size)
+    return _file(room.data, dynamic, begin, end)
 
 
 class _Room:
@@ -128,14 +144,14 @@ class _Room:
         return address
 
 
-def _file(room: bytearray, dynamic: bytes) -> bytes:
-    """Two segments, for nothing may be writable and executable: names and code, then the dynamic section."""
-    begin = len(room) + -len(room) % _PAGE
-    at = len(dynamic)
+def _file(room: bytearray, dynamic: bytes, begin: int, end: int) -> bytes:
+    """Two segments, for nothing may be writable and executable: names and code; from `begin` to `end`, the dynamic
+    section and the variables."""
+    size = len(dynamic)
     segments = (
         _PROGRAM.pack(_LOAD, _READ | _EXECUTE, 0, 0, 0, len(room), len(room), _PAGE),
-        _PROGRAM.pack(_LOAD, _READ | _WRITE, begin, begin, begin, at, at, _PAGE),
-        _PROGRAM.pack(_DYNAMIC_SEGMENT, _READ | _WRITE, begin, begin, begin, at, at, 8),
+        _PROGRAM.pack(_LOAD, _READ | _WRITE, begin, begin, begin, size, end - begin, _PAGE),
+        _PROGRAM.pack(_DYNAMIC_SEGMENT, _READ | _WRITE, begin, begin, begin, size, size, 8),
         _PROGRAM.pack(_STACK, _READ | _WRITE, 0, 0, 0, 0, 0, 16),
     )
     identity = b"\x7fELF\x02\x01\x01" + bytes(9)

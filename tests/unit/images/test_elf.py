@@ -4,13 +4,16 @@ import ctypes
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from images import cuda, elf
 
-LIBRARY = elf.Library("libmade.so.1", ("made_alpha", "made_beta", "made_gamma"), "MADE_1")
+LIBRARY = elf.Library(
+    "libmade.so.1", ("made_alpha", "made_beta", "made_gamma"), "MADE_1", (("made_count", 4), ("made_buffer", 4096))
+)
 MESSAGE = "there is no libmade.so.1 here"
 
 
@@ -22,7 +25,7 @@ def written(tmp_path: Path, library: elf.Library) -> Path:
 
 @pytest.mark.parametrize("version", ["MADE_1", LIBRARY.soname, None])
 def test_a_stand_in_has_the_functions_and_no_others(tmp_path: Path, version: str | None) -> None:
-    loaded = ctypes.CDLL(str(written(tmp_path, elf.Library(LIBRARY.soname, LIBRARY.functions, version))))
+    loaded = ctypes.CDLL(str(written(tmp_path, replace(LIBRARY, version=version))))
     for name in LIBRARY.functions:
         assert getattr(loaded, name)
     with pytest.raises(AttributeError):
@@ -34,6 +37,15 @@ def test_a_function_that_is_called_says_what_is_missing_and_ends_the_process(tmp
     code = f"import ctypes; ctypes.CDLL({str(path)!r}).made_beta(); print('went on')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (70, "", f"{MESSAGE}\n")
+
+
+def test_variables_are_zero_and_apart(tmp_path: Path) -> None:
+    loaded = ctypes.CDLL(str(written(tmp_path, LIBRARY)))
+    count = ctypes.c_int.in_dll(loaded, "made_count")
+    buffer = (ctypes.c_char * 4096).in_dll(loaded, "made_buffer")
+    assert (count.value, buffer.raw) == (0, bytes(4096))
+    buffer.raw = b"x" * 4096
+    assert count.value == 0
 
 
 def test_nothing_of_a_stand_in_is_writable_and_executable(tmp_path: Path) -> None:
@@ -56,4 +68,5 @@ def test_nvidias_libraries_can_be_stood_in_for(tmp_path: Path, name: str) -> Non
     library = elf.read(Path(next(iter(found.submodule_search_locations))).parent / name)
     assert library.soname == Path(name).name
     loaded = ctypes.CDLL(str(written(tmp_path, library)))
-    assert all(getattr(loaded, function) for function in library.functions)
+    assert all(getattr(loaded, name) for name in library.functions)
+    assert all(ctypes.c_char.in_dll(loaded, name) is not None for name, _ in library.variables)
