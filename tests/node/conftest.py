@@ -26,7 +26,7 @@ from tests.doubles.kfp.process import Double
 from tests.golden.rendering import CHART
 from tests.node.team import Team
 from tests.node.tier import s3, services
-from tests.node.tier.archives import image
+from tests.node.tier.archives import image, pause_program
 from tests.node.tier.cluster import NodeTier
 from tests.node.tier.place import GivenNode, Place, output
 
@@ -175,13 +175,15 @@ def logs(node: Node) -> Callable[..., str]:
 
 
 def pushed_busybox(node: Place, folder: Path) -> str:
-    """Makes an image of this machine's busybox and pushes it. Gives its reference."""
+    """Makes an image of this machine's busybox, with `pause` beside it, and pushes it. Gives its reference. Ask with
+    `pause get URL`: the wget of a busybox that stands on a static glibc dies in its resolver."""
     program = shutil.which("busybox")
     if program is None:
         pytest.fail("busybox is not installed; Debian's package is busybox-static")
     listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
     files: dict[str, Path | str] = {f"bin/{name}": "busybox" for name in listed}
-    archive = image(folder / "image.tar", "busybox:1", files | {"bin/busybox": Path(program)}, command=["/bin/sh"])
+    files |= {"bin/busybox": Path(program), "bin/pause": pause_program()}
+    archive = image(folder / "image.tar", "busybox:1", files, command=["/bin/sh"])
     return node.push(archive, "runwright/busybox:1")
 
 

@@ -12,6 +12,7 @@ from tests.cluster.tier.binaries import KUBERNETES
 from tests.cluster.waiting import eventually
 from tests.node.conftest import Node
 from tests.node.pods import PATIENCE, Manifest, ended, pod, ready, state, template
+from tests.node.tier.archives import pause_program
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 Logs = Callable[..., str]
@@ -22,8 +23,8 @@ Run = Callable[..., tuple[Manifest, str]]
 def run(api: Api, namespace: str, busybox: str, logs: Logs) -> Run:
     """`run("echo hello")`: a pod that runs a shell script to its end, and what it printed."""
 
-    def to_the_end(script: str, **options: object) -> tuple[Manifest, str]:
-        name = api.create(pod("one", namespace, busybox, "sh", "-c", script, **options))["metadata"]["name"]
+    def to_the_end(script: str, memory: str = "64Mi") -> tuple[Manifest, str]:
+        name = api.create(pod("one", namespace, busybox, "sh", "-c", script, memory=memory))["metadata"]["name"]
         found = ended(api, namespace, name)
         return found, logs(namespace, name)
 
@@ -78,7 +79,7 @@ def test_a_pod_that_fails_tells_its_code(run: Run) -> None:
 
 
 def test_pods_of_a_service_answer_another_pod_by_name(web: str, run: Run) -> None:
-    asking = f"for i in $(seq 20); do wget -q -T 5 -O - http://{web}; done"
+    asking = f"for i in $(seq 20); do pause get http://{web}; done"
     found, said = run(asking)
     assert found["status"]["phase"] == "Succeeded", said
     assert len(set(said.split())) == 2
@@ -86,7 +87,7 @@ def test_pods_of_a_service_answer_another_pod_by_name(web: str, run: Run) -> Non
 
 def test_a_service_answers_the_machine_inside_the_network(web: str, api: Api, node: Node, namespace: str) -> None:
     address = api.get("v1", "Service", web, namespace)["spec"]["clusterIP"]
-    assert node.run("busybox", "wget", "-q", "-T", "5", "-O", "-", f"http://{address}").startswith("web-")
+    assert eventually(lambda: _asked(node, f"http://{address}"), PATIENCE).startswith("web-")
     by_proxy = api.request("GET", f"/api/v1/namespaces/{namespace}/services/{web}:80/proxy/")
     assert by_proxy.startswith("web-")
 
@@ -99,9 +100,7 @@ def test_names_are_found_and_those_of_nobody_are_not(run: Run) -> None:
 
 
 def test_a_pod_reaches_the_api_with_its_token(run: Run) -> None:
-    secrets = "/var/run/secrets/kubernetes.io/serviceaccount"
-    bearer = f'--header "Authorization: Bearer $(cat {secrets}/token)"'
-    found, said = run(f"wget -q -T 20 -O - --no-check-certificate {bearer} https://kubernetes.default/version")
+    found, said = run("pause get https://kubernetes.default/version")
     assert found["status"]["phase"] == "Succeeded", said
     assert f"v{KUBERNETES}" in said
 
@@ -115,7 +114,7 @@ def test_commands_run_in_a_pod_and_logs_are_followed(api: Api, namespace: str, b
 
 def test_a_missing_image_is_told(api: Api, namespace: str, busybox: str) -> None:
     api.create(pod("missing", namespace, f"{busybox.partition('@')[0]}-of-nobody:1", "true"))
-    reasons = set()
+    reasons: set[str] = set()
 
     def told() -> bool:
         statuses = api.get("v1", "Pod", "missing", namespace)["status"].get("containerStatuses", [])
@@ -153,3 +152,11 @@ def test_more_than_the_node_has_waits(api: Api, namespace: str, busybox: str) ->
         ),
         PATIENCE,
     )
+
+
+def _asked(node: Node, url: str) -> str:
+    """What a server answers this machine; empty while kube-proxy has not heard of it."""
+    try:
+        return node.run(str(pause_program()), "get", url)
+    except RuntimeError:
+        return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import obstore
 import pytest
 from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
@@ -12,6 +14,8 @@ from tests.cluster.tier.processes import Process
 from tests.node.conftest import Node
 from tests.node.pods import ended, pod
 from tests.node.tier import s3
+
+Logs = Callable[..., str]
 
 
 def test_objects_come_and_go(node: Node) -> None:
@@ -35,14 +39,14 @@ def test_our_own_client_puts_parts_and_refuses_to_overwrite(node: Node) -> None:
     obstore.delete(store, ["tier/large", "tier/new"])
 
 
-def test_a_pod_gets_and_puts_through_the_service(node: Node, api: Api, namespace: str, busybox: str) -> None:
+def test_a_pod_gets_through_the_service(node: Node, api: Api, namespace: str, busybox: str, logs: Logs) -> None:
     client = node.s3.client()
     client.put_object(Bucket=s3.ARTIFACTS, Key="tier/given", Body=b"given to a pod")
     inside = s3.S3("http://seaweedfs.kubeflow:9000", node.s3.key, node.s3.secret).client()
     url = inside.generate_presigned_url("get_object", Params={"Bucket": s3.ARTIFACTS, "Key": "tier/given"})
-    api.create(pod("reader", namespace, busybox, "wget", "-q", "-O", "/dev/termination-log", url))
-    (status,) = ended(api, namespace, "reader")["status"]["containerStatuses"]
-    assert status["state"]["terminated"]["message"] == "given to a pod"
+    api.create(pod("reader", namespace, busybox, "pause", "get", url))
+    ended(api, namespace, "reader")
+    assert logs(namespace, "reader") == "given to a pod"
 
 
 def test_a_server_that_is_away_comes_back_with_what_it_had(node: Node, processes: dict[str, Process]) -> None:

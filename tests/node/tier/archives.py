@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.tier.binaries import cache
+from tests.cluster.tier.binaries import GO_NEEDED, cache
 
 SOURCE = Path(__file__).with_name("pause")
 USER = "65532:65532"
@@ -36,20 +36,30 @@ def image(path: Path, name: str, files: Mapping[str, Path | str], command: Seque
 
 def pause() -> tuple[str, Path]:
     """Name and archive of the node's own image (pause/main.go), built once."""
-    source = (SOURCE / "main.go").read_bytes()
-    name = f"runwright.test/pause:{hashlib.sha256(source).hexdigest()[:12]}"
-    archive = cache() / "node" / f"pause-{name.rpartition(':')[2]}.tar"
+    program = pause_program()
+    archive = program.with_suffix(".tar")
+    name = f"runwright.test/{program.name.replace('-', ':')}"
     if not archive.exists():
-        program, part = archive.with_suffix(".bin"), archive.with_suffix(".part")
+        image(archive.with_suffix(".part"), name, {"pause": program}, ["/pause"]).rename(archive)
+    return name, archive
+
+
+def pause_program() -> Path:
+    """The program in that image, which runs on this machine too. Raises RuntimeError with the compiler's words."""
+    digest = hashlib.sha256((SOURCE / "main.go").read_bytes()).hexdigest()
+    target = cache() / "node" / f"pause-{digest[:12]}"
+    if not target.exists():
         if shutil.which("go") is None:
-            raise RuntimeError("Go is needed to build the image that holds a pod's namespaces")
+            raise RuntimeError(GO_NEEDED)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = target.with_suffix(f".{os.getpid()}")
         environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
-        command = ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(program), str(SOURCE / "main.go")]
+        command = ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(part), str(SOURCE / "main.go")]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
-        image(part, name, {"pause": program}, ["/pause"]).rename(archive)
-    return name, archive
+        part.rename(target)
+    return target
 
 
 def _entry(place: str, what: Path | str) -> tuple[tarfile.TarInfo, bytes]:

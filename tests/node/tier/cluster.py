@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
-from tests.cluster.tier import cluster, training_operator
+from tests.cluster.tier import cluster, controlplane, training_operator
 from tests.cluster.tier.binaries import binary, cache
-from tests.cluster.tier.network import SLOTS, Network
+from tests.cluster.tier.network import INSIDE, SLOTS, Network
 from tests.cluster.tier.probes import answers
 from tests.cluster.tier.processes import Process
 from tests.node.tier import archives, inside, s3, services, settings
@@ -52,6 +52,7 @@ class NodeTier(cluster.Tier, Place):
         self.registry = f"{self.address}:{REGISTRY_PORT}"
         self.s3 = S3.at(self.address)
         self._cgroup = f"runwright-{network.name}"
+        self._node: Process | None = None  # its first process
         self._turn: IO[str] | None = None
 
     @classmethod
@@ -87,8 +88,7 @@ class NodeTier(cluster.Tier, Place):
     @property
     def enter_node(self) -> list[str]:
         """What to put before a command that shall run on the node: its network, mounts and processes."""
-        pid = self.processes["node"].pid
-        if pid is None:
+        if self._node is None or (pid := self._node.pid) is None:
             raise RuntimeError("the node does not run")
         return [*self.network.enter, *inside.enter(pid)]
 
@@ -98,8 +98,8 @@ class NodeTier(cluster.Tier, Place):
 
     def stop(self) -> None:
         """Ends the node with every container in it, then all others."""
-        if "node" in self.processes:
-            self.processes["node"].kill()
+        if self._node is not None:
+            self._node.kill()
         super().stop()
         inside.remove_cgroup(self._cgroup)
         if self._turn is not None:
@@ -153,6 +153,8 @@ class NodeTier(cluster.Tier, Place):
         self._add("coredns", coredns, answers(f"http://{self.address}:{settings.DNS_HEALTH}/ready"))
 
     def _start_containerd(self) -> None:
+        # kube-proxy rewrites what is on its way: without any way to them, Services would be out of reach from here.
+        self.run("ip", "route", "add", controlplane.SERVICE_RANGE, "dev", INSIDE)
         inside.make_cgroup(self._cgroup)
         binds = {
             _kept("containerd"): "/var/lib/containerd",
@@ -162,7 +164,9 @@ class NodeTier(cluster.Tier, Place):
         for folder in binds:
             folder.mkdir(parents=True, exist_ok=True)
         ready = self.folder / "node-ready"
-        self._add("node", inside.first(binds, ready), ready.exists).start()
+        first = [*self.enter, *inside.first(binds, ready)]
+        self._node = Process("node", first, log=self._log("node"), ready=ready.exists)
+        self._node.start()
         image, archive = archives.pause()
         (self.folder / "cni").mkdir()
         (self.folder / "cni" / "10-pods.conflist").write_text(settings.pod_network())

@@ -57,7 +57,12 @@ class S3:
             aws_access_key_id=self.key,
             aws_secret_access_key=self.secret,
             region_name=REGION,
-            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, proxies={}),
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                retries={"total_max_attempts": 1},
+                proxies={},
+            ),
         )
 
     def make_buckets(self) -> None:

@@ -134,7 +134,7 @@ def proxy(kubeconfig: Path, address: str) -> str:
 def corefile(kubeconfig: Path, address: str) -> str:
     """Answers for the cluster; every other name does not exist, which is told at once."""
     return f"""\
-.:53 {{
+{DOMAIN} in-addr.arpa {{
     bind {address}
     errors
     ready {address}:{DNS_HEALTH}
@@ -142,6 +142,10 @@ def corefile(kubeconfig: Path, address: str) -> str:
         kubeconfig {kubeconfig}
         ttl 1
     }}
+}}
+. {{
+    bind {address}
+    errors
     template ANY ANY {{
         rcode NXDOMAIN
     }}
