@@ -61,7 +61,7 @@ _UNWANTED = (
     r"usr/lib/python3\.11/EXTERNALLY-MANAGED$",
     # the standard library's tests, and modules that need libraries which are not here
     r"usr/lib/python3\.11/test/",
-    r"usr/lib/python3\.11/(curses|distutils)/",
+    r"usr/lib/python3\.11/(curses|distutils|ensurepip|idlelib|lib2to3|pydoc_data|tkinter|turtledemo)/",
     r"usr/lib/python3\.11/lib-dynload/(_curses|_curses_panel|_dbm|nis|readline|ossaudiodev)\.",
     r"usr/lib/python3\.11/lib-dynload/(_ctypes_test|_test\w+|_xxtestfuzz|xxlimited\w*)\.",
 )

@@ -25,7 +25,7 @@ _DYNAMIC = struct.Struct("<qQ")
 _DYNSYM, _VERDEF, _VERSYM, _DYNAMIC_SECTION = 11, 0x6FFFFFFD, 0x6FFFFFFF, 6  # types of sections
 _LOAD, _DYNAMIC_SEGMENT, _STACK = 1, 2, 0x6474E551  # types of segments
 _READ, _WRITE, _EXECUTE = 4, 2, 1
-_NULL, _HASH, _STRTAB, _SYMTAB, _STRSZ, _SYMENT, _SONAME = 0, 4, 5, 6, 10, 11, 14  # tags of the dynamic section
+_NULL, _NEEDED, _HASH, _STRTAB, _SYMTAB, _STRSZ, _SYMENT, _SONAME = 0, 1, 4, 5, 6, 10, 11, 14  # tags of that section
 _DT_VERSYM, _DT_VERDEF, _DT_VERDEFNUM = 0x6FFFFFF0, 0x6FFFFFFC, 0x6FFFFFFD
 
 
@@ -40,34 +40,51 @@ class Library:
     """Names and sizes."""
 
 
+class _Opened:
+    """The sections of a library that tell what it offers and needs. Raises ValueError for a file of another kind."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            head = file.read(_HEADER.size)
+            if head[:6] != b"\x7fELF\x02\x01":
+                raise ValueError(f"{path.name} is no 64-bit ELF file")
+            header = _HEADER.unpack(head)
+
+            def content(section: tuple[int, ...]) -> bytes:
+                file.seek(section[4])
+                return file.read(section[5])
+
+            file.seek(header[6])
+            sections = list(_SECTION.iter_unpack(file.read(header[11] * header[12])))
+            kinds = {section[1]: section for section in sections}
+            self.symbols = content(kinds[_DYNSYM])
+            self.strings = content(sections[kinds[_DYNSYM][6]])
+            self.dynamic = list(_DYNAMIC.iter_unpack(content(kinds[_DYNAMIC_SECTION])))
+            self.verdef = content(kinds[_VERDEF]) if _VERDEF in kinds else b""
+
+    def named(self, tag: int) -> tuple[str, ...]:
+        """The names that the dynamic section has under a tag."""
+        return tuple(_text(self.strings, value) for found, value in self.dynamic if found == tag)
+
+
 def read(path: Path) -> Library:
     """What a library offers. Raises ValueError for a file of another kind, or with more than one version."""
-    with path.open("rb") as file:
-        header = _HEADER.unpack(file.read(_HEADER.size))
-        if header[0][:6] != b"\x7fELF\x02\x01":
-            raise ValueError(f"{path.name} is no 64-bit ELF file")
-
-        def content(section: tuple[int, ...]) -> bytes:
-            file.seek(section[4])
-            return file.read(section[5])
-
-        file.seek(header[6])
-        table = file.read(header[11] * header[12])
-        sections = list(_SECTION.iter_unpack(table))
-        kinds = {section[1]: section for section in sections}
-        symbols = content(kinds[_DYNSYM])
-        strings = content(sections[kinds[_DYNSYM][6]])
-        dynamic = dict(_DYNAMIC.iter_unpack(content(kinds[_DYNAMIC_SECTION])))
-        versions = _versions(content(kinds[_VERDEF]), strings) if _VERDEF in kinds else set()
-    soname = _text(strings, dynamic[_SONAME])
+    opened = _Opened(path)
+    soname = opened.named(_SONAME)[0]
+    versions = _versions(opened.verdef, opened.strings) if opened.verdef else set()
     if len(versions) > 1:
         versions.discard(soname)  # the file's own
     if len(versions) > 1:
         raise ValueError(f"{path.name} has several versions: {sorted(versions)}")
-    defined = sorted(set(_defined(symbols, strings)))
+    defined = sorted(set(_defined(opened.symbols, opened.strings)))
     functions = tuple(name for kind, name, _ in defined if kind == _FUNCTION)
     variables = tuple((name, size) for kind, name, size in defined if kind == _OBJECT and size)
     return Library(soname, functions, next(iter(versions), None), variables)
+
+
+def needed(path: Path) -> tuple[str, ...]:
+    """Names of the libraries that a program or library cannot be loaded without."""
+    return _Opened(path).named(_NEEDED)
 
 
 def _defined(symbols: bytes, strings: bytes) -> Iterator[tuple[int, str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fcntl
 import hashlib
 import json
@@ -17,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 CHUNK = 4 << 20  # compressed at a time; part of what an archive's digest depends on
 LEVEL = 4  # a higher one takes twice the time for 3 % less
@@ -64,8 +65,9 @@ Fill = Callable[[Path], tuple[Part, ...]]
 
 
 def key_of(*sources: Path, **inputs: Any) -> str:
-    """Name of a layer by everything that decides its content: `inputs`, and the code that builds it."""
-    code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (Path(__file__), *sources)]
+    """Name of a layer by everything that decides its content: `inputs`, and the code that builds it, whatever its
+    comments and its layout."""
+    code = [ast.dump(ast.parse(path.read_text())) for path in (Path(__file__), *sources)]
     text = json.dumps({"inputs": inputs, "code": code}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -140,15 +142,21 @@ def alone(target: Path) -> Iterator[None]:
 
 def pack(tree: Path, file: IO[bytes]) -> dict[str, Any]:
     """Write `tree` as an archive that is the same for the same names, contents and executable bits."""
-    with Squeezer(file) as squeezer, tarfile.open(fileobj=squeezer, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        for path in sorted(tree.rglob("*"), key=lambda path: path.relative_to(tree).parts):
-            member = _member(path, path.relative_to(tree).as_posix())
-            if member.isreg():
-                with path.open("rb") as content:
-                    archive.addfile(member, content)
-            else:
-                archive.addfile(member)
+    with Squeezer(file) as squeezer:
+        written = cast("IO[bytes]", squeezer)  # of a file, an archive that is streamed only uses `write`
+        with tarfile.open(fileobj=written, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+            for path in sorted(tree.rglob("*"), key=lambda path: path.relative_to(tree).parts):
+                _add(archive, path, path.relative_to(tree).as_posix())
     return squeezer.sums()
+
+
+def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
+    member = _member(path, name)
+    if member.isreg():
+        with path.open("rb") as content:
+            archive.addfile(member, content)
+    else:
+        archive.addfile(member)
 
 
 def _member(path: Path, name: str) -> tarfile.TarInfo:

@@ -49,7 +49,7 @@ def install(tree: Path, requirements: Path) -> None:
     """Install the pinned requirements into `tree`, as the image's Python finds them."""
     target = tree / SITE
     wheels = [name for name in _names(requirements) if name not in FROM_SOURCE]
-    command = [
+    command: list[str | Path] = [
         *(_uv(), "pip", "install", "--quiet", "--target", target, "--requirements", requirements),
         *("--no-deps", "--require-hashes", "--link-mode", "hardlink"),
         *(f"--only-binary={name}" for name in wheels),
