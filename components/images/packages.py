@@ -29,7 +29,7 @@ UNWANTED = re.compile(
             # tests of packages; jinja2.tests, one file, is no such thing, and mpmath's is imported by nobody
             r"(.*/)?tests/",
             r"onnx/backend/test/data/",
-            r"torch/(test|share|bin/(?!torch_shm_manager))",
+            r"torch/(test/|share/|bin/(?!torch_shm_manager$))",
             # what is for building: sources and headers, setuptools, protobuf's compiler
             r"(.*/)?include/",
             r".*\.(a|h|hpp|cuh|cu|c|cc|cpp|pyx|pxd|pxi|lib|cmake)$",
