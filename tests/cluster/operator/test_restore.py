@@ -19,11 +19,11 @@ DIGEST = "runwright.dev/model-digest"
 STORY = {1: "Succeeded", 2: "Succeeded", 3: "Rejected"}
 
 
-def live_through(world: World, name: str, **deploy: Any) -> Manifest:
+def live_through(world: World, name: str, **changes: Any) -> Manifest:
     """Two good models and one that the gate rejects; the second serves."""
     world.script({"run": name, "revision": 3, "metrics": {"accuracy": 0.1}})
     for number, epochs in enumerate((5, 6, 7), start=1):
-        world.apply(name, train={"epochs": epochs}, deploy=deploy)
+        world.apply(name, train={"epochs": epochs}, **changes)
         world.wait_run(f"revision {number} is over", lambda run, n=number: states(run).get(n) == STORY[n], name)
     return world.wait_run("revision 2 serves", lambda run: status(run).get("serving", {}).get("revision") == 2, name)
 
@@ -75,7 +75,7 @@ def _serves(run: Manifest, number: int) -> bool:
 @pytest.mark.parametrize("kept", ["Delete", "Keep"])
 def test_kubectl_get_and_apply(world: World, kubectl: Kubectl, tmp_path: Path, kept: str) -> None:
     name = f"backup-{kept.lower()}"
-    before = live_through(world, name, onDelete=kept)
+    before = live_through(world, name, deploy={"onDelete": kept})
     backup = tmp_path / "backup.yaml"
     backup.write_text(kubectl("get", "trun", name, "-n", world.namespace, "-o", "yaml").stdout)
     service = world.service(name)
