@@ -54,14 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def build(names: list[str]) -> list[Assembled]:
     """The images of those names, from this checkout."""
-    folder = cache() / "images"
-    store = Store(folder)
+    store = Store(cache() / "images")
     builder = Builder(ROOT, store, _report)
     built = []
     for name in names:
         image = IMAGES[name]
         layers = builder.layers(image)
-        made = oci.assemble(image, builder.project.version, builder.project.licence, layers, folder / "layouts" / name)
+        made = oci.assemble(image, builder.project.version, builder.project.licence, layers, store.layouts)
         _say(f"{name}: {made.digest}, {made.size / MB:.1f} MB, {made.unpacked / MB:.1f} MB unpacked")
         built.append(made)
     store.forget_unused()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tarfile
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from images.layers import Layer, remove
+from images.layers import Layer, alone
 from images.table import ENVIRONMENT, SOURCE, USER, Image
 
 _CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -42,26 +44,38 @@ class Assembled:
 
 
 def assemble(image: Image, version: str, licence: str, layers: Sequence[Layer], folder: Path) -> Assembled:
-    """Write the layout into `folder`. Nothing in it tells when or where it was made."""
-    remove(folder)
-    blobs = folder / "blobs/sha256"
-    blobs.mkdir(parents=True)
-    for layer in layers:
-        _share(layer.path, blobs / _hex(layer.digest))
-    config = _write(blobs, _config(image, version, licence, layers))
-    manifest = _write(
-        blobs,
+    """The image of these layers; its layout is written below `folder`. Nothing in it tells when or where."""
+    config = _encoded(_config(image, version, licence, layers))
+    manifest = _encoded(
         {
             "schemaVersion": 2,
             "mediaType": _MANIFEST,
-            "config": {"mediaType": _CONFIG, **config},
+            "config": {"mediaType": _CONFIG, **_descriptor(config)},
             "layers": [{"mediaType": _LAYER, "digest": one.digest, "size": one.size} for one in layers],
-        },
+        }
     )
-    entry = {"mediaType": _MANIFEST, **manifest, "platform": _PLATFORM}
-    _dump(folder / "index.json", {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [entry]})
-    _dump(folder / "oci-layout", {"imageLayoutVersion": "1.0.0"})
-    return Assembled(image, version, tuple(layers), str(manifest["digest"]), folder)
+    entry = {"mediaType": _MANIFEST, **_descriptor(manifest), "platform": _PLATFORM}
+    digest = str(entry["digest"])
+    target = folder / f"{image.name}-{_hex(digest)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(target):
+        if target.exists():
+            os.utime(target)
+        else:
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".work-") as made:
+                layout = Path(made) / "layout"
+                blobs = layout / "blobs/sha256"
+                blobs.mkdir(parents=True)
+                for content in (config, manifest):
+                    (blobs / _hex(_descriptor(content)["digest"])).write_bytes(content)
+                for layer in layers:
+                    os.link(layer.path, blobs / _hex(layer.digest))
+                (layout / "index.json").write_bytes(
+                    _encoded({"schemaVersion": 2, "mediaType": _INDEX, "manifests": [entry]})
+                )
+                (layout / "oci-layout").write_bytes(_encoded({"imageLayoutVersion": "1.0.0"}))
+                layout.rename(target)
+    return Assembled(image, version, tuple(layers), digest, target)
 
 
 def save(built: Assembled, reference: str, target: Path) -> None:
@@ -78,12 +92,10 @@ def save(built: Assembled, reference: str, target: Path) -> None:
     part = target.with_suffix(".part")
     with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as archive:
         for path in sorted(path for path in built.folder.rglob("*") if path.is_file() and path.name != "index.json"):
-            _add(archive, path.relative_to(built.folder).as_posix(), path)
-        for name, content in (("index.json", index), ("manifest.json", [docker])):
-            described = part.with_name(f".{part.name}.{name}")
-            _dump(described, content)
-            _add(archive, name, described)
-            described.unlink()
+            with path.open("rb") as content:
+                _add(archive, path.relative_to(built.folder).as_posix(), path.stat().st_size, content)
+        for name, described in (("index.json", _encoded(index)), ("manifest.json", _encoded([docker]))):
+            _add(archive, name, len(described), io.BytesIO(described))
     part.rename(target)
 
 
@@ -110,28 +122,18 @@ def _config(image: Image, version: str, licence: str, layers: Sequence[Layer]) -
     }
 
 
-def _write(blobs: Path, content: dict[str, Any]) -> dict[str, Any]:
-    data = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
-    summed = hashlib.sha256(data).hexdigest()
-    (blobs / summed).write_bytes(data)
-    return {"digest": f"sha256:{summed}", "size": len(data)}
+def _encoded(content: Any) -> bytes:
+    return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
 
 
-def _dump(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, separators=(",", ":"), sort_keys=True))
+def _descriptor(content: bytes) -> dict[str, Any]:
+    return {"digest": f"sha256:{hashlib.sha256(content).hexdigest()}", "size": len(content)}
 
 
-def _share(source: Path, target: Path) -> None:
-    """A second name for a layer's file. Both lie in the cache, on one disk."""
-    if not target.exists():
-        os.link(source, target)
-
-
-def _add(archive: tarfile.TarFile, name: str, path: Path) -> None:
+def _add(archive: tarfile.TarFile, name: str, size: int, content: IO[bytes]) -> None:
     member = tarfile.TarInfo(name)
-    member.size, member.mode = path.stat().st_size, 0o644
-    with path.open("rb") as content:
-        archive.addfile(member, content)
+    member.size, member.mode = size, 0o644
+    archive.addfile(member, content)
 
 
 def _hex(digest: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tarfile
 from collections.abc import Callable, Iterator
@@ -123,10 +124,12 @@ class Builder:
 
     def _unpacked(self, layer: Layer) -> Path:
         """The base as files, whose Python compiles what lies above it."""
-        target = self._store.folder / "trees" / layer.key
+        target = self._store.trees / layer.key
         target.parent.mkdir(exist_ok=True)
         with alone(target):
-            if not target.exists():
+            if target.exists():
+                os.utime(target)
+            else:
                 with self._store.scratch() as folder, tarfile.open(layer.path) as archive:
                     archive.extractall(folder / "tree", filter="tar")
                     (folder / "tree").rename(target)

@@ -94,7 +94,7 @@ def _timed(image: Image, checkout: Path, store: Store) -> tuple[Assembled, float
     builder = Builder(checkout, store, _quiet)
     layers = builder.layers(image)
     project = builder.project
-    built = oci.assemble(image, project.version, project.licence, layers, store.folder / "layouts" / image.name)
+    built = oci.assemble(image, project.version, project.licence, layers, store.layouts)
     return built, time.perf_counter() - begun
 
 

@@ -36,8 +36,11 @@ def assembled(layers: list[Layer], folder: Path) -> oci.Assembled:
 
 
 def test_the_digest_depends_on_the_content_alone(layers: list[Layer], tmp_path: Path) -> None:
-    first, second = (assembled(layers, tmp_path / name) for name in ("first", "second"))
-    assert first.digest == second.digest
+    first, again, second = (assembled(layers, tmp_path / name) for name in ("first", "first", "second"))
+    assert first == again
+    assert (first.digest, first.folder.name) == (second.digest, second.folder.name)
+    for path in filter(Path.is_file, first.folder.rglob("*")):
+        assert path.read_bytes() == (second.folder / path.relative_to(first.folder)).read_bytes()
     assert first.digest != assembled(layers[:1], tmp_path / "third").digest
 
 

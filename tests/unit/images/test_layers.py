@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from images.layers import CHUNK, UNUSED_DAYS, Part, Store, key_of, pack
+from images.archive import CHUNK, pack
+from images.layers import UNUSED_DAYS, Part, Store, key_of
 
 PART = Part("zlib", "1.2", "pkg:deb/debian/zlib@1.2", ("Zlib",))
 
