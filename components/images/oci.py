@@ -68,8 +68,8 @@ def assemble(image: Image, version: str, licence: str, layers: Sequence[Layer], 
                 blobs.mkdir(parents=True)
                 for content in (config, manifest):
                     (blobs / _hex(_descriptor(content)["digest"])).write_bytes(content)
-                for layer in layers:
-                    os.link(layer.path, blobs / _hex(layer.digest))
+                for digest_of_layer, path in {layer.digest: layer.path for layer in layers}.items():
+                    os.link(path, blobs / _hex(digest_of_layer))
                 (layout / "index.json").write_bytes(
                     _encoded({"schemaVersion": 2, "mediaType": _INDEX, "manifests": [entry]})
                 )
