@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import obstore
 import pytest
@@ -14,6 +15,9 @@ from tests.cluster.tier.processes import Process
 from tests.node.conftest import Node
 from tests.node.pods import ended, pod
 from tests.node.tier import s3
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config  # for type checkers alone
 
 Logs = Callable[..., str]
 
@@ -60,7 +64,7 @@ def test_a_server_that_is_away_comes_back_with_what_it_had(node: Node, processes
     client.delete_object(Bucket=s3.MODELS, Key="tier/kept")
 
 
-def _config(node: Node) -> dict[str, str]:
+def _config(node: Node) -> S3Config:
     return {
         "endpoint": node.s3.endpoint,
         "access_key_id": node.s3.key,
