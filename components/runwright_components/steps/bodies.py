@@ -246,7 +246,7 @@ def package(
 
 
 def register(*, config: str, base: str, verdict: str, package: Artifact, registration: Artifact) -> None:
-    parsed: RegisterConfig = parse(RegisterConfig, config)
+    parsed = clustered.in_storage(parse(RegisterConfig, config))
     here = Surroundings.of(os.environ)
     if _withheld(verdict):
         return _skip("register", here)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from runwright_components.contract.artifacts import Deployment, Evaluation, PackageManifest, Registration
-from runwright_components.contract.config import TrainConfig
+from runwright_components.contract.config import RegisterConfig, TrainConfig
 from runwright_components.contract.progress import Progress
-from runwright_components.steps.surroundings import InCluster
+from runwright_components.steps.surroundings import InCluster, in_cluster
 
 
 def train(here: InCluster, config: TrainConfig, *, prepared: Path, out: Path, progress: Progress) -> None:
@@ -22,6 +22,16 @@ def train(here: InCluster, config: TrainConfig, *, prepared: Path, out: Path, pr
     train_in_cluster(
         here.kubernetes, here.run, here.run_id, config, prepared=prepared, out=out, record=record, progress=progress
     )
+
+
+def in_storage(config: RegisterConfig) -> RegisterConfig:
+    """In a cluster, packages lie in the store that the model's pods fetch them from: the storage's."""
+    here = in_cluster()
+    if here is None:
+        return config
+    storage = here.run.storage
+    address = {"endpoint": config.endpoint or storage.endpoint, "region": config.region or storage.region}
+    return config.model_copy(update=address)
 
 
 def deploy(here: InCluster, *, registration: Registration, progress: Progress) -> Deployment:

@@ -9,11 +9,12 @@ import pytest
 from runwright_components import steps
 from runwright_components.cluster.records import read_record
 from runwright_components.contract.artifacts import PackageManifest, Registration
-from runwright_components.contract.cluster import ClusterRun, StageRecord
+from runwright_components.contract.cluster import ClusterRun, StageRecord, StorageConfig
 from runwright_components.contract.config import CollectConfig, DeployConfig, RegisterConfig, Source
 from runwright_components.contract.files import files_digest, folder_files
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
 from runwright_components.contract.step import execute
+from runwright_components.steps import clustered
 from runwright_components.steps.running import running
 from runwright_components.steps.surroundings import in_cluster, surroundings
 from tests.doubles.kubernetes_api import KubernetesApi
@@ -157,3 +158,15 @@ def test_a_revision_that_is_not_to_be_deployed_is_skipped(run: ClusterRun, api: 
     )
     assert _record(api, "deploy").state == "skipped"
     assert not (tmp_path / "deployment.json").exists()
+
+
+def test_packages_go_to_the_store_that_the_storage_is_in(run: ClusterRun) -> None:
+    storage = StorageConfig(uri="s3://models/team", endpoint="http://seaweedfs.kubeflow:9000", region="eu-west-1")
+    stored = run.model_copy(update={"storage": storage})
+    config = RegisterConfig(name="churn", uri="s3://models/team/registry")
+    assert clustered.in_storage(config) == config
+    with surroundings(stored.canonical(), RUN_ID):
+        found = clustered.in_storage(config)
+        assert (found.uri, found.endpoint, found.region) == (config.uri, storage.endpoint, storage.region)
+        own = config.model_copy(update={"endpoint": "https://s3.example.com", "region": "eu-north-1"})
+        assert clustered.in_storage(own) == own
