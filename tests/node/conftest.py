@@ -95,6 +95,7 @@ def images(node: Node) -> dict[str, str]:
     command = [
         sys.executable,
         "components/images/build.py",
+        *("operator", "components-python", "serve"),
         f"--push={node.registry}/runwright",
         "--insecure",
         "--json",

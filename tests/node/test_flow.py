@@ -23,12 +23,12 @@ def test_a_messy_table_trains_on_three_pods_and_serves_the_right_numbers(
     team: Team, kubectl: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     began = time.monotonic()
+    resources = {**SMALL, "nodes": 3}
+    team.apply(team.example("birdstrikes", train={"resources": resources, "epochs": 6}))
     watch = subprocess.Popen(
         [*kubectl_command(team, "get", "trun", "birdstrikes", "-w")], stdout=subprocess.PIPE, text=True
     )
     try:
-        resources = {**SMALL, "nodes": 3}
-        team.apply(team.example("birdstrikes", train={"resources": resources, "epochs": 6}))
         pods = team.wait("master and workers run together", lambda: _all_three(team))
         assert [pod["metadata"]["labels"]["training.kubeflow.org/replica-type"] for pod in pods] == [
             "master",
