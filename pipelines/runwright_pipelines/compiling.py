@@ -1,8 +1,8 @@
 """From a TrainingRun to the KFP pipeline (IR) that a cluster and a laptop run alike; pure.
 
 The same input gives the same bytes. What the user wrote travels as the tasks' parameters, in JSON, and never meets a
-shell or a template: KFP replaces `{{...}}` anywhere in a parameter, so that two braces in a row are written in a way
-that JSON reads as the same and KFP does not see.
+shell or a template: KFP replaces `{{...}}` anywhere in a parameter and the kubelet `$(NAME)`, so that they are written
+in a way that JSON reads as the same and neither sees.
 
 The shape of the pipeline is the same for every TrainingRun of a layout, so kfp draws it once (`drawing`), and a
 TrainingRun only fills in its configurations, image and name.
@@ -60,8 +60,9 @@ def pipeline_spec(run: TrainingRun, images: Images | None = None, layout: Layout
 
 
 def parameter(config: Config) -> str:
-    """A configuration as the text of a KFP parameter."""
-    return config.canonical().replace("{{", "{\\u007b")
+    """A configuration as the text of a KFP parameter. It becomes an argument of a pod's command, in which the kubelet
+    would put the value of a variable, be it a secret, for `$(NAME)`."""
+    return config.canonical().replace("{{", "{\\u007b").replace("$", "\\u0024")
 
 
 def template_file(layout: Layout) -> Path:

@@ -171,6 +171,7 @@ def test_a_terminated_training_leaves_no_pods(runs: Runs, api: Api) -> None:
     run_id = runs.create("endless")
     labels = f"training.kubeflow.org/job-name={record_name('small', 1)}"
     eventually(lambda: api.list("v1", "Pod", runs.case.namespace, labels=labels), 120)
+    runs.case.name_run(run_id, state="Cancelled")  # the operator does, before it terminates
     runs.ask(lambda pipelines: pipelines.terminate(run_id))
     assert runs.until_ended(run_id).state is PipelineState.CANCELED
     eventually(lambda: runs.case.job() is None, 60)

@@ -112,6 +112,7 @@ def _check_pipeline(run: TrainingRun, attempt: Any, code: set[tuple[str, str]]) 
             assert (path, text) in code, (attempt, path, text)
     handed = parameter(told(run))
     assert "{{" not in handed, attempt
+    assert "$(" not in handed, attempt
     assert json.loads(handed) == told(run).model_dump(mode="json")
 
 

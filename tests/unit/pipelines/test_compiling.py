@@ -111,6 +111,7 @@ def test_a_parameter_holds_no_template_and_reads_back_as_it_was(text: str) -> No
     config = PackageConfig(name="demo", description=text)
     written = parameter(config)
     assert "{{" not in written
+    assert "$" not in written, "the kubelet would expand $(NAME)"
     assert parse(PackageConfig, written) == config
 
 
