@@ -57,6 +57,8 @@ class _Opened:
             file.seek(header[6])
             sections = list(_SECTION.iter_unpack(file.read(header[11] * header[12])))
             kinds = {section[1]: section for section in sections}
+            if not {_DYNSYM, _DYNAMIC_SECTION} <= set(kinds):
+                raise ValueError(f"{path.name} has no sections that tell its symbols")
             self.symbols = content(kinds[_DYNSYM])
             self.strings = content(sections[kinds[_DYNSYM][6]])
             self.dynamic = list(_DYNAMIC.iter_unpack(content(kinds[_DYNAMIC_SECTION])))

@@ -27,7 +27,7 @@ from images.layers import Made, Store  # noqa: E402
 from images.oci import Assembled  # noqa: E402
 from images.recipes import Builder  # noqa: E402
 from images.table import IMAGES, Image  # noqa: E402
-from tests.images.sandbox import Sandbox, refusal  # noqa: E402
+from tests.containers.sandbox import Sandbox, refusal  # noqa: E402
 
 CHECKOUT = ("pyproject.toml", "LICENSE", "requirements", "operator", "pipelines", "components")
 STARTS = {

@@ -58,6 +58,12 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no library at all, though it is long enough to hold a header of sixty-four bytes")
     with pytest.raises(ValueError, match="no 64-bit ELF file"):
         elf.read(tmp_path / "text")
+    with pytest.raises(ValueError, match="no sections"):
+        elf.needed(written(tmp_path, LIBRARY))
+
+
+def test_what_a_program_needs_is_told() -> None:
+    assert any(name.startswith("libc.so") for name in elf.needed(Path(sys.executable).resolve()))
 
 
 @pytest.mark.parametrize("name", cuda.LINKED)

@@ -11,7 +11,7 @@ import pytest
 
 from images import build
 from images.oci import Assembled
-from tests.images.sandbox import Sandbox, refusal
+from tests.containers.sandbox import Sandbox, refusal
 
 TAKES_TIME = "components-python"
 
