@@ -8,7 +8,7 @@ JOBS   ?= $(shell nproc)
 CLUSTERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-contract test-local test-cluster cluster-up cluster-down test-node node-up node-down images lint generate check-generated requirements audit bench clean
+.PHONY: help setup demo test test-unit test-contract test-local test-cluster cluster-up cluster-down test-node node-up node-down images test-images lint generate check-generated requirements audit bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -61,6 +61,9 @@ node-up: setup  ## start that cluster for a person; prints its kubeconfig
 
 node-down: setup  ## end it
 	@$(BIN)/python -m tests.node.tier down
+
+test-images: setup  ## what is in the images, and whether it runs in them (Debian 12, root); builds what is missing
+	@$(BIN)/python -m pytest -q tests/containers
 
 images: setup  ## the container images, into dist/images; no engine is needed (Debian 12)
 	@$(BIN)/python components/images/build.py --save dist/images

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from images.layers import alone
 
-VERSION = "v0.20.3"
+VERSION = "v0.21.9"  # as in tests/cluster/tier/binaries.py, so that it is built once
 _PROGRAM = "github.com/google/go-containerregistry/cmd/crane"
 
 
