@@ -14,7 +14,7 @@ S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 S3_OPTIONAL_KEYS = ("AWS_SESSION_TOKEN",)
 
 _READS_SOURCES = {"data", "collect"}
-_WRITES_STORAGE = {"train", "deliver", "register"}
+_USES_STORAGE = {"train", "deliver", "register", "deploy"}  # deploy reads what it is to serve
 
 
 def with_secrets(pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: str | None) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def with_secrets(pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: 
     for name in pipeline["deploymentSpec"]["executors"]:
         step = name.removeprefix("exec-")
         wanted = list(_of_sources(run)) if step in _READS_SOURCES else []
-        if storage_secret is not None and step in _WRITES_STORAGE:
+        if storage_secret is not None and step in _USES_STORAGE:
             wanted += [_secret(storage_secret, S3_KEYS), _secret(storage_secret, S3_OPTIONAL_KEYS, optional=True)]
         if wanted:
             executors[name] = {"secretAsEnv": wanted}

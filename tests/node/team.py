@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.cluster.operator.runs import API_VERSION, KIND, Manifest, condition, revision, status
 from tests.cluster.tier.api import Api, Refused
+from tests.doubles.kfp.pods import LABEL_KIND, LABEL_TASK
 from tests.node import examples
 from tests.node.tier.cluster import NodeTier
 from tests.node.tier.place import GivenNode
@@ -89,7 +90,7 @@ class Team:
     def step_pod(self, run: Manifest, task: str) -> Manifest:
         """The pod of a task of the run's newest pipeline run that is under way; {} when none is."""
         attempt = status(run)["revisions"][-1]["pipelineRun"]["id"]
-        for pod in self.pods(f"pipeline/runid={attempt}"):
+        for pod in self.pods(f"pipeline/runid={attempt},{LABEL_KIND}=executor"):
             if pod["status"].get("phase") in ("Pending", "Running") and not is_ending(pod) and task_of(pod) == task:
                 return pod
         return {}
@@ -237,7 +238,7 @@ def has_restarted(pod: Manifest) -> bool:
 
 def task_of(pod: Manifest) -> str:
     """The task that a pod of a pipeline carries out."""
-    return str(pod["metadata"].get("annotations", {}).get("pipelines.kubeflow.org/task_name", ""))
+    return str(pod["metadata"].get("labels", {}).get(LABEL_TASK, ""))
 
 
 def figures(predictions: Sequence[Any]) -> list[float]:

@@ -43,7 +43,7 @@ def test_without_secrets_the_pipeline_travels_alone() -> None:
 def test_the_data_step_gets_the_sources_and_the_others_the_storage() -> None:
     made = run(s3("source"))
     found = executors(with_secrets(pipeline_spec(made), made, "storage"))
-    assert set(found) == {"exec-data", "exec-train", "exec-deliver"}
+    assert set(found) == {"exec-data", "exec-train", "exec-deliver", "exec-deploy"}
     assert {one["secretName"] for one in found["exec-data"]["secretAsEnv"]} == {"source"}
     assert {one["secretName"] for one in found["exec-train"]["secretAsEnv"]} == {"storage"}
     needed = found["exec-data"]["secretAsEnv"][0]
@@ -54,7 +54,7 @@ def test_the_data_step_gets_the_sources_and_the_others_the_storage() -> None:
 def test_every_layout_has_the_steps_that_need_secrets() -> None:
     made = run(s3("source"), layout="stages")
     found = executors(with_secrets(pipeline_spec(made), made, "storage"))
-    assert set(found) == {"exec-collect", "exec-train", "exec-register"}
+    assert set(found) == {"exec-collect", "exec-train", "exec-register", "exec-deploy"}
 
 
 def test_headers_come_from_the_keys_that_are_named() -> None:
