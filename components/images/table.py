@@ -61,7 +61,7 @@ IMAGES = {
             "serve.txt",
             COMPONENTS,
             # downloads from the Hub, conversion of models, what the command line's pages are drawn with
-            without=r"hf_xet|onnxruntime/(transformers|tools|quantization|datasets)/|pygments|rich|markdown_it",
+            without=r"hf_xet|huggingface_hub|fsspec|onnxruntime/(transformers|tools|quantization|datasets)/|pygments|rich|markdown_it",
         ),
     )
 }
