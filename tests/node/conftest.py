@@ -107,12 +107,21 @@ def images(node: Node) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def kfp(node: Node, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Double]:
+def kfp_options() -> tuple[str, ...]:
+    """Further options of the double; see `python -m tests.doubles.kfp --help`."""
+    return ()
+
+
+@pytest.fixture(scope="session")
+def kfp(
+    node: Node, images: dict[str, str], kfp_options: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Double]:
     """The double of Kubeflow Pipelines, in the cluster at ml-pipeline.kubeflow:8888, whose steps are real pods."""
     options = ["--pods", "--kubeconfig", str(node.kubeconfig), "--pending=0.2"]
     options += ["--host", node.address, "--port", str(services.PIPELINES_PORT)]
     options += ["--store-endpoint", node.s3.endpoint]
     options += ["--store-endpoint-in-pods", f"http://seaweedfs.{services.NAMESPACE}:{s3.PORT}"]
+    options += kfp_options
     within = ("setpriv", "--pdeathsig=KILL", "--", *node.enter)
     double = Double(tmp_path_factory.mktemp("kfp"), options, within=within)
     double.start()
@@ -147,12 +156,7 @@ def namespace(node: Node) -> Iterator[str]:
     """A fresh namespace of users, deleted afterwards: Pod Security `restricted`, the account of steps with its rights,
     and the Secrets of the object store."""
     name = f"rw-test-{uuid.uuid4().hex[:8]}"
-    node.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}})
-    for manifest in _home(name):
-        node.api.create(manifest)
-    node.api.create(node.s3.storage_secret(STORAGE_SECRET, name))
-    node.api.create(node.s3.artifact_secret(name))
-    eventually(lambda: node.api.find("v1", "ServiceAccount", "default", name))
+    make_home(node, name)
     yield name
     node.api.delete("v1", "Namespace", name)
 
@@ -186,6 +190,16 @@ def pushed_busybox(node: Place, folder: Path) -> str:
     files |= {"bin/busybox": Path(program), "bin/pause": pause_program()}
     archive = image(folder / "image.tar", "busybox:1", files, command=["/bin/sh"])
     return node.push(archive, "runwright/busybox:1")
+
+
+def make_home(node: Node, name: str) -> None:
+    """A namespace of users."""
+    node.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}})
+    for manifest in _home(name):
+        node.api.create(manifest)
+    node.api.create(node.s3.storage_secret(STORAGE_SECRET, name))
+    node.api.create(node.s3.artifact_secret(name))
+    eventually(lambda: node.api.find("v1", "ServiceAccount", "default", name))
 
 
 def _home(namespace: str) -> list[dict[str, Any]]:
