@@ -49,15 +49,13 @@ class Builder:
         if image.posix_shell:
             yield self._debian("shell", base.SHELL, finished=False)
         requirements = self.root / "requirements" / image.requirements
-        if image.cuda == "none":
-            leave = [packages.UNWANTED, *([re.compile(image.without)] if image.without else [])]
-            yield self._packages("packages", requirements, python, base_key, leave=leave)
-            return
-        yield self._packages("packages", requirements, python, base_key, leave=[packages.UNWANTED, cuda.PARTS])
+        leave = [packages.UNWANTED, *([re.compile(image.without)] if image.without else [])]
+        lowest = [*leave, *([] if image.cuda == "none" else [cuda.PARTS])]
+        yield self._packages("packages", requirements, python, base_key, leave=lowest)
         if image.cuda == "all":
-            leave = [packages.UNWANTED, cuda.UNUSED, cuda.OTHERS]
-            yield self._packages("cuda", requirements, python, base_key, leave=leave)
-        else:
+            others = [*leave, cuda.UNUSED, cuda.OTHERS]
+            yield self._packages("cuda", requirements, python, base_key, leave=others)
+        elif image.cuda == "stand-ins":
             yield self._stand_ins(requirements)
 
     def _debian(self, kind: str, table: base.Table, *, finished: bool) -> Made:
