@@ -14,6 +14,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,23 @@ def _ours(team: Team, name: str) -> tuple[float, float]:
         team.serving(name, 1)
         whole = time.monotonic() - began
     worked = sum(end - start for start, end in spans.merged())
+    print(f"  the serving pod was ready {_until_ready(team, name)}")
     print("  " + ", ".join(f"{stage} {end - start:.1f} s" for stage, (start, end) in spans.seen.items()))
     return whole - worked, whole
+
+
+def _until_ready(team: Team, name: str) -> str:
+    """Seconds of the serving pod until it was ready, as the kubelet tells: whole ones."""
+    (pod,) = team.pods(f"serving.kserve.io/inferenceservice={name}")
+    ready = datetime.fromisoformat(team.api.condition(pod, "Ready")["lastTransitionTime"])
+    (container,) = pod["status"]["containerStatuses"]
+    moments = {
+        "pod": pod["status"]["startTime"],
+        "server": container["state"]["running"]["startedAt"],
+    }
+    return ", ".join(
+        f"{(ready - datetime.fromisoformat(at)).seconds} s after its {what} began" for what, at in moments.items()
+    )
 
 
 class Spans:

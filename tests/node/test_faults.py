@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 NAME = "birdstrikes"
 SMALL = {"cpu": "200m", "memory": "1500Mi"}
-LONG = {"epochs": 150, "earlyStopping": {"enabled": False}, "checkpoint": {"everySteps": 20, "keep": 2}}
+LONG = {"epochs": 120, "earlyStopping": {"enabled": False}, "checkpoint": {"everySteps": 20, "keep": 2}}
 """Minutes of training, with many checkpoints on the way."""
 S3_AWAY = 120.0
 
