@@ -152,6 +152,7 @@ def rules_of(settings: Settings) -> Rules:
         defaults=Defaults(
             storage=storage,
             train_image=settings.train_image or components,
+            train_gpu_image=settings.train_gpu_image or None,
             serve_image=settings.serve_image or components,
             train_cpu=settings.train_cpu,
             train_memory=settings.train_memory,

@@ -125,6 +125,8 @@ class Settings(BaseModel):
     """Image of pipeline steps."""
     train_image: str = ""
     """Image of training pods; empty: that of the steps."""
+    train_gpu_image: str = ""
+    """Image of training pods with GPUs; empty: that of the others."""
     serve_image: str = ""
     """Image of model servers; empty: that of the steps."""
     train_cpu: _Quantity | None = None

@@ -25,6 +25,7 @@ class Defaults:
     storage: StorageConfig
     train_image: str
     serve_image: str
+    train_gpu_image: str | None = None  # of trainings with GPUs, where it is another
     train_cpu: str | None = None
     train_memory: str | None = None
     serve_cpu: str | None = None
@@ -91,7 +92,7 @@ def _job(run: TrainingRun, defaults: Defaults) -> JobConfig:
     train = run.spec.train
     compute, scheduling = train.resources, train.scheduling
     return JobConfig(
-        image=defaults.train_image,
+        image=(defaults.train_gpu_image if compute.gpus_per_node else None) or defaults.train_image,
         nodes=compute.nodes,
         gpus_per_node=compute.gpus_per_node,
         processes_per_node=max(compute.processes_per_node, compute.gpus_per_node),

@@ -16,9 +16,10 @@
   "PIPELINES_CA_FILE" (ternary "/etc/runwright/pipelines/ca.crt" "" (or .Values.pipelines.ca.configMap .Values.pipelines.ca.secret | empty | not))
   "COMPONENTS_IMAGE" (include "runwright.image" (dict "image" .Values.run.image "version" .Chart.AppVersion))
   "TRAIN_IMAGE" .Values.run.train.image
+  "TRAIN_GPU_IMAGE" (.Values.run.train.gpuImage | default (ternary "" (include "runwright.beside" (list . "train-cuda")) (not (empty .Values.run.train.image))))
   "TRAIN_CPU" .Values.run.train.cpu
   "TRAIN_MEMORY" .Values.run.train.memory
-  "SERVE_IMAGE" .Values.run.serve.image
+  "SERVE_IMAGE" (.Values.run.serve.image | default (include "runwright.beside" (list . "serve")))
   "SERVE_CPU" .Values.run.serve.cpu
   "SERVE_MEMORY" .Values.run.serve.memory
   "RUN_SERVICE_ACCOUNT" .Values.run.serviceAccount

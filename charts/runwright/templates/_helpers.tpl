@@ -24,6 +24,14 @@ app.kubernetes.io/component: operator
 {{- end }}
 {{- end }}
 
+{{- /* Another of our images, from where that of the steps lies and with its tag. */}}
+{{- define "runwright.beside" -}}
+{{- $top := index . 0 -}}
+{{- with $top.Values.run.image -}}
+{{ dir .repository }}/{{ index $ 1 }}:{{ .tag | default $top.Chart.AppVersion }}
+{{- end }}
+{{- end }}
+
 {{- /* The namespaces with a ServiceAccount for steps, as a JSON list, each once. */}}
 {{- define "runwright.runNamespaces" -}}
 {{ concat .Values.namespaces .Values.runNamespaces | uniq | sortAlpha | toJson }}

@@ -14,7 +14,12 @@ from runwright_pipelines.compiling import LAYOUTS, Layout, pipeline_spec
 EXAMPLES = Path(__file__).parents[3] / "examples"
 CLUSTER = sorted(EXAMPLES.glob("*/cluster.yaml"))
 LAPTOP = sorted(EXAMPLES.glob("*/run.yaml"))
-DEFAULTS = Defaults(storage=StorageConfig(uri="s3://models"), train_image="train:1", serve_image="serve:1")
+DEFAULTS = Defaults(
+    storage=StorageConfig(uri="s3://models"),
+    train_image="train:1",
+    train_gpu_image="train-cuda:1",
+    serve_image="serve:1",
+)
 
 
 def _raw(file: Path) -> dict[str, Any]:
@@ -49,6 +54,7 @@ def test_it_compiles(file: Path, layout: Layout) -> None:
     )
     assert told.storage.uri == f"s3://models/birds/{run.name}/0123456789abcdef/r1"
     assert told.service is not None
+    assert told.job.image == ("train-cuda:1" if told.job.gpus_per_node else "train:1")
 
 
 @pytest.mark.parametrize("file", LAPTOP, ids=lambda file: file.parent.name)

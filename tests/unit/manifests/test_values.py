@@ -90,9 +90,31 @@ def test_every_variable_of_the_chart_is_a_setting(everything: list[dict[str, Any
 
 def test_the_chart_repeats_the_defaults_of_the_settings(chart: Any) -> None:
     (environment,) = environments(chart())
-    given = settings.read_settings({**environment, "RUNWRIGHT_COMPONENTS_IMAGE": ""})
+    images = {name: "" for name in environment if name.endswith("_IMAGE")}
+    given = settings.read_settings({**environment, **images})
     plain = settings.read_settings({name: environment[name] for name in environment if "POD_NAME" in name})
     assert given == plain
+
+
+@pytest.mark.parametrize(
+    ("values", "gpu", "serve"),
+    [
+        ({}, "ghcr.io/runwright/train-cuda:0.1.0", "ghcr.io/runwright/serve:0.1.0"),
+        (
+            {"run": {"image": {"repository": "registry.example.com:5000/ml/steps-python", "tag": "v2"}}},
+            "registry.example.com:5000/ml/train-cuda:v2",
+            "registry.example.com:5000/ml/serve:v2",
+        ),
+        ({"run": {"train": {"image": "mine:1"}, "serve": {"image": "served:1"}}}, None, "served:1"),
+        ({"run": {"train": {"image": "mine:1", "gpuImage": "gpu:1"}}}, "gpu:1", "ghcr.io/runwright/serve:0.1.0"),
+    ],
+)
+def test_other_images_lie_beside_that_of_the_steps(
+    chart: Any, values: dict[str, Any], gpu: str | None, serve: str
+) -> None:
+    (environment,) = environments(chart(values))
+    assert environment.get("RUNWRIGHT_TRAIN_GPU_IMAGE") == gpu
+    assert environment["RUNWRIGHT_SERVE_IMAGE"] == serve
 
 
 def test_every_setting_is_a_value_of_the_chart(everything: list[dict[str, Any]]) -> None:
