@@ -113,7 +113,7 @@ def test_a_model_that_does_not_come_up_is_taken_back_and_the_old_one_serves_thro
     rows = examples.rows("penguins", 2)
     before = team.ask("penguins", rows)
     with team.asking("penguins", rows) as client:
-        starved = {"resources": {"cpu": "100m", "memory": "24Mi"}, "timeout": "2m"}
+        starved = {"resources": {"cpu": "100m", "memory": "24Mi"}, "timeout": "1m"}
         team.apply(team.example("penguins", train={**quick, "epochs": 6}, evaluate={"gate": None}, deploy=starved))
         run = team.wait_run("revision 2 failed", "penguins", lambda run: states(run).get(2) == "Failed")
         failure = revision(run, 2)["failure"]
