@@ -12,7 +12,6 @@ from runwright_api.reasons import ConditionType, Phase, Reason
 from runwright_api.status import TrainingRunStatus
 from runwright_components.contract.cluster import (
     ANNOTATION_MODEL_DIGEST,
-    StageFault,
     StageProgress,
 )
 from runwright_operator.brain.decision import (
@@ -21,7 +20,6 @@ from runwright_operator.brain.decision import (
     ArchivePipeline,
     DeleteJob,
     DeleteRecord,
-    DeleteService,
     RemoveFinalizer,
     StartPipeline,
     StopAttempt,
@@ -303,161 +301,6 @@ def test_a_refused_spec_changes_nothing_and_coming_back_trains_nothing() -> None
     assert world.condition(ConditionType.READY)[0] == "True"
 
 
-def test_a_users_error_is_final_with_pod_exit_code_and_log() -> None:
-    world = World()
-    world.settle()
-    fault = StageFault(
-        reason="DataInvalid",
-        message="no such column",
-        cure="name another",
-        where="prepare.target",
-        pod="churn-r1-master-0",
-        exit_code=10,
-        log=("one", "two"),
-    )
-    world.record("prepare", "failed", fault=fault)
-    world.end_pipeline("failed")
-    world.settle()
-    assert world.status.phase == Phase.FAILED
-    failure = world.status.failure
-    assert failure is not None
-    assert (failure.stage, failure.reason, failure.pod, failure.exit_code) == (
-        "prepare",
-        Reason.DATA_INVALID,
-        "churn-r1-master-0",
-        10,
-    )
-    assert failure.message == "prepare.target: no such column; name another"
-    assert failure.log == ("one", "two")
-    assert world.starts() == 1
-
-
-def test_the_outside_world_failing_is_tried_again_within_the_budget() -> None:
-    world = World({**spec(), "train": {"task": "tabular-classification", "retries": {"failures": 1}}})
-    world.settle()
-    world.end_pipeline("failed", error="the driver's pod was lost")
-    world.settle()
-    assert world.starts() == 2
-    assert world.revision().failures == 1
-    run = world.revision().pipeline_run
-    assert run is not None
-    assert run.attempt.endswith("-a2")
-    world.end_pipeline("failed", error="again")
-    world.settle()
-    assert world.status.phase == Phase.FAILED
-    assert world.status.failure is not None
-    assert world.status.failure.message == "again"
-    assert world.starts() == 2
-
-
-def test_what_a_step_says_counts_while_kubeflow_still_retries_it() -> None:
-    world = World()
-    world.settle()
-    world.record("prepare", "failed", fault=StageFault(reason="DataInvalid", message="no such column"))
-    world.settle()
-    assert world.revision().state == "Failed"
-    assert world.condition(ConditionType.STALLED) == ("True", Reason.DATA_INVALID)
-    assert not [action for action in world.done if isinstance(action, StopAttempt | StopPipeline)], "it ends by itself"
-
-
-def test_records_of_an_earlier_attempt_count_for_nothing() -> None:
-    world = World()
-    world.settle()
-    world.record("prepare", "failed", fault=StageFault(reason="SourceUnavailable", message="away"))
-    world.end_pipeline("failed")
-    world.settle()
-    assert world.starts() == 2
-    assert world.revision().state == "Running"
-
-
-def test_more_memory_after_a_failure_starts_it_again_and_another_deploy_does_not() -> None:
-    world = World()
-    world.settle()
-    world.record("train", "failed", fault=StageFault(reason="OOMKilled", message="out of memory", exit_code=137))
-    world.end_pipeline("failed")
-    world.settle()
-    assert world.status.phase == Phase.FAILED
-    world.edit({**spec(), "deploy": {"resources": {"memory": "1Gi"}}})
-    world.settle()
-    assert world.starts() == 1
-    world.edit(spec(resources={"memory": "64Gi"}))
-    world.settle()
-    assert world.starts() == 2
-    assert world.status.revision == 1
-
-
-def test_a_model_that_does_not_come_up_gives_way_to_the_one_before() -> None:
-    world = World()
-    world.train("a")
-    world.edit(spec(epochs=3))
-    world.settle()
-    world.make_model("b")
-    world.end_pipeline("succeeded")
-    world.settle()
-    assert world.seen.service is not None
-    assert world.seen.service["metadata"]["annotations"][ANNOTATION_MODEL_DIGEST] == digest("b")
-    world.now += timedelta(minutes=11)
-    world.settle()
-    assert world.revision().state == "Failed"
-    assert world.status.failure is not None
-    assert (world.status.failure.stage, world.status.failure.reason) == ("deploy", Reason.SERVICE_NOT_READY)
-    assert world.seen.service["metadata"]["annotations"][ANNOTATION_MODEL_DIGEST] == digest("a")
-    world.serve_up()
-    world.settle()
-    assert world.status.serving is not None
-    assert world.status.serving.revision == 1
-    world.edit({**spec(epochs=3), "deploy": {"resources": {"memory": "1Gi"}}})
-    world.settle()
-    assert world.seen.service["metadata"]["annotations"][ANNOTATION_MODEL_DIGEST] == digest("b"), "tried again"
-    assert world.starts() == 2
-
-
-def test_a_first_model_that_comes_up_late_still_serves() -> None:
-    world = World()
-    world.settle()
-    world.make_model()
-    world.end_pipeline("succeeded")
-    world.settle()
-    world.now += timedelta(minutes=11)
-    world.settle()
-    assert world.status.phase == Phase.FAILED
-    world.serve_up()
-    world.settle()
-    assert world.status.phase == Phase.SERVING
-    assert world.status.failure is None
-
-
-def test_a_service_that_was_edited_or_deleted_is_put_right() -> None:
-    world = World()
-    world.train("a")
-    count = sum(isinstance(action, ApplyService) for action in world.done)
-    world.seen = replace(world.seen, service=None, service_pods=())
-    world.settle()
-    assert sum(isinstance(action, ApplyService) for action in world.done) == count + 1
-
-
-def test_a_foreign_service_of_our_name_is_left_alone() -> None:
-    world = World()
-    world.settle()
-    foreign = {"metadata": {"name": "churn", "labels": {}}, "spec": {"predictor": {}}}
-    world.seen = replace(world.seen, service=foreign)
-    world.make_model()
-    world.end_pipeline("succeeded")
-    world.settle()
-    assert world.seen.service == foreign
-    assert world.condition(ConditionType.STALLED) == ("True", Reason.NOT_ALLOWED)
-
-
-def test_deploy_mode_none_completes_and_takes_the_service_away() -> None:
-    world = World()
-    world.train("a")
-    world.edit({**spec(), "deploy": {"mode": "None"}})
-    world.settle()
-    assert DeleteService("service") in world.done
-    assert world.status.phase == Phase.COMPLETED
-    assert world.condition(ConditionType.READY) == ("True", Reason.DEPLOYMENT_OFF)
-
-
 def test_history_is_bounded_and_keeps_what_serves() -> None:
     world = World({**spec(), "history": {"limit": 2}})
     world.train("a")
@@ -487,27 +330,6 @@ def test_deletion_in_any_phase_ends_everything(steps: int) -> None:
         assert isinstance(world.done[-1], RemoveFinalizer)
 
 
-def test_the_served_model_is_kept_when_the_policy_says_so() -> None:
-    world = World({**spec(), "deploy": {"onDelete": "Keep"}})
-    world.train()
-    assert world.seen.service is not None
-    assert "ownerReferences" not in world.seen.service["metadata"]
-    world.seen = replace(world.seen, deleting=True, keeps_service=True)
-    world.settle()
-    assert world.seen.service is not None
-    assert not any(isinstance(action, DeleteService) for action in world.done)
-
-
-def test_a_service_that_shall_be_kept_loses_its_owner_at_once() -> None:
-    world = World()
-    world.train()
-    assert world.seen.service is not None
-    assert "ownerReferences" in world.seen.service["metadata"]
-    world.edit({**spec(), "deploy": {"onDelete": "Keep"}})
-    world.settle()
-    assert "ownerReferences" not in world.seen.service["metadata"]
-
-
 def test_a_lost_status_is_read_back_and_trains_nothing() -> None:
     world = World()
     world.train("a")
@@ -517,26 +339,3 @@ def test_a_lost_status_is_read_back_and_trains_nothing() -> None:
     assert world.status.revision == 1
     assert world.status.serving is not None
     assert world.status.phase == Phase.SERVING
-
-
-def test_waiting_for_a_node_is_said_with_its_reason() -> None:
-    world = World()
-    world.settle()
-    waiting = StageFault(reason="Unschedulable", message="0/8 nodes are available: insufficient nvidia.com/gpu")
-    world.record("train", "running", waiting=waiting)
-    world.settle()
-    assert world.condition(ConditionType.TRAINED) == ("False", Reason.UNSCHEDULABLE)
-    assert world.condition(ConditionType.RECONCILING) == ("True", Reason.UNSCHEDULABLE)
-    assert str(Reason.UNSCHEDULABLE) in world.events
-
-
-def test_training_that_outlives_its_limit_and_its_step_is_ended() -> None:
-    world = World(spec(timeout="10m"))
-    world.settle()
-    world.record("train", "running")
-    world.settle()
-    world.now += timedelta(minutes=13)
-    world.settle()
-    assert world.status.failure is not None
-    assert world.status.failure.reason == Reason.DEADLINE_EXCEEDED
-    assert any(isinstance(action, StopAttempt) for action in world.done)
