@@ -31,6 +31,7 @@ from tests.node.tier.cluster import NodeTier
 from tests.node.tier.place import GivenNode, Place, output
 
 GIVEN = "RUNWRIGHT_TEST_NODE"
+GIVEN_PIPELINES = "RUNWRIGHT_TEST_KFP_ENDPOINT"
 ROOT = Path(__file__).parents[2]
 SYSTEM = "runwright-system"
 ACCOUNT = "runwright-run"
@@ -130,7 +131,17 @@ def kfp(
 
 
 @pytest.fixture(scope="session")
-def installed(node: Node, images: dict[str, str], kfp: Double, tmp_path_factory: pytest.TempPathFactory) -> str:
+def pipelines(request: pytest.FixtureRequest) -> str:
+    """The address of Kubeflow Pipelines for the operator: a real one, where RUNWRIGHT_TEST_KFP_ENDPOINT names it and it
+    works in the cluster that RUNWRIGHT_TEST_NODE names; else the double."""
+    if given := os.environ.get(GIVEN_PIPELINES):
+        return given
+    request.getfixturevalue("kfp")
+    return f"http://ml-pipeline.kubeflow:{services.PIPELINES_PORT}"
+
+
+@pytest.fixture(scope="session")
+def installed(node: Node, images: dict[str, str], pipelines: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Runwright by its chart, from its own image. Gives the namespace that it is installed in."""
     train = images["components-python"]
     values = {
@@ -142,7 +153,7 @@ def installed(node: Node, images: dict[str, str], kfp: Double, tmp_path_factory:
         },
         "storage": {"uri": f"s3://{s3.MODELS}/models", "endpoint": node.s3.endpoint, "region": s3.REGION}
         | {"secret": STORAGE_SECRET},
-        "pipelines": {"endpoint": f"http://ml-pipeline.kubeflow:{services.PIPELINES_PORT}"},
+        "pipelines": {"endpoint": pipelines},
         "relistSeconds": 60,
     }
     command = [str(binary("helm")), "upgrade", "--install", "runwright", str(CHART), "--take-ownership", "--wait"]

@@ -15,13 +15,13 @@ from typing import Any
 
 from tests.cluster.operator.runs import API_VERSION, KIND, Manifest, condition, revision, status
 from tests.cluster.tier.api import Api, Refused
-from tests.doubles.kfp.pods import LABEL_KIND, LABEL_TASK
 from tests.node import examples
 from tests.node.tier.cluster import NodeTier
 from tests.node.tier.place import GivenNode
 
 PATIENCE = 600.0  # seconds until a wait is given up as hanging
 POLL = 0.5
+NODE_NAME = "workflows.argoproj.io/node-name"
 PODS = ("v1", "Pod")
 SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
 JOB = ("kubeflow.org/v1", "PyTorchJob")
@@ -90,7 +90,7 @@ class Team:
     def step_pod(self, run: Manifest, task: str) -> Manifest:
         """The pod of a task of the run's newest pipeline run that is under way; {} when none is."""
         attempt = status(run)["revisions"][-1]["pipelineRun"]["id"]
-        for pod in self.pods(f"pipeline/runid={attempt},{LABEL_KIND}=executor"):
+        for pod in self.pods(f"pipeline/runid={attempt}"):
             if pod["status"].get("phase") in ("Pending", "Running") and not is_ending(pod) and task_of(pod) == task:
                 return pod
         return {}
@@ -237,8 +237,9 @@ def has_restarted(pod: Manifest) -> bool:
 
 
 def task_of(pod: Manifest) -> str:
-    """The task that a pod of a pipeline carries out."""
-    return str(pod["metadata"].get("labels", {}).get(LABEL_TASK, ""))
+    """The task that a pod of a pipeline carries out; nothing for a driver. Argo names its nodes so."""
+    *_, task, kind = ["", *pod["metadata"].get("annotations", {}).get(NODE_NAME, "").split(".")]
+    return task if kind.startswith("executor") else ""
 
 
 def figures(predictions: Sequence[Any]) -> list[float]:
