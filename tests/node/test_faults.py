@@ -61,16 +61,6 @@ def test_a_training_outlives_its_step_its_workers_the_operator_and_the_storage(
     assert revision(run, 1)["preemptions"] == 1
 
 
-def test_the_deploy_step_is_killed_and_its_retry_ends_it(team: Team) -> None:
-    team.apply(team.example("penguins", train={"epochs": 3, "resources": SMALL}, evaluate={"gate": None}))
-    run = team.wait_run("the deploy step runs", "penguins", lambda run: _runs(run) and team.step_pod(run, "deploy"))
-    step = team.step_pod(run, "deploy")["metadata"]["name"]
-    _delete(team, step)
-    run = team.serving("penguins", 1)
-    assert states(run) == {1: "Succeeded"}
-    assert team.ask("penguins", examples.rows("penguins", 3))
-
-
 def test_each_way_to_fail_has_its_reason_its_pod_and_its_last_words(team: Team) -> None:
     once = {"retries": {"failures": 0, "preemptions": 0}}
     cases: dict[str, dict[str, Any]] = {
@@ -106,10 +96,12 @@ def test_each_way_to_fail_has_its_reason_its_pod_and_its_last_words(team: Team) 
         team.api.delete("runwright.dev/v1alpha1", "TrainingRun", name, team.namespace)
 
 
-def test_a_model_that_does_not_come_up_is_taken_back_and_the_old_one_serves_throughout(team: Team) -> None:
+def test_a_deploy_step_is_lost_and_a_model_that_does_not_come_up_is_taken_back(team: Team) -> None:
     quick = {"epochs": 5, "resources": SMALL}
     team.apply(team.example("penguins", train=quick, evaluate={"gate": None}))
-    team.serving("penguins", 1)
+    run = team.wait_run("the deploy step runs", "penguins", lambda run: _runs(run) and team.step_pod(run, "deploy"))
+    _delete(team, team.step_pod(run, "deploy")["metadata"]["name"])
+    assert states(team.serving("penguins", 1)) == {1: "Succeeded"}, "the deploy step's next pod ended it"
     rows = examples.rows("penguins", 2)
     before = team.ask("penguins", rows)
     with team.asking("penguins", rows) as client:
