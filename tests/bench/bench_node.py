@@ -7,8 +7,7 @@ included; the steps written by hand do nothing. Of our run the time is counted i
 `kubectl apply` to Ready, without the spans that the stages' records tell of.
 """
 
-from __future__ import annotations
-
+# No postponed annotations here: kfp reads those of a component as they are.
 import json
 import statistics
 import threading
@@ -16,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -134,7 +133,7 @@ class Spans:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> Spans:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
