@@ -16,7 +16,6 @@ import pytest
 from tests.cluster.operator.campaigns import FULL, Outcome, differences, picture, report, side_by_side
 from tests.cluster.operator.runs import Manifest, serves
 from tests.cluster.operator.world import World
-from tests.doubles.kfp.process import Double
 from tests.doubles.proxy import Call
 from tests.doubles.proxy.faults import Kill
 
@@ -43,6 +42,7 @@ def to_serving(world: World, name: str) -> None:
 
 def to_the_end(world: World, name: str) -> None:
     """A run that is superseded while it trains, and deleted when the second revision serves."""
+    world.script({"revision": 1, "pods": [{"run_ms": None}]})
     world.apply(name)
     world.wait("revision 1 trains", lambda: world.jobs(name), meanwhile=world.revive)
     world.apply(name, train={"epochs": 7})
@@ -133,12 +133,10 @@ def test_killed_around_each_write_of_a_full_run(make_world: MakeWorld) -> None:
     )
 
 
-def test_killed_around_each_write_of_an_end(make_world: MakeWorld, kfp: Double) -> None:
+def test_killed_around_each_write_of_an_end(make_world: MakeWorld) -> None:
     _, known = undisturbed(make_world(), to_serving)
-    kfp.script({"revision": 1, "pods": [{"run_ms": None}]})
     golden, writes = undisturbed(make_world(), to_the_end)
     outcomes = side_by_side(cases_of(writes, known), lambda case: killed(make_world(), case, to_the_end, golden))
-    kfp.script()
     report("campaign 1, killed around each write of an end", outcomes, writes=writes.total(), limit=LIMIT)
 
 

@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
+import grpc
+
 from tests.cluster.tier import cluster, controlplane, training_operator
 from tests.cluster.tier.binaries import binary, cache
 from tests.cluster.tier.network import INSIDE, SLOTS, Network
@@ -184,10 +186,14 @@ class NodeTier(cluster.Tier, Place):
             self.ctr("images", "import", str(archive))
 
     def _containerd_answers(self) -> bool:
-        try:
-            return bool(self.ctr("--connect-timeout=2s", "version"))
-        except RuntimeError:
-            return False
+        """Whether it answers what the kubelet asks first, and gives up without."""
+        socket = f"unix:/proc/{self._node.pid}/root/run/containerd/containerd.sock"
+        with grpc.insecure_channel(socket) as channel:
+            try:
+                channel.unary_unary("/runtime.v1.RuntimeService/Version")(b"", timeout=2)
+            except grpc.RpcError:
+                return False
+        return True
 
     def _add_inside(self, name: str, arguments: Sequence[str], ready: Any) -> Process:
         command = [*self.enter_node, *arguments]
