@@ -46,9 +46,11 @@ def _number(serving: Serving | None) -> int | None:
 def _written(draft: Draft, revisions: list[Revision]) -> str:
     """JSON in the words of status, and whose history it is. The oldest give way where there is too much of it."""
     told: dict[str, Any] = {"run": str(draft.seen.key), "revisions": [_lasting(one) for one in revisions]}
-    if draft.serving is not None:
-        told["serving"] = {"revision": draft.serving.revision, "modelDigest": draft.serving.model_digest}
-    needed = {draft.wanted, _number(draft.serving)}
+    # Just restored, nothing serves yet: should this pass end halfway, the next one must know what did.
+    serving = draft.serving or (draft.seen.history.serving if draft.seen.history else None)
+    if serving is not None:
+        told["serving"] = {"revision": serving.revision, "modelDigest": serving.model_digest}
+    needed = {draft.wanted, serving.revision if serving is not None else None}
     text = _json(told)
     for revision in revisions:
         if len(text) <= LARGEST_HISTORY:

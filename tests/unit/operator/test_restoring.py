@@ -94,6 +94,18 @@ def test_a_rejected_model_stays_rejected_and_the_one_before_serves() -> None:
     assert served(again) == (1, digest("a"))
 
 
+def test_a_pass_that_ends_halfway_forgets_nothing() -> None:
+    """The history may be written, and the status not: somebody else changed the object in between."""
+    world = World()
+    world.train("a")
+    world.edit(spec(epochs=3))
+    world.train("b", accuracy=0.5)
+    told = history(world)
+    again = world.restored()
+    again.step()
+    assert history(again)["serving"] == told["serving"] == {"revision": 1, "modelDigest": digest("a")}
+
+
 def test_a_service_that_comes_up_slowly_has_its_whole_time() -> None:
     """The moment that its model was deployed at, in the life before, does not count."""
     world = World()
