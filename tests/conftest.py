@@ -1,10 +1,11 @@
 """What a tier needs from the machine: without it, skipped with the reason, or failed under RUNWRIGHT_REQUIRE=all."""
 
-import os
 import shutil
 from collections.abc import Callable
 
 import pytest
+
+from tests.machine import unable
 
 
 @pytest.fixture(scope="session")
@@ -14,10 +15,7 @@ def require_tool() -> Callable[[str, str], str]:
     def require(name: str, how: str) -> str:
         path = shutil.which(name)
         if path is None:
-            reason = f"{name} is not installed; {how}"
-            if os.environ.get("RUNWRIGHT_REQUIRE") == "all":
-                pytest.fail(reason)
-            pytest.skip(reason)
+            unable(f"{name} is not installed; {how}")
         return path
 
     return require

@@ -78,7 +78,7 @@ class Observer:
             recipe=digest_of(run) if run else "",
             problems=problems,
             annotations=read_annotations(raw),
-            history=read_history(raw, key),
+            history=read_history(raw, key) if status.observed_generation == -1 else None,
             finalizers=tuple(metadata.get("finalizers") or ()),
             deleting=metadata.get("deletionTimestamp") is not None,
             keeps_service=service_is_kept(raw),

@@ -17,7 +17,8 @@ from tests.cluster.tier import kubeconfig as kubeconfigs
 from tests.cluster.tier.api import Api
 from tests.cluster.tier.binaries import binary
 from tests.cluster.tier.cluster import Tier, refusal
-from tests.cluster.tier.processes import Process
+from tests.cluster.tier.processes import Process, run_again
+from tests.machine import unable
 
 GIVEN = "RUNWRIGHT_TEST_KUBECONFIG"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}
@@ -55,9 +56,7 @@ def tier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield GivenCluster(Path(given))
         return
     if reason := refusal():
-        if os.environ.get("RUNWRIGHT_REQUIRE") == "all":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        unable(reason)
     with Tier.start(tmp_path_factory.mktemp("tier")) as started:
         yield started
 
@@ -79,12 +78,7 @@ def processes(tier: Cluster) -> Iterator[dict[str, Process]]:
     if not tier.processes:
         pytest.skip(f"{GIVEN} names a cluster whose processes are not ours to stop")
     yield tier.processes
-    for process in tier.processes.values():
-        if process.running:
-            process.resume()
-        process.start(wait=None)
-    for process in tier.processes.values():
-        process.wait()
+    run_again(tier.processes.values())
 
 
 @pytest.fixture

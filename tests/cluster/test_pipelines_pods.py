@@ -26,6 +26,7 @@ from tests.contract.kfp_specs import shell
 from tests.doubles.containers import Containers, containers
 from tests.doubles.kfp import pods
 from tests.doubles.kfp.process import Double
+from tests.machine import unable
 
 ACCOUNT = "runwright-run"
 BUCKET = "mlpipeline"
@@ -141,9 +142,7 @@ def make_server(
 ) -> Iterator[Callable[..., Server]]:
     """`make_server("--drivers")`: a double with further options, of this test alone."""
     if os.geteuid() != 0:
-        if os.environ.get("RUNWRIGHT_REQUIRE") == "all":
-            pytest.fail("containers need root, for mounts")
-        pytest.skip("containers need root, for mounts")
+        unable("containers need root, for mounts")
     _allow(api, namespace)
     options = ["--pods", "--kubeconfig", str(kubeconfig), "--namespace", namespace, "--store-endpoint", storage]
     started: list[Double] = []

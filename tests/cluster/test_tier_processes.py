@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from tests.cluster.tier.cluster import refusal
 from tests.cluster.tier.network import Network
 from tests.cluster.tier.processes import Process, ProcessDied
 from tests.cluster.waiting import eventually
+from tests.machine import unable
 
 ROOT = Path(__file__).parents[2]
 STARTER = """
@@ -28,9 +28,7 @@ time.sleep(600)
 @pytest.fixture(autouse=True)
 def _possible() -> None:
     if reason := refusal():
-        if os.environ.get("RUNWRIGHT_REQUIRE") == "all":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        unable(reason)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from images import build
 from images.oci import Assembled
 from tests.containers.sandbox import Sandbox, refusal
+from tests.machine import unable
 
 TAKES_TIME = "components-python"
 
@@ -25,7 +25,7 @@ def built() -> Callable[[str], Assembled]:
         try:
             return build.build([name])[0]
         except RuntimeError as error:
-            return _impossible(str(error))
+            unable(str(error))
 
     return get
 
@@ -39,13 +39,7 @@ def sandbox(
     @cache
     def get(name: str) -> Sandbox:
         if reason := refusal():
-            _impossible(reason)
+            unable(reason)
         return Sandbox.of(built(name), Path(tmp_path_factory.mktemp(name)))
 
     return get
-
-
-def _impossible(reason: str) -> Assembled:
-    if os.environ.get("RUNWRIGHT_REQUIRE") == "all":
-        pytest.fail(reason)
-    pytest.skip(reason)

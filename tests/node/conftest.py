@@ -20,10 +20,11 @@ import pytest
 from tests.cluster.conftest import RESTRICTED, as_account, kubectl  # noqa: F401
 from tests.cluster.tier.api import Api
 from tests.cluster.tier.binaries import binary
-from tests.cluster.tier.processes import Process
+from tests.cluster.tier.processes import Process, run_again
 from tests.cluster.waiting import eventually
 from tests.doubles.kfp.process import Double
 from tests.golden.rendering import CHART
+from tests.machine import unable
 from tests.node.team import Team
 from tests.node.tier import s3, services
 from tests.node.tier.archives import image, pause_program
@@ -43,9 +44,7 @@ Node = NodeTier | GivenNode
 def required() -> None:
     """Where the tier cannot run: skips with the reason, or fails under RUNWRIGHT_REQUIRE=all."""
     if reason := NodeTier.refusal():
-        if os.environ.get("RUNWRIGHT_REQUIRE") == "all":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        unable(reason)
 
 
 @pytest.fixture(scope="session")
@@ -76,12 +75,7 @@ def processes(node: Node) -> Iterator[dict[str, Process]]:
     if not node.processes:
         pytest.skip(f"{GIVEN} names a tier whose processes are not ours to stop")
     yield node.processes
-    for process in node.processes.values():
-        if process.running:
-            process.resume()
-        process.start(wait=None)
-    for process in node.processes.values():
-        process.wait()
+    run_again(node.processes.values())
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 
 from tests.cluster.operator.runs import API_VERSION, KIND, Manifest, condition, revision, status
 from tests.cluster.tier.api import Api, Refused
+from tests.cluster.waiting import until
 from tests.node import examples
 from tests.node.tier.cluster import NodeTier
 from tests.node.tier.place import GivenNode
@@ -108,17 +108,7 @@ class Team:
 
     def wait(self, what: str, check: Callable[[], Any], *, seconds: float = PATIENCE) -> Any:
         """Waits until `check` gives something true, which is given back. Raises AssertionError with the story."""
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                if found := check():
-                    return found
-            except Refused as error:
-                if error.status not in (404, 409, 429, 500):
-                    raise
-            if time.monotonic() > end:
-                raise AssertionError(f"not within {seconds:.0f} s: {what}\n{self.story()}")
-            time.sleep(POLL)
+        return until(what, check, seconds=seconds, every=POLL, story=self.story)
 
     def wait_run(self, what: str, name: str, check: Callable[[Manifest], Any]) -> Manifest:
         """Waits until the TrainingRun is as `check` wants it."""

@@ -26,9 +26,7 @@ def standing(live: Mapping[str, Any] | None, run: ClusterRun, run_id: str) -> St
     another run's turn."""
     if live is None or text(dig(live, "metadata", "uid")) != run.uid or dig(live, "metadata", "deletionTimestamp"):
         return "gone"
-    revisions = map(mapping, items(dig(live, "status", "revisions")))
-    mine = next((one for one in revisions if one.get("number") == run.revision), {})
-    named = text(dig(mine, "pipelineRun", "id"))
+    named = text(dig(_revision(live, run), "pipelineRun", "id"))
     if not named:
         return "unknown"
     return "ours" if named == run_id else "other"
@@ -36,10 +34,13 @@ def standing(live: Mapping[str, Any] | None, run: ClusterRun, run_id: str) -> St
 
 def is_under_way(live: Mapping[str, Any] | None, run: ClusterRun, run_id: str) -> bool:
     """Whether the operator wants the KFP run `run_id` to go on: a step that is told to end was only moved."""
-    if standing(live, run, run_id) != "ours":
-        return False
+    return standing(live, run, run_id) == "ours" and _revision(live, run).get("state") == "Running"
+
+
+def _revision(live: Mapping[str, Any] | None, run: ClusterRun) -> Mapping[str, Any]:
+    """The status of the run's revision; {} when there is none."""
     revisions = map(mapping, items(dig(live, "status", "revisions")))
-    return any((one.get("number"), one.get("state")) == (run.revision, "Running") for one in revisions)
+    return next((one for one in revisions if one.get("number") == run.revision), {})
 
 
 class Fence:

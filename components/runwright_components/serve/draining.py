@@ -27,12 +27,16 @@ class Draining:
         self.leave: Exit = lambda _signal, _frame: None
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        if self._waiting is None:
+            await self._app(scope, receive, send)
+            return
+
         async def closing(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 
-        await self._app(scope, receive, send if self._waiting is None else closing)
+        await self._app(scope, receive, closing)
 
     def asked_to_end(self, signal: int, frame: Any) -> None:
         """The handler of the signal. A timer of its own, for an event loop may be asleep when a signal comes."""

@@ -33,8 +33,9 @@ def restore(draft: Draft) -> None:
         return
     draft.wanted = max(draft.revisions)
     draft.retrain = draft.request
+    now = circumstances(draft) if draft.seen.run else None
     for number in draft.revisions:
-        draft.update(number, deploy_time=None, circumstances=circumstances(draft) if draft.seen.run else None)
+        draft.update(number, deploy_time=None, circumstances=now)
     served = draft.seen.history.serving if draft.seen.history else None
     if served is not None and served.revision in draft.revisions:
         draft.update(served.revision, deploy_time=draft.time)

@@ -12,7 +12,6 @@ import secrets
 import socket
 import ssl
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -20,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kubernetes.client.exceptions import ApiException
 
 from tests.cluster.operator import rights
 from tests.cluster.operator.runs import API_VERSION, KIND, Manifest, condition, status, training_run
 from tests.cluster.tier import kubeconfig
 from tests.cluster.tier.api import Api
 from tests.cluster.tier.processes import Process
+from tests.cluster.waiting import until
 from tests.doubles.kfp.process import Double
 from tests.doubles.proxy import Journal, Proxy
 
@@ -241,18 +240,7 @@ class World:
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Any:
         """Waits until `check` gives something true, which is given back. Raises AssertionError with the story."""
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                if found := check():
-                    return found
-            except ApiException as error:
-                if error.status not in (404, 409, 429, 500):
-                    raise
-            if time.monotonic() > end:
-                raise AssertionError(f"not within {seconds:.0f} s: {what}\n{self.story()}")
-            meanwhile()
-            time.sleep(POLL)
+        return until(what, check, seconds=seconds, every=POLL, story=self.story, meanwhile=meanwhile)
 
     def wait_run(
         self,

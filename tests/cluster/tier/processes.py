@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -141,6 +141,17 @@ class Process:
     def _send(self, number: signal.Signals) -> None:
         if self._popen is not None:
             self._popen.send_signal(number)
+
+
+def run_again(processes: Iterable[Process]) -> None:
+    """Has all of them run and ready, whatever was done to them: stopped, killed or paused."""
+    listed = list(processes)
+    for process in listed:
+        if process.running:
+            process.resume()
+        process.start(wait=None)
+    for process in listed:
+        process.wait()
 
 
 def _truly(ready: Callable[[], bool]) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.golden.rendering import FOLDER, ROOT, drawn
+from tests.machine import unable
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +15,7 @@ def files() -> dict[Path, str]:
     try:
         return drawn()
     except RuntimeError as error:
-        if os.environ.get("RUNWRIGHT_REQUIRE") == "all":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        unable(str(error))
 
 
 def test_every_file_is_fresh(files: dict[Path, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 
 from tests.cluster.tier.binaries import binary
 from tests.golden.rendering import FOLDER, NO_CRD, VARIANTS, render
+from tests.machine import unable
 
 Object = dict[str, Any]
 
@@ -25,9 +25,7 @@ def program() -> Callable[[str], Path]:
         try:
             return binary(name)
         except RuntimeError as error:
-            if os.environ.get("RUNWRIGHT_REQUIRE") == "all":
-                pytest.fail(str(error))
-            pytest.skip(str(error))
+            unable(str(error))
 
     return find
 
