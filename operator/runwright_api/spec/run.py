@@ -11,9 +11,10 @@ from runwright_api.part import Part, Path, Rule, fill, unless
 from runwright_api.spec.data import DataSpec
 from runwright_api.spec.delivery import DeploySpec, PackageSpec, RegisterSpec, StorageSpec
 from runwright_api.spec.evaluate import METRICS, EvaluateSpec
-from runwright_api.spec.later import MonitorSpec, RetrainSpec, TuneSpec
+from runwright_api.spec.later import MonitorSpec, RetrainSpec
 from runwright_api.spec.prepare import PrepareSpec
 from runwright_api.spec.train import TrainSpec
+from runwright_api.spec.tune import TuneSpec
 
 
 class History(Part):

@@ -7,79 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from runwright_api.part import Lax, Part, Path, Rule, fill, unless
-from runwright_api.spec.shared import Compute
-from runwright_api.text import Duration, FilePath, Image, LabelKey, LabelValue, ObjectName, Text
-
-Task = Literal["tabular-classification", "tabular-regression", "image-classification", "text-classification"]
-Modality = Literal["tabular", "image", "text"]
-TaskKind = Literal["classification", "regression"]
-ModelName = Literal["mlp", "cnn", "resnet", "textcnn", "transformer", "pretrained"]
-
-MODELS: dict[Modality, tuple[ModelName, ...]] = {
-    "tabular": ("mlp",),
-    "image": ("cnn", "resnet"),
-    "text": ("textcnn", "transformer", "pretrained"),
-}
-"""Built-in models of each modality, the default first."""
-
-_PER_MODALITY: dict[str, Modality] = {"tabular": "tabular", "image": "image", "text": "text"}
-
-
-def modality(task: str) -> Modality | None:
-    """What the inputs of a task are; None for a task that does not exist."""
-    return _PER_MODALITY.get(task.partition("-")[0])
-
-
-class ModelSpec(Part):
-    """The model. Sizes that a model does not have are ignored by it."""
-
-    name: ModelName = "mlp"
-    """tabular: mlp; image: cnn, resnet; text: textcnn, transformer, pretrained. Default: the first of these."""
-    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(max_length=32), Lax] = (128, 128)
-    """Widths of the hidden layers of mlp; none makes a linear model. Default: 128, 128."""
-    width: Annotated[int, Field(ge=1, le=16384)] = 64
-    """Channels of cnn, resnet and textcnn, or dimension of transformer. Default: 64."""
-    depth: Annotated[int, Field(ge=1, le=128)] = 2
-    """Blocks or layers. Default: 2."""
-    heads: Annotated[int, Field(ge=1, le=256)] = 4
-    """Attention heads of transformer; divides width. Default: 4."""
-    embedding: Annotated[int | None, Field(ge=1, le=16384)] = None
-    """Size of the embeddings of categories or tokens. Default: by the number of categories."""
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-    """Share of activations dropped in training. Default: 0.1."""
-    activation: Literal["relu", "gelu", "silu"] = "relu"
-    """Activation function. Default: relu."""
-    normalization: Literal["batch", "layer", "none"] = "batch"
-    """Normalization between layers. Default: batch."""
-    pretrained: FilePath | None = None
-    """Folder of a pretrained encoder in the Hugging Face layout, weights in safetensors, relative to the YAML file."""
-    freeze: bool = False
-    """Train only the head of a pretrained encoder. Default: false."""
-
-    rules = (
-        Rule(
-            message="`pretrained` (a folder) and `name: pretrained` belong together",
-            broken=lambda self: unless((self.name == "pretrained") == (self.pretrained is not None), "pretrained"),
-            cel="(has(self.name) && self.name == 'pretrained') == has(self.pretrained)",
-            cure="give both `name: pretrained` and `pretrained: FOLDER`, or neither",
-        ),
-        Rule(
-            message="heads divides width",
-            broken=lambda self: unless(self.name != "transformer" or self.width % self.heads == 0, "heads"),
-            cel=(
-                "!has(self.name) || self.name != 'transformer'"
-                " || (has(self.width) ? self.width : 64) % (has(self.heads) ? self.heads : 4) == 0"
-            ),
-            cure="for example width 64 with heads 4",
-        ),
-        Rule(
-            message="`freeze` needs a pretrained model",
-            broken=lambda self: unless(not self.freeze or self.name == "pretrained", "freeze"),
-            cel="!has(self.freeze) || !self.freeze || (has(self.name) && self.name == 'pretrained')",
-            cure="set `name: pretrained`, or remove `freeze`",
-        ),
-    )
+from runwright_api.part import Part, Path, Rule, fill, unless
+from runwright_api.spec.code import Code
+from runwright_api.spec.model import MODELS, Modality, ModelSpec, Task, TaskKind, modality
+from runwright_api.spec.placement import Retries, Scheduling, TrainResources
+from runwright_api.text import Duration, Image
 
 
 class EarlyStopping(Part):
@@ -109,80 +41,6 @@ class CheckpointPolicy(Part):
     """Steps between checkpoints. Default: once an epoch."""
     keep: Annotated[int, Field(ge=1, le=100)] = 2
     """Checkpoints kept. Default: 2."""
-
-
-class TrainResources(Compute):
-    """Where training runs. Only processesPerNode matters on one machine."""
-
-    nodes: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Nodes. Used in a cluster only. Default: 1."""
-    gpus_per_node: Annotated[int, Field(ge=0, le=16)] = 0
-    """GPUs of each node. Used in a cluster only. Default: 0."""
-    processes_per_node: Annotated[int, Field(ge=1, le=64)] = 1
-    """Training processes on each node; with GPUs, one a GPU. Default: 1."""
-
-
-class Toleration(Part):
-    """A taint that the training pods tolerate."""
-
-    key: LabelKey | None = None
-    """Key of the taint; none with `operator: Exists` means every taint."""
-    operator: Literal["Exists", "Equal"] = "Equal"
-    """Default: Equal."""
-    value: LabelValue | None = None
-    """Value of the taint, for Equal."""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Effect of the taint. Default: every effect."""
-    toleration_seconds: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
-    """How long NoExecute is tolerated. Default: for ever."""
-
-    rules = (
-        Rule(
-            message="`value` belongs to `operator: Equal`",
-            broken=lambda self: unless(self.operator == "Equal" or self.value is None, "value"),
-            cel="!has(self.value) || !has(self.operator) || self.operator == 'Equal'",
-            cure="remove `value`, or use `operator: Equal`",
-        ),
-        Rule(
-            message="`operator: Equal` needs a key",
-            broken=lambda self: unless(self.operator == "Exists" or self.key is not None, "key"),
-            cel="has(self.key) || (has(self.operator) && self.operator == 'Exists')",
-            cure="add `key`, or use `operator: Exists`",
-        ),
-    )
-
-
-class Scheduling(Part):
-    """Where in the cluster training runs, and when. Used in a cluster only."""
-
-    queue: ObjectName | None = None
-    """Kueue LocalQueue of the same namespace. Default: none."""
-    priority_class_name: ObjectName | None = None
-    """PriorityClass of the pods."""
-    node_selector: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] = Field(default={})
-    """Labels that a node must have."""
-    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32), Lax] = ()
-    """Taints that the pods tolerate."""
-
-
-class Retries(Part):
-    """How often training starts again. Used in a cluster only."""
-
-    failures: Annotated[int, Field(ge=0, le=100)] = 2
-    """After failures of its own. Default: 2."""
-    preemptions: Annotated[int, Field(ge=0, le=10_000)] = 10
-    """After its pods were taken away. Default: 10."""
-
-
-class Code(Part):
-    """The user's own training code."""
-
-    path: FilePath
-    """Folder with the code, relative to the YAML file."""
-    entrypoint: Text
-    """Python module that is started, for example churn.train."""
-    args: Annotated[tuple[Text, ...], Field(max_length=64), Lax] = ()
-    """Its arguments, passed as they are."""
 
 
 def _foreign_model(train: TrainSpec) -> list[Path]:

@@ -1,0 +1,69 @@
+"""What each stage is told: frozen, strict, with every default resolved.
+
+The pipeline lowers a TrainingRun into these models and passes them as JSON. They are versioned with the
+component images, apart from the TrainingRun API, so that an API version can change while images do not.
+"""
+
+from runwright_components.contract.config.base import (
+    SPLITS,
+    ColumnType,
+    Config,
+    Format,
+    Modality,
+    SplitName,
+    TaskKind,
+    parse,
+)
+from runwright_components.contract.config.collect import CollectConfig, CsvOptions, Source
+from runwright_components.contract.config.delivery import (
+    Bound,
+    DeployConfig,
+    EvaluateConfig,
+    PackageConfig,
+    RegisterConfig,
+)
+from runwright_components.contract.config.prepare import (
+    CategoricalRules,
+    Column,
+    FormatRules,
+    ImageRules,
+    MissingRules,
+    NumericRules,
+    OutlierRules,
+    PrepareConfig,
+    SplitRules,
+    TextRules,
+)
+from runwright_components.contract.config.train import EarlyStopping, ModelConfig, TrainConfig
+
+__all__ = [
+    "SPLITS",
+    "Bound",
+    "CategoricalRules",
+    "CollectConfig",
+    "Column",
+    "ColumnType",
+    "Config",
+    "CsvOptions",
+    "DeployConfig",
+    "EarlyStopping",
+    "EvaluateConfig",
+    "Format",
+    "FormatRules",
+    "ImageRules",
+    "MissingRules",
+    "Modality",
+    "ModelConfig",
+    "NumericRules",
+    "OutlierRules",
+    "PackageConfig",
+    "PrepareConfig",
+    "RegisterConfig",
+    "Source",
+    "SplitName",
+    "SplitRules",
+    "TaskKind",
+    "TextRules",
+    "TrainConfig",
+    "parse",
+]

@@ -1,0 +1,39 @@
+"""What the collect stage is told."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from runwright_components.contract.config.base import Config, Format
+
+
+class CsvOptions(Config):
+    delimiter: str | None = None  # None: detected among , ; tab |
+    quote: str = '"'
+    header: bool = True
+    encoding: str = "utf-8"
+
+
+class Source(Config):
+    """One place to read from. `uri` is a path (relative to `CollectConfig.base`), `file://`, `http(s)://` or `s3://`.
+
+    A path may hold glob characters or name a folder. For `images` and `text` the folder's class folders are the labels.
+    Credentials are never here: they come from the environment (AWS_*), which a Secret fills in a cluster.
+    """
+
+    name: str
+    uri: str
+    format: Format | None = None  # None: by the file's extension
+    csv: CsvOptions = CsvOptions()
+    endpoint: str | None = None  # S3-compatible servers
+    region: str | None = None
+    headers_env: dict[str, str] = Field(default={})  # HTTP header -> environment variable that holds its value
+    timeout_seconds: float = 30.0
+
+
+class CollectConfig(Config):
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    base: str = "."  # folder that relative paths start from
+    max_rows: int | None = None

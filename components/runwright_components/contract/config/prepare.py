@@ -1,0 +1,95 @@
+"""What the prepare stage is told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import JsonValue
+
+from runwright_components.contract.config.base import ColumnType, Config, Modality, TaskKind
+
+
+class Column(Config):
+    """What the user says of one column; None leaves it to inference."""
+
+    name: str
+    type: ColumnType | None = None
+    date_formats: tuple[str, ...] = ()  # strptime formats, tried in order
+    missing: Literal["median", "mean", "mode", "constant", "drop"] | None = None
+    fill: JsonValue = None  # with missing: constant
+    outliers: Literal["none", "clip", "drop", "missing"] | None = None
+
+
+class MissingRules(Config):
+    numeric: Literal["median", "mean", "constant", "drop"] = "median"
+    categorical: Literal["category", "mode", "constant", "drop"] = (
+        "category"  # category: missing is a category of its own
+    )
+    indicator: bool = True  # adds a 0/1 column for each numeric column that had missing values in the training split
+    words: tuple[str, ...] = ("", "na", "n/a", "nan", "null", "none", "missing", "unknown", "?", "-", ".")
+    fill_numeric: float = 0.0
+    fill_categorical: str = "missing"
+
+
+class OutlierRules(Config):
+    rule: Literal["none", "iqr", "zscore"] = "none"
+    factor: float = 3.0  # IQR multiples beyond the quartiles, or standard deviations
+    action: Literal["clip", "drop", "missing"] = "clip"
+
+
+class FormatRules(Config):
+    decimal: Literal["auto", "point", "comma"] = "auto"
+    dates: tuple[str, ...] = ()  # extra strptime formats, tried before the built-in ones
+    fold_case: bool = True  # categories that differ only in case or white space are one
+    numbers: bool = True  # read "1,234", "$5", "12 %", "3.5 kg" as numbers when a column has one such notation
+
+
+class NumericRules(Config):
+    scale: Literal["standard", "minmax", "robust", "none"] = "standard"
+
+
+class CategoricalRules(Config):
+    encode: Literal["index", "onehot"] = "index"  # index: codes for an embedding; 0 is reserved for unseen or rare
+    min_count: int = 1  # rarer categories of the training split are encoded like unseen ones
+    max_categories: int = 1000
+
+
+class TextRules(Config):
+    column: str = "text"
+    max_tokens: int = 256
+    vocabulary: int = 8000  # BPE trained on the training split; ignored for a pretrained encoder
+    lowercase: bool = True
+
+
+class ImageRules(Config):
+    column: str = "image"
+    height: int = 32
+    width: int = 32
+    channels: Literal[1, 3] = 3
+
+
+class SplitRules(Config):
+    strategy: Literal["random", "stratified", "group", "time"] = "random"
+    train: float = 0.7
+    validation: float = 0.15
+    test: float = 0.15
+    by: str | None = None  # the group or time column
+    seed: int = 0
+
+
+class PrepareConfig(Config):
+    modality: Modality
+    task: TaskKind
+    target: str
+    columns: tuple[Column, ...] = ()
+    missing: MissingRules = MissingRules()
+    duplicates: Literal["drop", "keep"] = "drop"
+    outliers: OutlierRules = OutlierRules()
+    formats: FormatRules = FormatRules()
+    numeric: NumericRules = NumericRules()
+    categorical: CategoricalRules = CategoricalRules()
+    text: TextRules = TextRules()
+    image: ImageRules = ImageRules()
+    split: SplitRules = SplitRules()
+    pretrained: str | None = None  # folder of a Hugging Face encoder: its tokenizer is used
+    base: str = "."  # folder that `pretrained` is relative to

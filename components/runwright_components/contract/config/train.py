@@ -1,0 +1,58 @@
+"""What the train stage is told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from runwright_components.contract.config.base import Config, Modality, TaskKind
+
+
+class ModelConfig(Config):
+    """Architecture; `name` fits the modality: mlp (tabular), cnn, resnet (image), textcnn, transformer, pretrained."""
+
+    name: Literal["mlp", "cnn", "resnet", "textcnn", "transformer", "pretrained"]
+    hidden: tuple[int, ...] = (128, 128)  # mlp
+    width: int = 64  # channels (cnn, resnet, textcnn) or model dimension (transformer)
+    depth: int = 2
+    heads: int = 4
+    embedding: int | None = None  # None: by the number of categories
+    dropout: float = 0.1
+    activation: Literal["relu", "gelu", "silu"] = "relu"
+    normalization: Literal["batch", "layer", "none"] = "batch"
+    pretrained: str | None = None  # folder in the Hugging Face layout, weights in safetensors
+    freeze: bool = False  # only the head learns
+
+
+class EarlyStopping(Config):
+    patience: int = 10  # epochs without improvement of the validation loss
+    min_delta: float = 0.0
+
+
+class TrainConfig(Config):
+    task: TaskKind
+    modality: Modality
+    model: ModelConfig
+    epochs: int = 50
+    max_steps: int | None = None
+    batch_size: int = 64  # per process
+    learning_rate: float = 1e-3
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    weight_decay: float = 0.01
+    momentum: float = 0.9  # sgd
+    schedule: Literal["constant", "cosine", "onecycle", "linear"] = "cosine"
+    warmup_steps: int = 0
+    label_smoothing: float = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    gradient_clip: float | None = 1.0
+    accumulate: int = 1
+    early_stopping: EarlyStopping | None = EarlyStopping()
+    augment: bool = False  # images: random crop and, where it keeps the label, flip
+    augment_flip: bool = False
+    seed: int = 0
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    processes: int = 1  # on this machine
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    checkpoint_every_steps: int | None = None  # None: every epoch
+    checkpoint_keep: int = 2
+    max_restarts: int = 0  # of torchrun's elastic agent
+    base: str = "."  # folder that `model.pretrained` is relative to
