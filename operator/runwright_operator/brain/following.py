@@ -89,7 +89,11 @@ def _failed(draft: Draft, revision: Revision, failure: Failure) -> None:
 
 
 def _lost(draft: Draft, revision: Revision, failure: Failure) -> None:
-    """An attempt was lost to what another one may mend: try again, as often as the budget allows."""
+    """An attempt was lost to what another one may mend: try again, as often as the budget allows. A registered model
+    needs no other attempt: what is left of its pipeline run the operator does as well."""
+    if revision.artifact is not None:
+        _succeeded(draft, revision)
+        return
     spec = draft.spec
     budget = spec.train.retries.failures if spec else 0
     spent = revision.failures

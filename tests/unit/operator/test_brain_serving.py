@@ -57,6 +57,25 @@ def test_a_first_model_that_comes_up_late_still_serves() -> None:
     assert world.status.failure is None
 
 
+def test_it_is_ready_once_the_model_serves_though_the_pipeline_run_is_still_closing() -> None:
+    world = World()
+    world.settle()
+    world.make_model()
+    world.settle()
+    world.record("deploy", state="running")
+    assert world.condition(ConditionType.READY)[0] == "False"
+    world.serve_up()
+    world.settle()
+    assert world.revision().state == "Running"
+    assert world.condition(ConditionType.READY) == ("True", Reason.SERVING)
+    assert world.condition(ConditionType.RECONCILING)[0] == "False"
+    assert world.status.phase == "Serving"
+    world.end_pipeline("failed", "the deploy step's pod was lost")
+    world.settle()
+    assert world.revision().state == "Succeeded", "it serves, whatever became of the last step"
+    assert world.condition(ConditionType.READY)[0] == "True"
+
+
 def test_a_service_that_was_edited_or_deleted_is_put_right() -> None:
     world = World()
     world.train("a")
