@@ -18,6 +18,7 @@ from typing import Any
 
 from runwright_components.cache import ResultCache, cache_key
 from runwright_components.contract import lifeline
+from runwright_components.contract.cluster import StageFault
 from runwright_components.contract.files import disk_errors, write_bytes
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
 from runwright_components.contract.progress import PROGRESS_ENV, Event, Kind, Progress, file_sink
@@ -124,6 +125,14 @@ class Ending:
     result: Mapping[str, Any] = field(default_factory=dict)  # what a cluster's record keeps of the stage
 
 
+class FailedBefore(Exception):  # noqa: N818 (no error of this process)
+    """The stage failed by its own word before KFP started the step again: doing it again would end the same way."""
+
+    def __init__(self, fault: StageFault) -> None:
+        super().__init__(fault.message)
+        self.exit_code = fault.exit_code or int(ExitCode.INTERNAL)
+
+
 @contextmanager
 def running(stage: StageName, workspace: Path | None) -> Iterator[Ending]:
     """Emit the stage's events; turn any exception into a `failed` event and the exit code of the process.
@@ -140,18 +149,20 @@ def running(stage: StageName, workspace: Path | None) -> Iterator[Ending]:
         if record is not None:
             record.heard(event)
 
-    if record is not None and (before := record.failed_before()) is not None:
-        print(f"it failed before: {before.message}", file=sys.stderr, flush=True)  # noqa: T201 (the pod's log)
-        raise SystemExit(before.exit_code or int(ExitCode.INTERNAL))
     progress = Progress(stage, sink=outer)
     began = time.monotonic()
-    progress.emit("start")
     ending = Ending(Progress(stage, sink=lambda event: None if event.kind in ("start", "done") else outer(event)))
     try:
+        if record is not None and (before := record.failed_before()) is not None:
+            raise FailedBefore(before)
+        progress.emit("start")
         with disk_errors(workspace or Path.cwd()):
             yield ending
         if record is not None:
             record.end("skipped" if ending.skipped else "succeeded", result=ending.result)
+    except FailedBefore as error:
+        print(f"it failed before: {error}", file=sys.stderr, flush=True)  # noqa: T201 (the pod's log)
+        raise SystemExit(error.exit_code) from None
     except BaseException as error:  # noqa: BLE001 (every end of a stage is told, and ends the process)
         failure = as_stage_error(error)
         details: dict[str, Any] = {**failure.as_dict(), "exitCode": int(failure.exit_code)}

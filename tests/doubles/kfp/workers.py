@@ -38,7 +38,6 @@ class Workers:
         self._scripts = store.folder / SCRIPTS
         self._jobs: dict[str, list[str]] = {}  # namespace/name -> uids of the jobs of that name, in order
         self._seen: set[str] = set()
-        self._known: dict[str, tuple[str, int]] = {}  # id of a run -> uid and revision of its TrainingRun
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def work(self) -> None:
@@ -95,15 +94,6 @@ class Workers:
         told = [one.parameters.get("cluster") for one in self._store.runs.values()]
         found = [ClusterRun.model_validate_json(text) for text in told if isinstance(text, str) and run.uid in text]
         return any((one.uid, one.revision) == (run.uid, run.revision) for one in found)
-
-    def _ours(self, run: ClusterRun) -> bool:
-        """Whether a run of this double does the training."""
-        for one in self._store.runs.values():
-            text = one.parameters.get("cluster")
-            if one.id not in self._known and text:
-                given = ClusterRun.model_validate_json(text)
-                self._known[one.id] = (given.uid, given.revision)
-        return (run.uid, run.revision) in self._known.values()
 
     async def _annotate(self, pod: Mapping[str, Any], attempt: int, pods: Pods) -> None:
         found = {ATTEMPT: str(attempt), EXIT_CODE: str(pods.exit_code), REASON: pods.reason, MESSAGE: pods.message}

@@ -1,5 +1,6 @@
 """Steps in a cluster: each keeps a record of its stage, and a rejected model goes on as far as the registry."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from runwright_components.contract.cluster import ClusterRun, StageRecord, Stora
 from runwright_components.contract.config import CollectConfig, DeployConfig, RegisterConfig, Source
 from runwright_components.contract.files import files_digest, folder_files
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
+from runwright_components.contract.progress import PROGRESS_ENV
 from runwright_components.contract.step import execute
 from runwright_components.steps import clustered
 from runwright_components.steps.running import running
@@ -94,6 +96,24 @@ def test_a_stage_that_failed_by_its_own_word_is_not_done_again(run: ClusterRun, 
     with surroundings(run.canonical(), "the-next-attempt"), running("collect", None):
         done = True
     assert done, "another KFP run is another attempt"
+
+
+def test_a_step_that_may_not_read_its_records_says_so(
+    run: ClusterRun,
+    api: KubernetesApi,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    events = tmp_path / "events.jsonl"
+    monkeypatch.setenv(PROGRESS_ENV, str(events))
+    api.failures = [403] * 10
+    with pytest.raises(SystemExit) as caught, surroundings(run.canonical(), RUN_ID), running("collect", None):
+        raise AssertionError("it does not begin")
+    assert caught.value.code == ExitCode.USER
+    (told,) = map(json.loads, events.read_text().splitlines())
+    assert (told["kind"], told["error"]["reason"]) == ("failed", Reason.SOURCE_DENIED)
+    assert "the failure was not recorded" in capsys.readouterr().err
 
 
 def test_a_pod_that_is_told_to_end_says_nothing_of_the_stage(run: ClusterRun, api: KubernetesApi) -> None:
