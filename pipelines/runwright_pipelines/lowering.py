@@ -45,7 +45,10 @@ def lower(run: TrainingRun) -> StageConfigs:
     """The stage configurations of a valid TrainingRun."""
     spec, name = run.spec, run.metadata.name
     return StageConfigs(
-        collect=CollectConfig(sources=tuple(_source(one) for one in spec.data.sources), max_rows=spec.data.max_rows),
+        collect=CollectConfig(
+            sources=tuple(_source(one, labelled=spec.train.kind != "generation") for one in spec.data.sources),
+            max_rows=spec.data.max_rows,
+        ),
         prepare=_prepare(spec),
         train=_train(spec.train),
         evaluate=EvaluateConfig.model_validate(
@@ -62,7 +65,7 @@ def lower(run: TrainingRun) -> StageConfigs:
     )
 
 
-def _source(source: ApiSource) -> Source:
+def _source(source: ApiSource, *, labelled: bool) -> Source:
     place: dict[str, Any]
     if source.http:
         place = {"uri": source.http.url, "headers_env": source.http.headers_from}
@@ -70,13 +73,18 @@ def _source(source: ApiSource) -> Source:
         place = {"uri": source.s3.uri, "endpoint": source.s3.endpoint, "region": source.s3.region}
     else:
         place = {"uri": source.path}
-    return Source.model_validate({"name": source.name, "format": source.format, "csv": _same(source.csv), **place})
+    return Source.model_validate(
+        {"name": source.name, "format": source.format, "csv": _same(source.csv), "labelled": labelled, **place}
+    )
 
 
 def _prepare(spec: TrainingRunSpec) -> PrepareConfig:
+    same = dict(_same(spec.prepare))
+    if spec.train.kind == "generation":  # a language model's texts are cut by what it sees at once
+        same["text"] = {**same["text"], "max_tokens": spec.train.model.context}
     return PrepareConfig.model_validate(
         {
-            **_same(spec.prepare),
+            **same,
             "modality": spec.train.modality,
             "task": spec.train.kind,
             "pretrained": spec.train.model.pretrained,
@@ -90,7 +98,6 @@ _ELSEWHERE = {
     "code",
     "image",
     "early_stopping",
-    "augment",
     "checkpoint",
     "resources",
     "scheduling",
@@ -109,8 +116,6 @@ def _train(train: TrainSpec) -> TrainConfig:
             "task": train.kind,
             "modality": train.modality,
             "early_stopping": {"patience": stop.patience, "min_delta": stop.min_delta} if stop.enabled else None,
-            "augment": train.augment.crop,
-            "augment_flip": train.augment.flip,
             "gradient_clip": train.gradient_clip or None,
             "checkpoint_every_steps": train.checkpoint.every_steps,
             "checkpoint_keep": train.checkpoint.keep,

@@ -37,7 +37,8 @@ def write_shards(
     on_bytes: Callable[[int], None],
     where: str,
 ) -> dict[str, str]:
-    """Write rows (`column`, label, path) to Parquet shards of at most about 64 MiB, in the order of `files`.
+    """Write rows (`column`, label, path) to Parquet shards of at most about 64 MiB, in the order of `files`; a file in
+    no class folder has an empty label.
 
     Returns name -> digest. Raises StageError that lists the first bad files, after all have been looked at.
     """
@@ -51,7 +52,7 @@ def write_shards(
             continue
         value, digest, size = content
         digests[file.name] = digest
-        rows.append((value, file.name.split("/", 1)[0], file.name))
+        rows.append((value, file.name.partition("/")[0] if "/" in file.name else "", file.name))
         held += size
         on_bytes(size)
         if held >= SHARD_BYTES:

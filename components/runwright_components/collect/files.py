@@ -90,13 +90,14 @@ def file_format(name: str) -> Format | None:
 def choose_format(source: Source, files: Iterable[str]) -> Format:
     """The source's format: as given, else the only one that the file names tell.
 
-    A `.txt` counts only in a class folder: a README beside tables is no data.
+    Where files are labelled by their folder, a `.txt` counts only in one: a README beside tables is no data.
     Raises StageError (InvalidConfig) when the names tell none or several.
     """
     if source.format is not None:
         return source.format
     names = list(files)
-    kinds = {file_format(name) for name in names if len(names) == 1 or "/" in name or file_format(name) != "text"}
+    anywhere = len(names) == 1 or not source.labelled
+    kinds = {file_format(name) for name in names if anywhere or "/" in name or file_format(name) != "text"}
     known = sorted(kind for kind in kinds if kind)
     if len(known) == 1:
         return known[0]
@@ -114,7 +115,7 @@ def of_format(source: Source, kind: Format, files: list[SourceFile]) -> tuple[li
 
     A single file is taken whatever its name when the format was given. Raises StageError when none is left.
     """
-    if len(files) == 1 and kind not in _BY_CLASS_FOLDER:
+    if len(files) == 1 and (kind not in _BY_CLASS_FOLDER or not source.labelled):
         return files, []
     taken = [file for file in files if file_format(file.name) == kind]
     if not taken:
@@ -124,7 +125,7 @@ def of_format(source: Source, kind: Format, files: list[SourceFile]) -> tuple[li
             where=source.name,
             cure=f"the extensions of {kind} are {', '.join(sorted(_SUFFIXES[kind]))}",
         )
-    if kind in _BY_CLASS_FOLDER:
+    if kind in _BY_CLASS_FOLDER and source.labelled:
         _require_class_folders(source, kind, taken)
     chosen = set(taken)
     return taken, [file.name for file in files if file not in chosen]

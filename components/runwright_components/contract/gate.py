@@ -28,8 +28,13 @@ CLASSIFICATION = (
     "calibrationError",
 )
 REGRESSION = ("mae", "rmse", "r2")
-SPEED = ("latencyP50Ms", "latencyP99Ms", "rowsPerSecond")
-METRICS: Mapping[TaskKind, tuple[str, ...]] = {"classification": CLASSIFICATION, "regression": REGRESSION}
+GENERATION = ("bitsPerByte", "perplexity", "tokenAccuracy")
+SPEED = ("latencyP50Ms", "latencyP99Ms", "rowsPerSecond", "tokensPerSecond")
+METRICS: Mapping[TaskKind, tuple[str, ...]] = {
+    "classification": CLASSIFICATION,
+    "regression": REGRESSION,
+    "generation": GENERATION,
+}
 
 
 def validate(bounds: Sequence[Bound], task: TaskKind) -> None:

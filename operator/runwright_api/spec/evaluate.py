@@ -25,13 +25,15 @@ ClassificationMetric = Literal[
     "calibrationError",
 ]
 RegressionMetric = Literal["mae", "rmse", "r2"]
+GenerationMetric = Literal["bitsPerByte", "perplexity", "tokenAccuracy"]
 LatencyMetric = Literal["latencyP50Ms", "latencyP99Ms"]
-Metric = Literal[ClassificationMetric, RegressionMetric, LatencyMetric]
+Metric = Literal[ClassificationMetric, RegressionMetric, GenerationMetric, LatencyMetric]
 
 LATENCY_METRICS: tuple[str, ...] = get_args(LatencyMetric)
 METRICS: dict[str, tuple[str, ...]] = {
     "classification": get_args(ClassificationMetric) + LATENCY_METRICS,
     "regression": get_args(RegressionMetric) + LATENCY_METRICS,
+    "generation": get_args(GenerationMetric) + LATENCY_METRICS,
 }
 """The metrics of each kind of task."""
 

@@ -123,7 +123,28 @@ class TextRules(Part):
     vocabulary: Annotated[int, Field(ge=300, le=1_000_000)] = 8000
     """Size of the byte-pair vocabulary learned from the training split; pretrained brings its own. Default: 8000."""
     lowercase: bool = True
-    """Fold case. Default: true."""
+    """Fold case. Default: true; false for text generation."""
+    prompt: ColumnName | None = None
+    """Fine-tuning of text generation: the column of the prompts; only the response is learned."""
+    response: ColumnName | None = None
+    """Fine-tuning of text generation: the column of the responses."""
+    messages: ColumnName | None = None
+    """Fine-tuning of text generation: the column of conversations, lists of {role, content}."""
+
+    rules = (
+        Rule(
+            message="prompt and response belong together",
+            broken=lambda self: unless((self.prompt is None) == (self.response is None), "response"),
+            cel="has(self.prompt) == has(self.response)",
+            cure="name both columns, or neither",
+        ),
+        Rule(
+            message="messages hold prompts and responses already",
+            broken=lambda self: unless(self.messages is None or self.prompt is None, "messages"),
+            cel="!has(self.messages) || !has(self.prompt)",
+            cure="name either messages, or prompt and response",
+        ),
+    )
 
 
 class ImageRules(Part):

@@ -38,8 +38,8 @@ def _metrics_fit_cel() -> str:
         return f"self.evaluate.gate.all(bound, bound.metric in [{', '.join(repr(name) for name in METRICS[kind])}])"
 
     return (
-        "!has(self.evaluate) || !has(self.evaluate.gate) || (self.train.task.endsWith('-regression')"
-        f" ? {all_in('regression')} : {all_in('classification')})"
+        "!has(self.evaluate) || !has(self.evaluate.gate) || "
+        + " || ".join(f"(self.train.task.endsWith('-{kind}') && {all_in(kind)})" for kind in METRICS)
     )
 
 
@@ -86,24 +86,21 @@ class TrainingRunSpec(Part):
             message="the metrics of the gate fit the task",
             broken=_foreign_metrics,
             cel=_metrics_fit_cel(),
-            cure=(
-                f"classification has {', '.join(METRICS['classification'])}; "
-                f"regression has {', '.join(METRICS['regression'])}"
-            ),
+            cure="; ".join(f"{kind} has {', '.join(names)}" for kind, names in METRICS.items()),
         ),
         Rule(
             message="a stratified split needs classes",
             broken=lambda self: unless(
-                self.train.kind != "regression" or self.prepare.split.strategy != "stratified",
+                self.train.kind == "classification" or self.prepare.split.strategy != "stratified",
                 "prepare",
                 "split",
                 "strategy",
             ),
             cel=(
-                "!self.train.task.endsWith('-regression') || !has(self.prepare) || !has(self.prepare.split)"
+                "self.train.task.endsWith('-classification') || !has(self.prepare) || !has(self.prepare.split)"
                 " || !has(self.prepare.split.strategy) || self.prepare.split.strategy != 'stratified'"
             ),
-            cure="for regression use random, group or time",
+            cure="for other tasks use random, group or time",
         ),
     )
 
@@ -115,13 +112,16 @@ class TrainingRunSpec(Part):
             return value
         task = _member(value.get("train"), "task")
         prepare = {} if value.get("prepare") is None else value["prepare"]
-        if task in ("image-classification", "text-classification"):
+        if not isinstance(task, str):
+            return value
+        if task == "text-generation":  # learns from the text itself, whose case matters
+            text = fill(_member(prepare, "text") or {}, "lowercase", False)
+            prepare = fill(prepare, "text", text, replace=True)
+        elif not task.startswith("tabular-"):
             prepare = fill(prepare, "target", "label")
-        elif task == "tabular-regression":  # there are no classes to stratify by
+        if not task.endswith("-classification"):  # there are no classes to stratify by
             split = fill(_member(prepare, "split") or {}, "strategy", "random")
             prepare = fill(prepare, "split", split, replace=True)
-        else:
-            return value
         return {**value, "prepare": prepare}
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from runwright_api.part import Part, Path, Rule, fill, unless
-from runwright_api.spec.code import Code
-from runwright_api.spec.model import MODELS, Modality, ModelSpec, Task, TaskKind, modality
+from runwright_api.spec.augment import IMAGE_FIELDS, TEXT_FIELDS, Augment, unused_cel
+from runwright_api.spec.code import TRAIN_RULES, Code
+from runwright_api.spec.model import MODELS, OWN_MODELS, Modality, ModelSpec, Task, TaskKind, modality, models_of
 from runwright_api.spec.placement import Retries, Scheduling, TrainResources
+from runwright_api.spec.transfer import Ema
 from runwright_api.text import Duration, Image
 
 
@@ -25,15 +28,6 @@ class EarlyStopping(Part):
     """Smaller improvements do not count. Default: 0."""
 
 
-class Augment(Part):
-    """Random changes of training images."""
-
-    crop: bool = False
-    """Pad and crop at random. Default: false."""
-    flip: bool = False
-    """Mirror left and right at random; only where that keeps the label. Default: false."""
-
-
 class CheckpointPolicy(Part):
     """When the state of training is saved, so that a killed training continues bit-exactly."""
 
@@ -44,15 +38,23 @@ class CheckpointPolicy(Part):
 
 
 def _foreign_model(train: TrainSpec) -> list[Path]:
-    return unless(train.model.name in MODELS[train.modality], "model", "name")
+    return unless(train.code is not None or train.model.name in models_of(train.task), "model", "name")
+
+
+def _fitting_models() -> str:
+    return "; ".join(f"{kind} {', '.join(names)}" for kind, names in (MODELS | OWN_MODELS).items())
 
 
 def _model_fits_cel() -> str:
     """The default model always fits, so that only a given name is looked at."""
-    fits = " || ".join(
-        f"(self.task.startsWith('{kind}-') && self.model.name in [{', '.join(repr(name) for name in names)}])"
-        for kind, names in MODELS.items()
-    )
+
+    def among(names: tuple[str, ...]) -> str:
+        return f"self.model.name in [{', '.join(repr(name) for name in names)}]"
+
+    own = " || ".join(f"(self.task == '{task}' && {among(names)})" for task, names in OWN_MODELS.items())
+    rest = " && ".join(f"self.task != '{task}'" for task in OWN_MODELS)
+    usual = " || ".join(f"(self.task.startsWith('{kind}-') && {among(names)})" for kind, names in MODELS.items())
+    fits = f"{own} || ({rest} && ({usual}))"
     return f"!has(self.model) || !has(self.model.name) || {fits}"
 
 
@@ -64,9 +66,9 @@ class TrainSpec(Part):
     model: ModelSpec = ModelSpec()
     """The model."""
     code: Code | None = None
-    """The user's own training code in place of a built-in model. Not available yet."""
+    """The user's own training code in place of a built-in model."""
     image: Image | None = None
-    """The user's own training image. Not available yet."""
+    """The image of the pods that run `code`. Used in a cluster only. Default: the operator's image for training."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
     """At most this many passes over the training split. Default: 50."""
     max_steps: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
@@ -75,14 +77,16 @@ class TrainSpec(Part):
     """Rows of a batch, for each process. Default: 64."""
     learning_rate: Annotated[float, Field(gt=0.0, le=100.0)] = 0.001
     """Highest learning rate. Default: 0.001."""
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Each layer of a pretrained encoder learns at this share of the rate of the layer above it. Default: 1."""
+    optimizer: Literal["adamw", "adam", "sgd", "adafactor"] = "adamw"
     """Default: adamw."""
     weight_decay: Annotated[float, Field(ge=0.0, le=100.0)] = 0.01
     """Weight decay. Default: 0.01."""
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     """Momentum of sgd. Default: 0.9."""
-    schedule: Literal["constant", "cosine", "onecycle", "linear"] = "cosine"
-    """How the learning rate falls. Default: cosine."""
+    schedule: Literal["constant", "cosine", "onecycle", "linear", "wsd", "inverse"] = "cosine"
+    """How the learning rate falls; wsd: constant, then linear over the last fifth; inverse: by the root. Default: cosine."""
     warmup_steps: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Steps in which the learning rate rises from 0. Default: 0."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -96,7 +100,9 @@ class TrainSpec(Part):
     early_stopping: EarlyStopping = EarlyStopping()
     """Stop when the validation loss no longer falls."""
     augment: Augment = Augment()
-    """Random changes of training images."""
+    """Random changes of training images and texts."""
+    ema: Ema | None = None
+    """Evaluate and serve an average of the weights. Default: the weights themselves."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Seed of weights, order and augmentation. Default: 0."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -115,8 +121,9 @@ class TrainSpec(Part):
     """What runs training in a cluster. Default: pytorchjob. trainjob is not available yet."""
 
     rules = (
+        *TRAIN_RULES,
         Rule(
-            message="model.name fits the task: tabular mlp; image cnn, resnet; text textcnn, transformer, pretrained",
+            message=f"model.name fits the task: {_fitting_models()}",
             broken=_foreign_model,
             cel=_model_fits_cel(),
             cure="choose a model of the task, or change train.task",
@@ -129,25 +136,33 @@ class TrainSpec(Part):
                     ("labelSmoothing", self.label_smoothing > 0.0),
                     ("classWeights", self.class_weights != "none"),
                 )
-                if used and self.kind == "regression"
+                if used and self.kind != "classification"
             ],
             cel=(
-                "!self.task.endsWith('-regression') || ((!has(self.labelSmoothing) || self.labelSmoothing == 0.0)"
+                "self.task.endsWith('-classification') || ((!has(self.labelSmoothing) || self.labelSmoothing == 0.0)"
                 " && (!has(self.classWeights) || self.classWeights == 'none'))"
             ),
             cure="remove it",
         ),
+        *(
+            Rule(
+                message=f"of augment, {', '.join(to_camel(name) for name in fields)} {verb} for {what}s",
+                broken=lambda self, fields=fields, what=what: [
+                    ("augment", to_camel(name)) for name in self.augment.used(fields) if self.modality != what
+                ],
+                cel=f"self.task.startsWith('{what}-') || {unused_cel(fields)}",
+                cure="remove it",
+            )
+            for what, fields, verb in (("image", IMAGE_FIELDS, "are"), ("text", TEXT_FIELDS, "is"))
+        ),
         Rule(
-            message="augment is for images",
-            broken=lambda self: unless(
-                self.modality == "image" or not (self.augment.crop or self.augment.flip), "augment"
-            ),
+            message="layerDecay needs a pretrained model",
+            broken=lambda self: unless(self.layer_decay == 1.0 or self.model.name == "pretrained", "layerDecay"),
             cel=(
-                "self.task.startsWith('image-') || !has(self.augment)"
-                " || ((!has(self.augment.crop) || !self.augment.crop)"
-                " && (!has(self.augment.flip) || !self.augment.flip))"
+                "!has(self.layerDecay) || self.layerDecay == 1.0"
+                " || (has(self.model) && has(self.model.name) && self.model.name == 'pretrained')"
             ),
-            cure="remove it",
+            cure="remove it, or set `model: {name: pretrained}`",
         ),
     )
 
@@ -161,15 +176,15 @@ class TrainSpec(Part):
     @property
     def kind(self) -> TaskKind:
         """What the output is."""
-        return "regression" if self.task.endswith("-regression") else "classification"
+        return cast(TaskKind, self.task.partition("-")[2])
 
     @model_validator(mode="before")
     @classmethod
     def _choose_model(cls, value: Any) -> Any:
-        """The default model is the task's first."""
+        """The default model is the task's first; own code stands in for one."""
         task = value.get("task") if isinstance(value, Mapping) else None
         found = modality(task) if isinstance(task, str) else None
-        if found is None:
+        if found is None or value.get("code") is not None:
             return value
         model = {} if value.get("model") is None else value["model"]
-        return {**value, "model": fill(model, "name", MODELS[found][0])}
+        return {**value, "model": fill(model, "name", models_of(task)[0])}

@@ -4,6 +4,7 @@ The pipeline lowers a TrainingRun into these models and passes them as JSON. The
 component images, apart from the TrainingRun API, so that an API version can change while images do not.
 """
 
+from runwright_components.contract.config.augment import AugmentConfig, EmaConfig, UnfreezeConfig
 from runwright_components.contract.config.base import (
     SPLITS,
     ColumnType,
@@ -22,6 +23,7 @@ from runwright_components.contract.config.delivery import (
     PackageConfig,
     RegisterConfig,
 )
+from runwright_components.contract.config.language import LoraConfig
 from runwright_components.contract.config.prepare import (
     CategoricalRules,
     Column,
@@ -38,6 +40,7 @@ from runwright_components.contract.config.train import EarlyStopping, ModelConfi
 
 __all__ = [
     "SPLITS",
+    "AugmentConfig",
     "Bound",
     "CategoricalRules",
     "CollectConfig",
@@ -47,10 +50,12 @@ __all__ = [
     "CsvOptions",
     "DeployConfig",
     "EarlyStopping",
+    "EmaConfig",
     "EvaluateConfig",
     "Format",
     "FormatRules",
     "ImageRules",
+    "LoraConfig",
     "MissingRules",
     "Modality",
     "ModelConfig",
@@ -65,5 +70,6 @@ __all__ = [
     "TaskKind",
     "TextRules",
     "TrainConfig",
+    "UnfreezeConfig",
     "parse",
 ]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 Modality = Literal["tabular", "text", "image"]
-TaskKind = Literal["classification", "regression"]
+TaskKind = Literal["classification", "regression", "generation"]
 ColumnType = Literal["numeric", "categorical", "boolean", "datetime", "text", "image", "ignore"]
 Format = Literal["csv", "json", "jsonl", "parquet", "images", "text"]
 SplitName = Literal["train", "validation", "test"]

@@ -31,6 +31,7 @@ class Source(Config):
     region: str | None = None
     headers_env: dict[str, str] = Field(default={})  # HTTP header -> environment variable that holds its value
     timeout_seconds: float = 30.0
+    labelled: bool = True  # images and text: files lie in class folders; else in any folder, and have no label
 
 
 class CollectConfig(Config):

@@ -59,6 +59,9 @@ class TextRules(Config):
     max_tokens: int = 256
     vocabulary: int = 8000  # BPE trained on the training split; ignored for a pretrained encoder
     lowercase: bool = True
+    prompt: str | None = None  # generation: columns of examples whose response alone is learned
+    response: str | None = None
+    messages: str | None = None  # generation: a column of conversations
 
 
 class ImageRules(Config):

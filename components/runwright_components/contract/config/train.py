@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from typing import Literal
 
+from runwright_components.contract.config.augment import AugmentConfig, EmaConfig, UnfreezeConfig
 from runwright_components.contract.config.base import Config, Modality, TaskKind
+from runwright_components.contract.config.language import LoraConfig
 
 
 class ModelConfig(Config):
-    """Architecture; `name` fits the modality: mlp (tabular), cnn, resnet (image), textcnn, transformer, pretrained."""
+    """Architecture; `name` fits the modality: mlp (tabular); cnn, resnet, vit (image); textcnn, transformer
+    (text); pretrained (image, text)."""
 
-    name: Literal["mlp", "cnn", "resnet", "textcnn", "transformer", "pretrained"]
+    name: Literal["mlp", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained"]
     hidden: tuple[int, ...] = (128, 128)  # mlp
-    width: int = 64  # channels (cnn, resnet, textcnn) or model dimension (transformer)
+    width: int = 64  # channels (cnn, resnet, textcnn) or model dimension (transformer, vit)
     depth: int = 2
     heads: int = 4
+    patch: int = 4  # vit: side of a patch in pixels
     embedding: int | None = None  # None: by the number of categories
     dropout: float = 0.1
     activation: Literal["relu", "gelu", "silu"] = "relu"
     normalization: Literal["batch", "layer", "none"] = "batch"
-    pretrained: str | None = None  # folder in the Hugging Face layout, weights in safetensors
+    pretrained: str | None = None  # folder or s3:// prefix in the Hugging Face layout, weights in safetensors
     freeze: bool = False  # only the head learns
+    unfreeze: UnfreezeConfig | None = None  # with freeze: when the encoder begins to learn, too
+    key_value_heads: int | None = None  # decoder; None: as many as heads
+    context: int = 256  # decoder, pretrained of generation: tokens seen at once
+    lora: LoraConfig | None = None  # pretrained of generation
 
 
 class EarlyStopping(Config):
@@ -36,18 +44,19 @@ class TrainConfig(Config):
     max_steps: int | None = None
     batch_size: int = 64  # per process
     learning_rate: float = 1e-3
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    layer_decay: float = 1.0  # of the learning rate, from one layer of a pretrained encoder to the one below
+    optimizer: Literal["adamw", "adam", "sgd", "adafactor"] = "adamw"
     weight_decay: float = 0.01
     momentum: float = 0.9  # sgd
-    schedule: Literal["constant", "cosine", "onecycle", "linear"] = "cosine"
+    schedule: Literal["constant", "cosine", "onecycle", "linear", "wsd", "inverse"] = "cosine"
     warmup_steps: int = 0
     label_smoothing: float = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     gradient_clip: float | None = 1.0
     accumulate: int = 1
     early_stopping: EarlyStopping | None = EarlyStopping()
-    augment: bool = False  # images: random crop and, where it keeps the label, flip
-    augment_flip: bool = False
+    augment: AugmentConfig = AugmentConfig()
+    ema: EmaConfig | None = None
     seed: int = 0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     processes: int = 1  # on this machine
