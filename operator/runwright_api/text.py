@@ -29,6 +29,7 @@ _QUANTITY = r"^[0-9]{1,15}(\.[0-9]{1,3})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
 _CHARACTER = r"^[^{\x00-\x08\x0a-\x1f\x7f]$"
 _CRON = r"^(@(hourly|daily|weekly|monthly)|[0-9*,/-]+( [0-9A-Za-z*,/?#L-]+){4})$"
 _IMAGE = r"^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?(:[A-Za-z0-9._-]+)?(@sha256:[a-f0-9]{64})?$"
+_ENTRY_POINT = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(:[A-Za-z_][A-Za-z0-9_]*)?$"
 _SLICE = r"^(\{?[^={\x00-\x1f\x7f])+=(\{?[^{\x00-\x1f\x7f])*\{?$"
 
 _TURNS_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -70,6 +71,8 @@ Quantity = Annotated[str, Field(min_length=1, max_length=24, pattern=_QUANTITY)]
 Character = Annotated[str, Field(min_length=1, max_length=1, pattern=_CHARACTER)]
 Cron = Annotated[str, Field(min_length=5, max_length=100, pattern=_CRON)]
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=_IMAGE)]
+EntryPoint = Annotated[str, Field(min_length=1, max_length=256, pattern=_ENTRY_POINT)]
+"""A Python module, or a function of one: MODULE:FUNCTION."""
 SliceName = Annotated[str, Field(min_length=3, max_length=256, pattern=_SLICE), _Visible]
 
 _TEMPLATE_CURE = "remove '{{' and control characters; pipelines would expand or break on them"
@@ -97,6 +100,7 @@ _PATTERNS: dict[str, tuple[str, str]] = {
     _CHARACTER: ("one character", 'for example: ";" or "\\t"'),
     _CRON: ("a cron schedule of five fields", 'for example: "0 3 * * 1" or "@daily"'),
     _IMAGE: ("a container image", "for example: ghcr.io/acme/train:1.2@sha256:..."),
+    _ENTRY_POINT: ("a Python module, or MODULE:FUNCTION", "for example: churn.train or churn.train:main"),
     _SLICE: ("a slice, written column=value", "for example: island=Biscoe"),
 }
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from runwright_api.spec.data import Source as ApiSource
 from runwright_api.spec.run import TrainingRunSpec
 from runwright_api.spec.train import TrainSpec
+from runwright_api.text import seconds
 from runwright_api.trainingrun import TrainingRun
 from runwright_components.contract.config import (
     CollectConfig,
@@ -113,6 +114,7 @@ def _train(train: TrainSpec) -> TrainConfig:
     return TrainConfig.model_validate(
         {
             **_same(train, without=_ELSEWHERE),
+            **_own_code(train),
             "task": train.kind,
             "modality": train.modality,
             "early_stopping": {"patience": stop.patience, "min_delta": stop.min_delta} if stop.enabled else None,
@@ -122,6 +124,14 @@ def _train(train: TrainSpec) -> TrainConfig:
             "processes": train.resources.processes_per_node,
         }
     )
+
+
+def _own_code(train: TrainSpec) -> Mapping[str, Any]:
+    """What stands in place of the model where the user brings code."""
+    if train.code is None:
+        return {}
+    limit = seconds(train.timeout) if train.timeout else None
+    return {"model": {"name": "code"}, "code": {**_same(train.code), "timeout_seconds": limit}}
 
 
 def _same(part: BaseModel, *, without: set[str] | None = None) -> Mapping[str, Any]:

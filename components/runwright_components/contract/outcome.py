@@ -35,6 +35,8 @@ class Reason(StrEnum):
     DIGEST_MISMATCH = "DigestMismatch"
     GATE_REJECTED = "GateRejected"
     UNSUPPORTED = "Unsupported"
+    USER_CODE = "UserCodeError"
+    DEADLINE = "DeadlineExceeded"
     CANCELLED = "Cancelled"
     INTERNAL = "InternalError"
 

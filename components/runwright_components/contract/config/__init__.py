@@ -15,6 +15,7 @@ from runwright_components.contract.config.base import (
     TaskKind,
     parse,
 )
+from runwright_components.contract.config.code import CodeConfig
 from runwright_components.contract.config.collect import CollectConfig, CsvOptions, Source
 from runwright_components.contract.config.delivery import (
     Bound,
@@ -43,6 +44,7 @@ __all__ = [
     "AugmentConfig",
     "Bound",
     "CategoricalRules",
+    "CodeConfig",
     "CollectConfig",
     "Column",
     "ColumnType",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from runwright_components.contract.config.augment import AugmentConfig, EmaConfig, UnfreezeConfig
 from runwright_components.contract.config.base import Config, Modality, TaskKind
+from runwright_components.contract.config.code import CodeConfig
 from runwright_components.contract.config.language import LoraConfig
 
 
@@ -13,7 +14,7 @@ class ModelConfig(Config):
     """Architecture; `name` fits the modality: mlp (tabular); cnn, resnet, vit (image); textcnn, transformer
     (text); pretrained (image, text)."""
 
-    name: Literal["mlp", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained"]
+    name: Literal["mlp", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained", "code"]
     hidden: tuple[int, ...] = (128, 128)  # mlp
     width: int = 64  # channels (cnn, resnet, textcnn) or model dimension (transformer, vit)
     depth: int = 2
@@ -40,6 +41,7 @@ class TrainConfig(Config):
     task: TaskKind
     modality: Modality
     model: ModelConfig
+    code: CodeConfig | None = None  # with the model `code`
     epochs: int = 50
     max_steps: int | None = None
     batch_size: int = 64  # per process
