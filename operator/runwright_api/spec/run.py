@@ -78,7 +78,9 @@ class TrainingRunSpec(Part):
     rules = (
         Rule(
             message="a tabular task needs prepare.target, the column to predict",
-            broken=lambda self: unless(self.prepare.target != "", "prepare", "target"),
+            broken=lambda self: unless(
+                self.train.modality != "tabular" or self.prepare.target != "", "prepare", "target"
+            ),
             cel="!self.train.task.startsWith('tabular-') || (has(self.prepare) && has(self.prepare.target))",
             cure="add `prepare: {target: COLUMN}`",
         ),
