@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 from runwright_api.part import Part, Path, Rule, fill, unless
 from runwright_api.spec.augment import IMAGE_FIELDS, TEXT_FIELDS, Augment, unused_cel
 from runwright_api.spec.code import TRAIN_RULES, Code
+from runwright_api.spec.distributed import DISTRIBUTED_RULES, Distributed
 from runwright_api.spec.model import MODELS, OWN_MODELS, Modality, ModelSpec, Task, TaskKind, modality, models_of
 from runwright_api.spec.placement import Retries, Scheduling, TrainResources
 from runwright_api.spec.transfer import Ema
@@ -86,7 +87,7 @@ class TrainSpec(Part):
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     """Momentum of sgd. Default: 0.9."""
     schedule: Literal["constant", "cosine", "onecycle", "linear", "wsd", "inverse"] = "cosine"
-    """How the learning rate falls; wsd: constant, then linear over the last fifth; inverse: by the root. Default: cosine."""
+    """How the learning rate falls; wsd: in the last fifth alone; inverse: with the root of the steps. Default: cosine."""
     warmup_steps: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Steps in which the learning rate rises from 0. Default: 0."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -109,6 +110,8 @@ class TrainSpec(Part):
     """auto: bf16 where the GPU has it, else fp32. Default: auto."""
     checkpoint: CheckpointPolicy = CheckpointPolicy()
     """When the state of training is saved."""
+    distributed: Distributed = Distributed()
+    """How the processes of a training share its work and its memory."""
     resources: TrainResources = TrainResources()
     """Nodes, GPUs, processes, CPU and memory."""
     scheduling: Scheduling = Scheduling()
@@ -122,6 +125,7 @@ class TrainSpec(Part):
 
     rules = (
         *TRAIN_RULES,
+        *DISTRIBUTED_RULES,
         Rule(
             message=f"model.name fits the task: {_fitting_models()}",
             broken=_foreign_model,

@@ -24,6 +24,7 @@ from runwright_components.contract.config.delivery import (
     PackageConfig,
     RegisterConfig,
 )
+from runwright_components.contract.config.distributed import DistributedConfig
 from runwright_components.contract.config.language import LoraConfig
 from runwright_components.contract.config.prepare import (
     CategoricalRules,
@@ -51,6 +52,7 @@ __all__ = [
     "Config",
     "CsvOptions",
     "DeployConfig",
+    "DistributedConfig",
     "EarlyStopping",
     "EmaConfig",
     "EvaluateConfig",

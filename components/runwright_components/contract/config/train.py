@@ -7,6 +7,7 @@ from typing import Literal
 from runwright_components.contract.config.augment import AugmentConfig, EmaConfig, UnfreezeConfig
 from runwright_components.contract.config.base import Config, Modality, TaskKind
 from runwright_components.contract.config.code import CodeConfig
+from runwright_components.contract.config.distributed import DistributedConfig
 from runwright_components.contract.config.language import LoraConfig
 
 
@@ -62,6 +63,7 @@ class TrainConfig(Config):
     seed: int = 0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     processes: int = 1  # on this machine
+    distributed: DistributedConfig = DistributedConfig()
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_every_steps: int | None = None  # None: every epoch
     checkpoint_keep: int = 2

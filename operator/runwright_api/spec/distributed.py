@@ -1,0 +1,79 @@
+"""`spec.train.distributed`: how the processes of a training share its work and its memory."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from runwright_api.part import Part, Rule, unless
+
+# A word, and no boolean: a field of a CRD has one type, and YAML 1.1 reads `on` and `off` as booleans.
+_When = Literal["never", "auto", "always"]
+
+
+class Distributed(Part):
+    """How the processes of a training share its work and its memory."""
+
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    """ddp: each process holds the whole model; fsdp: each holds its share of weights, gradients and optimizer state;
+    auto: fsdp where the whole would fill half of a GPU's memory. Default: auto."""
+    sharding: Literal["full", "gradients"] = "full"
+    """fsdp: full gathers a block's weights for each pass and lets go of them; gradients keeps them from the forward to
+    the backward pass, which is faster and takes more memory. Default: full."""
+    tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that share each matrix of a transformer; they see the same rows. Default: 1."""
+    compile: _When = "never"
+    """torch.compile of the model's blocks; auto: on a GPU where a compiler is there. Default: never."""
+    activation_checkpointing: _When = "auto"
+    """Compute a block's activations again in the backward pass in place of keeping them; auto: where a GPU could not
+    hold them. Default: auto."""
+    loading: Literal["auto", "memory", "stream"] = "auto"
+    """memory: each process holds all rows; stream: it reads those of its steps from memory-mapped files; auto: stream
+    where the rows would fill a quarter of the memory. Default: auto."""
+
+
+def _processes(train: Any) -> int:
+    resources = train.resources
+    return int(resources.nodes * max(resources.processes_per_node, resources.gpus_per_node))
+
+
+DISTRIBUTED_RULES = (
+    Rule(
+        message="distributed.tensorParallel divides the number of processes (nodes times GPUs or processes of each)",
+        broken=lambda self: unless(
+            _processes(self) % self.distributed.tensor_parallel == 0, "distributed", "tensorParallel"
+        ),
+        cel=(
+            "!has(self.distributed) || !has(self.distributed.tensorParallel) || self.distributed.tensorParallel == 1"
+            " || (has(self.resources) && ((has(self.resources.nodes) ? self.resources.nodes : 1)"
+            " * (has(self.resources.gpusPerNode) && (!has(self.resources.processesPerNode)"
+            " || self.resources.gpusPerNode > self.resources.processesPerNode) && self.resources.gpusPerNode > 0"
+            " ? self.resources.gpusPerNode"
+            " : (has(self.resources.processesPerNode) ? self.resources.processesPerNode : 1)))"
+            " % self.distributed.tensorParallel == 0)"
+        ),
+        cure="use a number of processes that is a multiple of it",
+    ),
+    Rule(
+        message="distributed.tensorParallel shards; it does not go with `strategy: ddp`",
+        broken=lambda self: unless(
+            self.distributed.tensor_parallel == 1 or self.distributed.strategy != "ddp", "distributed", "strategy"
+        ),
+        cel=(
+            "!has(self.distributed) || !has(self.distributed.tensorParallel) || self.distributed.tensorParallel == 1"
+            " || !has(self.distributed.strategy) || self.distributed.strategy != 'ddp'"
+        ),
+        cure="use `strategy: fsdp` or auto",
+    ),
+    Rule(
+        message="`precision: fp16` does not go with `strategy: fsdp`",
+        broken=lambda self: unless(self.precision != "fp16" or self.distributed.strategy != "fsdp", "precision"),
+        cel=(
+            "!has(self.precision) || self.precision != 'fp16' || !has(self.distributed)"
+            " || !has(self.distributed.strategy) || self.distributed.strategy != 'fsdp'"
+        ),
+        cure="use bf16, or `strategy: ddp`",
+    ),
+)
+"""Rules of `TrainSpec` that `distributed` takes part in."""
