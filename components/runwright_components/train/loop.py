@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -15,9 +14,10 @@ from runwright_components.contract.artifacts import Epoch
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
-from runwright_components.train import augment
+from runwright_components.train import parallel
+from runwright_components.train.augment import Augmenter
 from runwright_components.train.checkpoints import CheckpointStore
-from runwright_components.train.data import BatchPlan, Inputs, TensorSplit
+from runwright_components.train.data import BatchPlan, TensorSplit
 from runwright_components.train.objective import Objective, Validation
 from runwright_components.train.optim import rate_factor
 from runwright_components.train.precision import Precision, autocast
@@ -78,6 +78,7 @@ class Trainer:
         self.progress = progress
         self.clock = clock
         self.vote = StopVote(self.ranks)
+        self.augment = Augmenter(config.augment, config.seed)
         self.meter = Meter()
         self.plan = BatchPlan(
             len(training), config.batch_size, self.ranks.world, max(1, config.accumulate), config.seed
@@ -150,6 +151,8 @@ class Trainer:
             self._save()
         if self.ranks.main:
             self._report(self.clock(), final=bool(cursor.stopped))
+            figures = {"validation_loss": result.loss, self.objective.metric: result.metric}
+            self.progress.epoch(cursor.epoch, figures)
 
     def _judge(self, loss: float) -> None:
         """Keep the best weights, and stop early when the validation loss has not improved for long enough."""
@@ -173,22 +176,23 @@ class Trainer:
         state, cursor = self.state, self.state.cursor
         rate = self._rate(cursor.step)
         for group in state.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate_share"]
         first, last = self.plan.bounds(cursor.batch)
         parts = list(self.plan.micro_batches(order, cursor.batch, self.ranks.rank))
         for number, (rows, share) in enumerate(parts):
             inputs, target = self.training.take(rows)
-            if self.config.augment or self.config.augment_flip:
-                self._augment(inputs)
-            with self._unsynchronized(number < len(parts) - 1):
+            blend = self.augment(inputs, target, cursor.epoch, cursor.batch, self.ranks.rank, number)
+            with parallel.synchronizing(self.forward, wanted=number == len(parts) - 1):
                 with autocast(self.precision, self.ranks.device):
                     output = self.forward(**inputs)
-                loss = self.objective.loss(output, target)
+                loss = self.objective.loss(output, target, blend)
                 if share != 1.0:
                     loss = loss * share
                 (loss if state.scaler is None else state.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
             state.loss_sum.add_(loss.detach(), alpha=(last - first) / self.ranks.world)
         self._update()
+        if state.average is not None:
+            state.average.update(cursor.step)
         cursor.step += 1
         cursor.batch += 1
 
@@ -209,22 +213,6 @@ class Trainer:
         factor = rate_factor(self.config.schedule, step, self.total, self.config.warmup_steps)
         return self.config.learning_rate * factor
 
-    def _augment(self, inputs: Inputs) -> None:
-        if "pixels" not in inputs:
-            return
-        if self.config.augment:
-            inputs["pixels"] = augment.random_crop(inputs["pixels"])
-        if self.config.augment_flip:
-            inputs["pixels"] = augment.random_flip(inputs["pixels"])
-
-    def _unsynchronized(self, wanted: bool) -> contextlib.AbstractContextManager[None]:
-        """Gradients of all but the last micro-batch stay local: averaging once a step is enough."""
-        no_sync = getattr(self.forward, "no_sync", None)
-        if not wanted or no_sync is None:
-            return contextlib.nullcontext()
-        context: contextlib.AbstractContextManager[None] = no_sync()
-        return context
-
     # -------------------------------------------------------- between steps
 
     def _validate(self) -> tuple[Validation, bool]:
@@ -233,11 +221,14 @@ class Trainer:
         size = self.config.batch_size * EVALUATION_FACTOR
         mine = torch.arange(self.ranks.rank, len(self.validation), self.ranks.world)
         sums = torch.zeros(5, dtype=torch.float64, device=self.ranks.device)
-        with torch.inference_mode():
-            for rows in torch.split(mine, size):
+        with self.state.averaged(), parallel.evaluating(module, self.precision, self.ranks.device):
+            for number in range(math.ceil(len(self.validation) / (size * self.ranks.world))):
+                rows = mine[number * size : (number + 1) * size]
+                # All ranks call the module, which may gather its shards; a rank without rows takes one that won't count.
+                inputs, target = self.validation.take(rows if len(rows) else torch.zeros(1, dtype=torch.int64))
+                output = module(**inputs)
                 if len(rows):
-                    inputs, target = self.validation.take(rows)
-                    sums += self.objective.sums(module(**inputs), target)
+                    sums += self.objective.sums(output, target)
         due = float(self.ranks.main and self._due())
         totals = self.ranks.sum(torch.cat([sums.cpu(), torch.tensor([due], dtype=torch.float64)]))
         result = self.objective.summarize(totals[:5])

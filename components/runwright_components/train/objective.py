@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from runwright_components.contract.config import TaskKind
+from runwright_components.train.mixing import Blend
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,10 @@ class Objective:
     def metric(self) -> Literal["accuracy", "r2"]:
         return "accuracy" if self.task == "classification" else "r2"
 
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Mean over the batch, scalar float32, with label smoothing."""
+    def loss(self, output: Tensor, target: Tensor, blend: Blend | None = None) -> Tensor:
+        """Mean over the batch, scalar float32, with label smoothing; of mixed images by their targets' shares."""
+        if blend is not None:
+            return blend.share * self.loss(output, target) + (1 - blend.share) * self.loss(output, blend.partner)
         if self.task == "regression":
             return functional.mse_loss(output.float(), target)
         if self.weights is None:

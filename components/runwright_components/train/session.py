@@ -12,10 +12,12 @@ from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.models import Shape, build, shape_of
-from runwright_components.train import rng
+from runwright_components.train import parallel, rng
 from runwright_components.train.artifact import write_model
+from runwright_components.train.averaging import Average
 from runwright_components.train.checkpoints import CheckpointStore
 from runwright_components.train.data import TensorSplit, read_split
+from runwright_components.train.estimate import estimate
 from runwright_components.train.job import Job
 from runwright_components.train.loop import Trainer
 from runwright_components.train.objective import Objective, balanced_weights
@@ -45,20 +47,26 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
     shape = shape_of(prepared)
     manifest = PreparedManifest.read(prepared)
     precision = resolve(config.precision, ranks.device)
-    rng.seed_everything(config.seed)  # the same weights on every rank
-    module = build(config.model, shape, base=Path(config.base)).to(ranks.device)
-    state = TrainingState(module, make_optimizer(config, module), make_scaler(precision, ranks.device), ranks)
     training = read_split(prepared, "train", config.task, shape.classes, ranks.device)
     validation = read_split(prepared, "validation", config.task, shape.classes, ranks.device)
     if not len(validation):
         progress.note("there are no validation rows; the training split stands in for them")
         validation = training
+
+    def fresh() -> nn.Module:
+        return build(config.model, shape, base=Path(config.base))
+
+    rng.seed_everything(config.seed)  # the same weights on every rank
+    module = fresh()
+    layout, forward = _distribute(module, training, config, ranks, precision, progress)
+    average = Average(module, config.ema.decay) if config.ema else None
+    state = TrainingState(module, make_optimizer(config, module), make_scaler(precision, ranks.device), ranks, average)
     rng.seed_everything(config.seed + 1 + ranks.rank)  # other dropout and augmentation on every rank
     store = CheckpointStore(Path(job.checkpoints), keep=config.checkpoint_keep, warn=progress.warning)
     trainer = Trainer(
         config,
         state=state,
-        forward=_wrap(module, ranks),
+        forward=forward,
         training=training,
         validation=validation,
         objective=_objective(config, shape, training),
@@ -76,10 +84,11 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
     finally:
         stop.deferred = False
         store.close()
-    if not ranks.main:
-        return None
     cursor = state.cursor
     state.load_best()
+    module = parallel.whole(module, layout, fresh)
+    if not ranks.main:
+        return None
     progress.note("writing the model")
     return write_model(
         module,
@@ -123,11 +132,15 @@ def recipe(config: TrainConfig, prepared_digest: str, ranks: Ranks, precision: P
     return f"{numbers} {prepared_digest} {ranks.device.type} {ranks.world} {precision}"
 
 
-def _wrap(module: nn.Module, ranks: Ranks) -> nn.Module:
-    if ranks.world == 1:
-        return module
-    devices = [ranks.device.index] if ranks.device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True)
+def _distribute(
+    module: nn.Module, training: TensorSplit, config: TrainConfig, ranks: Ranks, precision: Precision, progress: Progress
+) -> tuple[parallel.Layout, nn.Module]:
+    """Settle how the processes share the work, and make the module ready for it; returns what a step calls."""
+    sample, _ = training.take(torch.arange(min(config.batch_size, len(training))))
+    layout = parallel.choose(config, module, ranks, estimate(module, sample))
+    if ranks.main and layout != parallel.Layout("single"):
+        progress.note(f"{ranks.world} processes: {layout.describe()}")
+    return layout, parallel.distribute(module, layout, ranks, precision)
 
 
 def _objective(config: TrainConfig, shape: Shape, training: TensorSplit) -> Objective:

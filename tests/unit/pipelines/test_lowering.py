@@ -78,7 +78,7 @@ def test_training_settings_that_are_spelled_otherwise(make_run: MakeRun) -> None
             },
         )
     ).train
-    assert (train.augment, train.augment_flip) == (True, True)
+    assert (train.augment.crop, train.augment.flip, train.augment.mixup) == (True, True, 0.0)
     assert train.gradient_clip is None
     assert train.early_stopping is None
     assert (train.checkpoint_every_steps, train.checkpoint_keep, train.processes) == (7, 3, 2)

@@ -23,7 +23,7 @@ def test_frozen_parameters_are_left_out() -> None:
     assert count == 2
 
 
-@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "adafactor"])
 def test_every_optimizer_lowers_a_loss(name: str) -> None:
     torch.manual_seed(0)
     module = nn.Linear(3, 1)
@@ -63,3 +63,34 @@ def test_onecycle_is_torchs() -> None:
         schedule.step()
     ours = [rate_factor("onecycle", step, 1000, 0) for step in range(1000)]
     assert ours == pytest.approx(theirs, abs=0.01)
+
+
+def test_wsd_is_constant_and_falls_in_the_last_fifth() -> None:
+    assert [rate_factor("wsd", step, 100, 2) for step in (0, 1, 2, 79, 90, 95)] == [0.5, 1.0, 1.0, 1.0, 0.5, 0.25]
+
+
+def test_inverse_falls_with_the_root_of_the_step_from_the_end_of_the_warm_up() -> None:
+    assert [rate_factor("inverse", step, 1000, 100) for step in (49, 100, 400)] == [0.5, 1.0, 0.5]
+    assert rate_factor("inverse", 4, 1000, 0) == 0.5
+
+
+class Encoder(nn.Module):
+    """Embeddings, two layers and a norm, named as transformers names them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embeddings = nn.Embedding(3, 4)
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+        self.norm = nn.LayerNorm(4)
+
+
+def test_lower_layers_of_an_encoder_learn_more_slowly() -> None:
+    module = nn.ModuleDict({"encoder": Encoder(), "head": nn.Linear(4, 2)})
+    groups = parameter_groups(module, 0.1, layer_decay=0.5)
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    shares = {names[id(one)]: group["rate_share"] for group in groups for one in group["params"]}
+    assert len(shares) == 9
+    assert shares["head.weight"] == 1.0
+    assert shares["encoder.norm.weight"] == shares["encoder.layers.1.bias"] == 0.5
+    assert shares["encoder.layers.0.weight"] == 0.25
+    assert shares["encoder.embeddings.weight"] == 0.125

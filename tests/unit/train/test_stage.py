@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from runwright_components.contract.artifacts import HISTORY, ONNX, WEIGHTS, History, ModelManifest
-from runwright_components.contract.config import EarlyStopping, ModelConfig, TrainConfig
+from runwright_components.contract.config import AugmentConfig, EarlyStopping, ModelConfig, TrainConfig
 from runwright_components.contract.files import verify_files
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
 from runwright_components.contract.progress import Event, Progress, silent
@@ -90,7 +90,7 @@ def test_regression_learns(config: TrainConfig, numbers: Path) -> None:
 @pytest.mark.parametrize("name", ["cnn", "resnet"])
 def test_images_learn_with_augmentation(config: TrainConfig, images: Path, name: str) -> None:
     model = ModelConfig.model_validate({"name": name, "width": 4, "depth": 1})
-    update = {"modality": "image", "model": model, "augment": True, "epochs": 6}
+    update = {"modality": "image", "model": model, "augment": AugmentConfig(crop=True), "epochs": 6}
     run(config.model_copy(update=update), images)
     assert losses(images.parent / "model")[-1][0] < losses(images.parent / "model")[0][0]
 
