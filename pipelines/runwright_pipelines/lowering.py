@@ -27,6 +27,8 @@ from runwright_components.contract.config import (
     Source,
     TrainConfig,
 )
+from runwright_components.contract.config.trees import TREE_MODELS, TreesConfig
+from runwright_pipelines.lowering_tune import lower_tune
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def lower(run: TrainingRun) -> StageConfigs:
             max_rows=spec.data.max_rows,
         ),
         prepare=_prepare(spec),
-        train=_train(spec.train),
+        train=_train(spec.train).model_copy(update={"tune": lower_tune(spec)}),
         evaluate=EvaluateConfig.model_validate(
             {
                 "task": spec.train.kind,
@@ -114,6 +116,7 @@ def _train(train: TrainSpec) -> TrainConfig:
     return TrainConfig.model_validate(
         {
             **_same(train, without=_ELSEWHERE),
+            "model": _model(train),
             **_own_code(train),
             "task": train.kind,
             "modality": train.modality,
@@ -124,6 +127,14 @@ def _train(train: TrainSpec) -> TrainConfig:
             "processes": train.resources.processes_per_node,
         }
     )
+
+
+def _model(train: TrainSpec) -> Mapping[str, Any]:
+    model = train.model
+    if model.name not in TREE_MODELS:
+        return _same(model)
+    given = {} if model.trees is None else _same(model.trees)
+    return {**_same(model), "trees": TreesConfig.of(model.name, train.kind, **given)}
 
 
 def _own_code(train: TrainSpec) -> Mapping[str, Any]:

@@ -9,6 +9,8 @@ from pydantic import Field
 from runwright_api.part import Lax, Part, Rule, unless
 from runwright_api.spec.language import Lora
 from runwright_api.spec.transfer import Unfreeze
+from runwright_api.spec.trees import MODEL_RULES as TREE_RULES
+from runwright_api.spec.trees import Trees
 from runwright_api.text import FilePath
 
 Task = Literal[
@@ -21,10 +23,12 @@ Task = Literal[
 ]
 Modality = Literal["tabular", "image", "text"]
 TaskKind = Literal["classification", "regression", "generation"]
-ModelName = Literal["mlp", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained"]
+ModelName = Literal[
+    "mlp", "xgboost", "lightgbm", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained"
+]  # fmt: skip
 
 MODELS: dict[Modality, tuple[ModelName, ...]] = {
-    "tabular": ("mlp",),
+    "tabular": ("mlp", "transformer", "xgboost", "lightgbm"),
     "image": ("cnn", "resnet", "vit", "pretrained"),
     "text": ("textcnn", "transformer", "pretrained"),
 }
@@ -52,7 +56,8 @@ class ModelSpec(Part):
     """The model. Sizes that a model does not have are ignored by it."""
 
     name: ModelName = "mlp"
-    """tabular: mlp; image: cnn, resnet, vit, pretrained; text: textcnn, transformer, pretrained. Default: the first."""
+    """tabular: mlp, transformer, xgboost, lightgbm; image: cnn, resnet, vit, pretrained; text: textcnn, transformer,
+    pretrained. Default: the first of these."""
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(max_length=32), Lax] = (128, 128)
     """Widths of the hidden layers of mlp; none makes a linear model. Default: 128, 128."""
     width: Annotated[int, Field(ge=1, le=16384)] = 64
@@ -84,7 +89,11 @@ class ModelSpec(Part):
     lora: Lora | None = None
     """Fine-tune a pretrained model of text generation by low-rank adaptation. Default: all weights learn."""
 
+    trees: Trees | None = None
+    """xgboost and lightgbm: how many trees, of which size."""
+
     rules = (
+        *TREE_RULES,
         Rule(
             message="`pretrained` (a folder) and `name: pretrained` belong together",
             broken=lambda self: unless((self.name == "pretrained") == (self.pretrained is not None), "pretrained"),

@@ -15,6 +15,8 @@ from runwright_api.spec.distributed import DISTRIBUTED_RULES, Distributed
 from runwright_api.spec.model import MODELS, OWN_MODELS, Modality, ModelSpec, Task, TaskKind, modality, models_of
 from runwright_api.spec.placement import Retries, Scheduling, TrainResources
 from runwright_api.spec.transfer import Ema
+from runwright_api.spec.trees import TRAIN_RULES as TREE_RULES
+from runwright_api.spec.trees import patient
 from runwright_api.text import Duration, Image
 
 
@@ -24,7 +26,7 @@ class EarlyStopping(Part):
     enabled: bool = True
     """false trains all epochs. Default: true."""
     patience: Annotated[int, Field(ge=1, le=10_000)] = 10
-    """Epochs to wait for an improvement. Default: 10."""
+    """Epochs, or rounds of boosting, to wait for an improvement. Default: 10; rounds 50."""
     min_delta: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
     """Smaller improvements do not count. Default: 0."""
 
@@ -126,6 +128,7 @@ class TrainSpec(Part):
     rules = (
         *TRAIN_RULES,
         *DISTRIBUTED_RULES,
+        *TREE_RULES,
         Rule(
             message=f"model.name fits the task: {_fitting_models()}",
             broken=_foreign_model,
@@ -191,4 +194,7 @@ class TrainSpec(Part):
         if found is None or value.get("code") is not None:
             return value
         model = {} if value.get("model") is None else value["model"]
-        return {**value, "model": fill(model, "name", models_of(task)[0])}
+        stopping = patient(value.get("earlyStopping", value.get("early_stopping")), model)
+        rest = {key: item for key, item in value.items() if key not in ("earlyStopping", "early_stopping")}
+        filled = {} if stopping is None else {"earlyStopping": stopping}
+        return {**rest, **filled, "model": fill(model, "name", models_of(task)[0])}

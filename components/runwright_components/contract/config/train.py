@@ -9,13 +9,17 @@ from runwright_components.contract.config.base import Config, Modality, TaskKind
 from runwright_components.contract.config.code import CodeConfig
 from runwright_components.contract.config.distributed import DistributedConfig
 from runwright_components.contract.config.language import LoraConfig
+from runwright_components.contract.config.trees import TreesConfig
+from runwright_components.contract.config.tune import TuneConfig
 
 
 class ModelConfig(Config):
-    """Architecture; `name` fits the modality: mlp (tabular); cnn, resnet, vit (image); textcnn, transformer
-    (text); pretrained (image, text)."""
+    """Architecture; `name` fits the modality: mlp, transformer, xgboost, lightgbm (tabular); cnn, resnet, vit (image);
+    textcnn, transformer (text); pretrained (image, text)."""
 
-    name: Literal["mlp", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained", "code"]
+    name: Literal[
+        "mlp", "xgboost", "lightgbm", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained", "code"
+    ]  # fmt: skip
     hidden: tuple[int, ...] = (128, 128)  # mlp
     width: int = 64  # channels (cnn, resnet, textcnn) or model dimension (transformer, vit)
     depth: int = 2
@@ -31,6 +35,7 @@ class ModelConfig(Config):
     key_value_heads: int | None = None  # decoder; None: as many as heads
     context: int = 256  # decoder, pretrained of generation: tokens seen at once
     lora: LoraConfig | None = None  # pretrained of generation
+    trees: TreesConfig | None = None  # xgboost, lightgbm
 
 
 class EarlyStopping(Config):
@@ -66,6 +71,10 @@ class TrainConfig(Config):
     distributed: DistributedConfig = DistributedConfig()
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_every_steps: int | None = None  # None: every epoch
+    checkpoint_every_minutes: float | None = 10.0  # besides: so that no more work than that is lost
     checkpoint_keep: int = 2
+    checkpoint_keep_every: int | None = None  # the first in each span of so many steps stays for good
+    collective_timeout: float = 600.0  # seconds that ranks may wait for each other
     max_restarts: int = 0  # of torchrun's elastic agent
+    tune: TuneConfig | None = None  # None: this one training
     base: str = "."  # folder that `model.pretrained` is relative to

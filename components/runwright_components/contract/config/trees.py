@@ -1,0 +1,41 @@
+"""What the train stage is told of boosted trees."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from runwright_components.contract.config.base import Config, TaskKind
+
+TREE_MODELS = ("xgboost", "lightgbm")
+
+# Near the defaults that Holzmueller et al. 2024 (Better by Default, NeurIPS) found best on average over 118 tables.
+_DEFAULTS: dict[tuple[str, str], dict[str, float]] = {
+    ("xgboost", "classification"): {"learning_rate": 0.08, "depth": 6, "row_fraction": 0.65, "min_child_weight": 0.1},
+    ("xgboost", "regression"): {"learning_rate": 0.05, "depth": 9, "row_fraction": 0.7, "min_child_weight": 2.0},
+    ("lightgbm", "classification"): {"learning_rate": 0.04, "leaves": 50, "row_fraction": 0.75, "l2": 0.0},
+    ("lightgbm", "regression"): {"leaves": 100, "row_fraction": 0.7, "l2": 0.0, "min_child_rows": 5},
+}
+
+
+class TreesConfig(Config):
+    """Sizes and rates of xgboost and lightgbm; both have them all but where it says so."""
+
+    rounds: int = 1000  # each grows a tree for each class (one for two classes, or for a number)
+    depth: int = 0  # 0: no limit
+    leaves: int = 31  # lightgbm
+    learning_rate: float = 0.05
+    row_fraction: float = 1.0  # of the rows, drawn anew each round
+    column_fraction: float = 1.0  # of the inputs, drawn anew for each tree
+    l1: float = 0.0
+    l2: float = 1.0
+    min_child_weight: float = 1e-3  # sum of the second derivatives of the loss over a leaf
+    min_child_rows: int = 20  # lightgbm
+    min_gain: float = 0.0  # of the loss, by a split
+    bins: int = 255  # of the histogram of an input
+
+    @classmethod
+    def of(cls, name: str, task: TaskKind, **given: Any) -> Self:
+        """The defaults of the model `name` for a task, but for what is given (None: not given)."""
+        return cls.model_validate(
+            {**_DEFAULTS[name, task], **{field: value for field, value in given.items() if value is not None}}
+        )
