@@ -28,12 +28,13 @@ Lax = Strict(False)
 class Rule:
     """A condition between the fields of one model.
 
-    `broken` gets the model and yields the places at fault, relative to it; nothing when the rule holds.
+    `broken` gets the model and yields the places at fault, relative to it; nothing when the rule holds. Where words
+    depend on the value, it yields a `Broken` of its own in place of a path.
     `cel` is the same condition for the API server; empty when CEL cannot say it at bounded cost.
     """
 
     message: str
-    broken: Callable[[Any], Iterable[Path]]
+    broken: Callable[[Any], Iterable[Path | Broken]]
     cel: str
     cure: str = ""
 
@@ -85,7 +86,11 @@ class Part(BaseModel):
 
     @model_validator(mode="after")
     def _keep_rules(self) -> Self:
-        broken = [Broken(path, rule.message, rule.cure) for rule in self.rules for path in rule.broken(self)]
+        broken = [
+            place if isinstance(place, Broken) else Broken(place, rule.message, rule.cure)
+            for rule in self.rules
+            for place in rule.broken(self)
+        ]
         if broken:
             text = "; ".join(item.message for item in broken).replace("{", "{{").replace("}", "}}")
             raise PydanticCustomError(RULE_ERROR, text, {"broken": broken})

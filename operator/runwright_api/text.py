@@ -27,6 +27,7 @@ _AZURE_URI = r"^az://[a-z0-9][a-z0-9-]+(/[^{}\x00-\x1f\x7f]*)?$"
 _DURATION = r"^([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
 _QUANTITY = r"^[0-9]{1,15}(\.[0-9]{1,3})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
 _CHARACTER = r"^[^{\x00-\x08\x0a-\x1f\x7f]$"
+_PARAMETER = r"^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*$"
 _CRON = r"^(@(hourly|daily|weekly|monthly)|[0-9*,/-]+( [0-9A-Za-z*,/?#L-]+){4})$"
 _IMAGE = r"^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?(:[A-Za-z0-9._-]+)?(@sha256:[a-f0-9]{64})?$"
 _ENTRY_POINT = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(:[A-Za-z_][A-Za-z0-9_]*)?$"
@@ -69,6 +70,8 @@ Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=_DURATION)]
 Quantity = Annotated[str, Field(min_length=1, max_length=24, pattern=_QUANTITY)]
 """A Kubernetes quantity: 500m, 4, 16Gi."""
 Character = Annotated[str, Field(min_length=1, max_length=1, pattern=_CHARACTER)]
+ParameterName = Annotated[str, Field(min_length=1, max_length=64, pattern=_PARAMETER)]
+"""A field of spec.train and its parts: learningRate, model.dropout."""
 Cron = Annotated[str, Field(min_length=5, max_length=100, pattern=_CRON)]
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=_IMAGE)]
 EntryPoint = Annotated[str, Field(min_length=1, max_length=256, pattern=_ENTRY_POINT)]
@@ -98,6 +101,7 @@ _PATTERNS: dict[str, tuple[str, str]] = {
     _DURATION: ("a span of time in d, h, m and s", "for example: 90s, 15m, 12h or 1h30m"),
     _QUANTITY: ("a Kubernetes quantity", 'for example: "4", 500m or 16Gi'),
     _CHARACTER: ("one character", 'for example: ";" or "\\t"'),
+    _PARAMETER: ("a field of spec.train", "for example: learningRate or model.dropout"),
     _CRON: ("a cron schedule of five fields", 'for example: "0 3 * * 1" or "@daily"'),
     _IMAGE: ("a container image", "for example: ghcr.io/acme/train:1.2@sha256:..."),
     _ENTRY_POINT: ("a Python module, or MODULE:FUNCTION", "for example: churn.train or churn.train:main"),

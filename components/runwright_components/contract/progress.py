@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 PROGRESS_ENV = "RUNWRIGHT_PROGRESS"
 
-Kind = Literal["start", "progress", "note", "warning", "done", "cached", "failed"]
+Kind = Literal["start", "progress", "note", "warning", "epoch", "done", "cached", "failed"]
 
 
 class Event(BaseModel):
@@ -61,6 +61,14 @@ class Progress:
 
     def warning(self, message: str) -> None:
         self.emit("warning", message)
+
+    def epoch(self, number: int, values: Mapping[str, float]) -> None:
+        """Tell the figures of the validation after epoch (or round) `number`, counted from 1; never dropped.
+
+        `values` has `validation_loss` and, by its name, the metric. Whoever listens may end the training by raising a
+        StageError: a search for hyperparameters gives up what promises little.
+        """
+        self.emit("epoch", done=number, values=dict(values))
 
     def update(
         self,

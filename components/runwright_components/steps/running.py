@@ -151,7 +151,9 @@ def running(stage: StageName, workspace: Path | None) -> Iterator[Ending]:
 
     progress = Progress(stage, sink=outer)
     began = time.monotonic()
-    ending = Ending(Progress(stage, sink=lambda event: None if event.kind in ("start", "done") else outer(event)))
+    ending = Ending(
+        Progress(stage, sink=lambda event: None if event.kind in ("start", "done", "epoch") else outer(event))
+    )
     try:
         if record is not None and (before := record.failed_before()) is not None:
             raise FailedBefore(before)

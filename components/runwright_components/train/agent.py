@@ -78,6 +78,8 @@ class EventRelay:
             event = Event.model_validate_json(line)
             if event.kind == "progress" and event.done is not None:
                 self._progress.update(event.done, event.total, unit=event.unit, values=event.values)
+            elif event.kind == "epoch" and event.done is not None:
+                self._progress.epoch(int(event.done), {name: float(value) for name, value in event.values.items()})
             else:
                 self._progress.emit(event.kind, event.message)
 

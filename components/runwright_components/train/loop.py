@@ -21,7 +21,7 @@ from runwright_components.train.data import BatchPlan, TensorSplit
 from runwright_components.train.objective import Objective, Validation
 from runwright_components.train.optim import rate_factor
 from runwright_components.train.precision import Precision, autocast
-from runwright_components.train.ranks import StopVote
+from runwright_components.train.ranks import Vote
 from runwright_components.train.signals import StopSignal, cancelled
 from runwright_components.train.state import TrainingState
 
@@ -40,6 +40,7 @@ class Meter:
     reported_step: int = 0
     rows_per_second: float = 0.0
     saved_at: float = 0.0
+    asked: bool = False  # a checkpoint is under way to be agreed on
     stall: float = 0.0  # of the latest checkpoint, on the training thread
     stall_total: float = 0.0
     checkpoints: int = 0
@@ -77,16 +78,24 @@ class Trainer:
         self.stop = stop
         self.progress = progress
         self.clock = clock
-        self.vote = StopVote(self.ranks)
+        self.vote = Vote(self.ranks)
         self.augment = Augmenter(config.augment, config.seed)
         self.meter = Meter()
         self.plan = BatchPlan(
             len(training), config.batch_size, self.ranks.world, max(1, config.accumulate), config.seed
         )  # fmt: skip
-        self.total = config.epochs * self.plan.steps
-        if config.max_steps is not None:
-            self.total = min(self.total, config.max_steps)
+        self.share_out()
         self._learning = [parameter for parameter in state.module.parameters() if parameter.requires_grad]
+
+    def share_out(self) -> None:
+        """Settle the steps: those that the cursor began with, or, at its start, those of the configuration."""
+        cursor = self.state.cursor
+        if cursor.step_rows:
+            self.plan = self.plan.sharing(cursor.step_rows)
+        cursor.step_rows = self.plan.at_most
+        self.total = self.config.epochs * self.plan.steps
+        if self.config.max_steps is not None:
+            self.total = min(self.total, self.config.max_steps)
 
     # -------------------------------------------------------- epochs
 
@@ -112,11 +121,12 @@ class Trainer:
             if now - self.meter.reported_at >= REPORT_SECONDS:
                 self._report(now)
             last = cursor.batch == self.plan.steps or cursor.step == self.total
-            if self.vote(self.stop.requested):
+            stop, due = self.vote(self.stop.requested, self._overdue(now))
+            if stop:
                 self._save()
                 self.store.wait()
-                raise cancelled(cursor.step)
-            if every and cursor.step % every == 0 and not last:
+                raise cancelled(next(iter(self.store.steps()), None))
+            if not last and (due or (every and cursor.step % every == 0)):
                 self._save()
         self._end_epoch()
 
@@ -260,21 +270,30 @@ class Trainer:
         pause = max(STALL_FACTOR * self.meter.stall, WRITE_FACTOR * self.store.write_seconds)
         return self.clock() - self.meter.saved_at >= pause
 
+    def _overdue(self, now: float) -> bool:
+        """Whether rank 0 asks for a checkpoint for the time that has passed; the other ranks follow it."""
+        minutes = self.config.checkpoint_every_minutes
+        if minutes is None or self.meter.asked or now - self.meter.saved_at < 60 * minutes or not self.ranks.main:
+            return False
+        self.meter.asked = True
+        return True
+
     def _save(self) -> None:
         start = self.clock()
         if not self.state.finite():
             raise self._diverged()
-        checkpoint = self.state.capture(self.recipe)
-        if checkpoint is not None:
+        snapshot = self.state.capture(self.recipe)
+        if snapshot is not None:
             ready = None
             if self.ranks.device.type == "cuda":
                 ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 ready.record()
-            self.store.save(checkpoint, ready=ready)
+            self.store.save(snapshot, ready=ready)
         self.meter.saved_at = self.clock()
         self.meter.stall = self.meter.saved_at - start
         self.meter.stall_total += self.meter.stall
         self.meter.checkpoints += 1
+        self.meter.asked = False
 
     def _report(self, now: float, *, final: bool = False) -> None:
         """Tell rank 0's progress; the loss is read here and not at every step, since reading waits for a GPU."""

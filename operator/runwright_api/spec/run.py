@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from runwright_api.part import Part, Path, Rule, fill, unless
+from runwright_api.part import Broken, Part, Path, Rule, fill, unless
 from runwright_api.spec.data import DataSpec
 from runwright_api.spec.delivery import DeploySpec, PackageSpec, RegisterSpec, StorageSpec
 from runwright_api.spec.evaluate import METRICS, EvaluateSpec
 from runwright_api.spec.later import MonitorSpec, RetrainSpec
+from runwright_api.spec.model import models_of
 from runwright_api.spec.prepare import PrepareSpec
+from runwright_api.spec.search_space import fields as searchable
+from runwright_api.spec.search_space import misfits
 from runwright_api.spec.train import TrainSpec
-from runwright_api.spec.tune import TuneSpec
+from runwright_api.spec.tune import OBJECTIVE_METRICS, TuneSpec
 
 
 class History(Part):
@@ -37,10 +40,28 @@ def _metrics_fit_cel() -> str:
     def all_in(kind: str) -> str:
         return f"self.evaluate.gate.all(bound, bound.metric in [{', '.join(repr(name) for name in METRICS[kind])}])"
 
-    return (
-        "!has(self.evaluate) || !has(self.evaluate.gate) || "
-        + " || ".join(f"(self.train.task.endsWith('-{kind}') && {all_in(kind)})" for kind in METRICS)
+    return "!has(self.evaluate) || !has(self.evaluate.gate) || " + " || ".join(
+        f"(self.train.task.endsWith('-{kind}') && {all_in(kind)})" for kind in METRICS
     )
+
+
+def _misfits(spec: TrainingRunSpec) -> Iterable[Broken]:
+    return () if spec.tune is None else misfits(spec.tune, spec.train)
+
+
+def _foreign_objective(spec: TrainingRunSpec) -> list[Path]:
+    metric = spec.tune.objective.metric if spec.tune else None
+    fitting = OBJECTIVE_METRICS.get(spec.train.kind, ("loss",))
+    return unless(metric is None or metric in fitting, "tune", "objective", "metric")
+
+
+def _objective_fits_cel() -> str:
+    def among(metrics: tuple[str, ...]) -> str:
+        return f"self.tune.objective.metric in [{', '.join(repr(name) for name in metrics)}]"
+
+    kinds = [f"(self.train.task.endsWith('-{kind}') && {among(names)})" for kind, names in OBJECTIVE_METRICS.items()]
+    fits = " || ".join([*kinds, "self.tune.objective.metric == 'loss'"])
+    return f"!has(self.tune) || !has(self.tune.objective) || !has(self.tune.objective.metric) || {fits}"
 
 
 class TrainingRunSpec(Part):
@@ -53,7 +74,7 @@ class TrainingRunSpec(Part):
     train: TrainSpec
     """The task, the model, and how it learns."""
     tune: TuneSpec | None = None
-    """A search for hyperparameters. Not available yet."""
+    """A search for good hyperparameters."""
     evaluate: EvaluateSpec = EvaluateSpec()
     """How the model is judged, and the gate it must pass."""
     package: PackageSpec = PackageSpec()
@@ -89,6 +110,35 @@ class TrainingRunSpec(Part):
             broken=_foreign_metrics,
             cel=_metrics_fit_cel(),
             cure="; ".join(f"{kind} has {', '.join(names)}" for kind, names in METRICS.items()),
+        ),
+        Rule(
+            message="every parameter of tune.searchSpace is a field of spec.train, of its type and within its bounds",
+            broken=_misfits,
+            cel=(
+                "!has(self.tune) || !has(self.tune.searchSpace)"
+                f" || self.tune.searchSpace.all(one, one.name in [{', '.join(repr(name) for name in searchable())}])"
+            ),
+        ),
+        Rule(
+            message="tune.objective.metric fits the task",
+            broken=_foreign_objective,
+            cel=_objective_fits_cel(),
+            cure="use loss, or a metric of the task",
+        ),
+        Rule(
+            message="automl chooses the model itself",
+            broken=lambda self: unless(
+                self.tune is None
+                or not self.tune.automl
+                or self.train.model == type(self.train.model)(name=models_of(self.train.task)[0]),
+                "train",
+                "model",
+            ),
+            cel=(
+                "!has(self.tune) || !has(self.tune.automl) || !self.tune.automl"
+                " || (!has(self.train.model) && !has(self.train.code))"
+            ),
+            cure="remove `train.model` and `train.code`, or give a searchSpace in place of automl",
         ),
         Rule(
             message="a stratified split needs classes",

@@ -27,7 +27,8 @@ _LONGEST_SCALAR = 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def _scalar(value: Any) -> str | int | float | bool:
+def scalar(value: Any) -> str | int | float | bool:
+    """The value, if it is a text, a number, or true or false."""
     if isinstance(value, str):
         if len(value) > _LONGEST_SCALAR or "{{" in value or _CONTROL.search(value):
             raise PydanticCustomError(
@@ -41,7 +42,7 @@ def _scalar(value: Any) -> str | int | float | bool:
 
 Scalar = Annotated[
     str | int | float | bool,
-    PlainValidator(_scalar),
+    PlainValidator(scalar),
     WithJsonSchema(
         {"anyOf": [{"type": "string", "maxLength": _LONGEST_SCALAR}, {"type": "number"}, {"type": "boolean"}]}
     ),

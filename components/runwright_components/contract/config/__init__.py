@@ -39,6 +39,7 @@ from runwright_components.contract.config.prepare import (
     TextRules,
 )
 from runwright_components.contract.config.train import EarlyStopping, ModelConfig, TrainConfig
+from runwright_components.contract.config.tune import ConditionConfig, ParameterConfig, TuneConfig
 
 __all__ = [
     "SPLITS",
@@ -49,6 +50,7 @@ __all__ = [
     "CollectConfig",
     "Column",
     "ColumnType",
+    "ConditionConfig",
     "Config",
     "CsvOptions",
     "DeployConfig",
@@ -66,6 +68,7 @@ __all__ = [
     "NumericRules",
     "OutlierRules",
     "PackageConfig",
+    "ParameterConfig",
     "PrepareConfig",
     "RegisterConfig",
     "Source",
@@ -74,6 +77,7 @@ __all__ = [
     "TaskKind",
     "TextRules",
     "TrainConfig",
+    "TuneConfig",
     "UnfreezeConfig",
     "parse",
 ]

@@ -1,0 +1,54 @@
+"""What came of a search for hyperparameters: `tuning.json` in the folder of the best trial's model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from runwright_components.contract.artifacts import Document
+from runwright_components.contract.config.tune import Direction
+
+TUNING = "tuning.json"
+
+TrialState = Literal["complete", "pruned", "failed", "stopped"]
+
+
+class Trial(Document):
+    """One trial. `value` is the metric of a complete one; `seconds` is its time on its workers."""
+
+    number: int
+    state: TrialState
+    values: dict[str, JsonValue]
+    value: float | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    message: str = ""  # why it failed
+
+
+class Axis(Document):
+    """One parameter of the search space, as it is drawn: a range, or labels."""
+
+    key: str
+    log: bool = False
+    min: float | None = None
+    max: float | None = None
+    choices: tuple[JsonValue, ...] = ()
+
+
+class Tuning(Document):
+    metric: str
+    direction: Direction
+    algorithm: str
+    pruning: str
+    automl: bool = False
+    best: int  # number of the trial whose model went on
+    trials: tuple[Trial, ...]
+    axes: tuple[Axis, ...]
+    importance: dict[str, float] = Field(default={})  # share of each parameter, the greatest first; empty for too few trials
+    ended: str = ""  # which limit ended the search
+    seconds: float = 0.0
+
+    @property
+    def winner(self) -> Trial:
+        return next(trial for trial in self.trials if trial.number == self.best)
