@@ -40,7 +40,8 @@ class Meter:
     reported_step: int = 0
     rows_per_second: float = 0.0
     saved_at: float = 0.0
-    asked: bool = False  # a checkpoint is under way to be agreed on
+    asked: bool = False  # for a checkpoint, since the latest one
+    agreed: bool = False  # by all ranks
     stall: float = 0.0  # of the latest checkpoint, on the training thread
     stall_total: float = 0.0
     checkpoints: int = 0
@@ -126,7 +127,8 @@ class Trainer:
                 self._save()
                 self.store.wait()
                 raise cancelled(next(iter(self.store.steps()), None))
-            if not last and (due or (every and cursor.step % every == 0)):
+            self.meter.agreed |= due
+            if not last and (self.meter.agreed or (every and cursor.step % every == 0)):
                 self._save()
         self._end_epoch()
 
@@ -157,7 +159,7 @@ class Trainer:
         if not cursor.stopped and cursor.step >= self.total:
             cursor.stopped = "epochs" if cursor.epoch >= self.config.epochs else "steps"
         every = self.config.checkpoint_every_steps
-        if cursor.stopped or (cursor.step % every == 0 if every else due):
+        if cursor.stopped or self.meter.agreed or (cursor.step % every == 0 if every else due):
             self._save()
         if self.ranks.main:
             self._report(self.clock(), final=bool(cursor.stopped))
@@ -293,7 +295,7 @@ class Trainer:
         self.meter.stall = self.meter.saved_at - start
         self.meter.stall_total += self.meter.stall
         self.meter.checkpoints += 1
-        self.meter.asked = False
+        self.meter.asked = self.meter.agreed = False
 
     def _report(self, now: float, *, final: bool = False) -> None:
         """Tell rank 0's progress; the loss is read here and not at every step, since reading waits for a GPU."""

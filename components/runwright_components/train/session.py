@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,19 @@ from runwright_components.train.precision import Precision, make_scaler, resolve
 from runwright_components.train.ranks import Ranks
 from runwright_components.train.signals import StopSignal
 from runwright_components.train.state import TrainingState
+
+UNRELATED = (
+    "base",
+    "processes",
+    "distributed",
+    "max_restarts",
+    "checkpoint_every_steps",
+    "checkpoint_every_minutes",
+    "checkpoint_keep",
+    "checkpoint_keep_every",
+    "collective_timeout",
+)
+"""Fields that may differ between a checkpoint and the training that continues from it."""
 
 
 def run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelManifest | None:
@@ -62,7 +76,13 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
     average = Average(module, config.ema.decay) if config.ema else None
     state = TrainingState(module, make_optimizer(config, module), make_scaler(precision, ranks.device), ranks, average)
     rng.seed_everything(config.seed + 1 + ranks.rank)  # other dropout and augmentation on every rank
-    store = CheckpointStore(Path(job.checkpoints), keep=config.checkpoint_keep, warn=progress.warning)
+    store = CheckpointStore(
+        Path(job.checkpoints),
+        keep=config.checkpoint_keep,
+        keep_every=config.checkpoint_keep_every,
+        warn=progress.warning,
+        ranks=ranks,
+    )
     trainer = Trainer(
         config,
         state=state,
@@ -79,6 +99,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
     _check_batches(trainer, module)
     try:
         resumed = _open(store, trainer, resume=job.resume)
+        _check_batches(trainer, module)
         stop.deferred = True
         trainer.run()
     finally:
@@ -112,24 +133,31 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
 
 def _open(store: CheckpointStore, trainer: Trainer, *, resume: bool) -> int:
     """Prepare the checkpoints' folder and go to where the newest left off; returns its step, 0 for a fresh start."""
-    state, ranks = trainer.state, trainer.ranks
-    newest = None
-    if ranks.main:
-        store.open(resume=resume)
-        newest = store.newest(trainer.recipe) if resume else None
-    step = int(ranks.sum(torch.tensor([newest.step if newest else 0])).item())
-    if not step:
+    store.open(resume=resume)
+    found = store.newest(trainer.recipe) if resume else None
+    if found is None:
         return 0
-    state.restore(newest or store.load(step))
-    trainer.progress.note(f"continuing after step {step}")
-    return step
+    world = trainer.state.restore(found)
+    trainer.share_out()
+    others = ""
+    if world != trainer.ranks.world:
+        others = (
+            f" with {trainer.ranks.world} processes in place of {world}: each step takes the same rows, shared out anew;"
+            " random states are derived anew"
+        )
+    if trainer.ranks.main:
+        trainer.progress.note(f"continuing after step {found.step}{others}")
+    return found.step
 
 
 def recipe(config: TrainConfig, prepared_digest: str, ranks: Ranks, precision: Precision) -> str:
-    """What a training must have in common with a checkpoint to continue from it, bit by bit."""
-    unrelated = {"base": ".", "checkpoint_every_steps": None, "checkpoint_keep": 2, "max_restarts": 0}
-    numbers = config.model_copy(update=unrelated).digest()
-    return f"{numbers} {prepared_digest} {ranks.device.type} {ranks.world} {precision}"
+    """What a training must have in common with a checkpoint to continue from it."""
+    numbers = config.model_copy(update=_defaults(*UNRELATED)).digest()
+    return f"{numbers} {prepared_digest} {ranks.device.type} {precision}"
+
+
+def _defaults(*names: str) -> dict[str, Any]:
+    return {name: TrainConfig.model_fields[name].get_default() for name in names}
 
 
 def _distribute(

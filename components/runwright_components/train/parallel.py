@@ -1,0 +1,216 @@
+"""How the processes of a training share its work: replicas or shards, compiled blocks, activations computed again."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+from torch.utils.checkpoint import checkpoint
+
+from runwright_components.contract.config import DistributedConfig, TrainConfig
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.train.estimate import Estimate, state_bytes
+from runwright_components.train.precision import Precision, autocast
+from runwright_components.train.ranks import Ranks
+
+SHARD_SHARE = 0.5  # of a GPU's memory: state that takes more is sharded
+FULL_SHARE = 0.85  # state and activations that take more have the activations computed again
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What `DistributedConfig` comes to for one model on one machine."""
+
+    strategy: Literal["single", "ddp", "fsdp"]
+    reshard: bool = True  # fsdp: let go of a block's weights between the passes
+    compiled: bool = False
+    recomputed: bool = False  # activations
+
+    def describe(self) -> str:
+        """For people, for example `fsdp, compiled`."""
+        extras = [("compiled", self.compiled), ("activation checkpointing", self.recomputed)]
+        return ", ".join([self.strategy, *(name for name, used in extras if used)])
+
+
+def blocks_of(module: nn.Module) -> list[nn.Module]:
+    """The repeated part of a model, whose pieces are sharded, compiled and computed again one by one.
+
+    The children of the ModuleList or Sequential that holds the most weights among those whose children are all of one
+    kind; empty for a model without one.
+    """
+    best: list[nn.Module] = []
+    for part in module.modules():
+        children = list(part.children()) if isinstance(part, nn.ModuleList | nn.Sequential) else []
+        alike = len({type(child) for child in children}) == 1 and _size(children[0]) > 0
+        if alike and sum(map(_size, children)) > sum(map(_size, best)):
+            best = children
+    return best
+
+
+def _size(module: nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
+
+
+def choose(config: TrainConfig, module: nn.Module, ranks: Ranks, costs: Estimate | None) -> Layout:
+    """Settle what is left to us by the model's size and the device's memory.
+
+    Raises StageError (InvalidConfig) for what this machine or model cannot do.
+    """
+    asked = config.distributed
+    memory = torch.cuda.get_device_properties(ranks.device).total_memory if ranks.device.type == "cuda" else None
+    state = state_bytes(module, config.optimizer)
+    strategy = _strategy(asked, ranks.world, state, memory)
+    share = state / ranks.world if strategy == "fsdp" else state
+    full = memory is not None and costs is not None and share + costs.activations > FULL_SHARE * memory
+    return Layout(
+        strategy,
+        reshard=asked.sharding == "full",
+        compiled=_compiled(asked, ranks.device),
+        recomputed=_recomputed(asked, module, full=full),
+    )
+
+
+def _strategy(asked: DistributedConfig, world: int, state: int, memory: int | None) -> Literal["single", "ddp", "fsdp"]:
+    if world == 1:
+        return "single"
+    if asked.strategy != "auto":
+        return asked.strategy
+    return "fsdp" if memory is not None and state > SHARD_SHARE * memory else "ddp"
+
+
+def _compiled(asked: DistributedConfig, device: torch.device) -> bool:
+    if asked.compile == "never" or (asked.compile == "auto" and device.type != "cuda"):
+        return False
+    missing = missing_compiler(device)
+    if missing and asked.compile == "always":
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            f"torch.compile needs {missing}, which is not here",
+            where="train.distributed.compile",
+            cure="set it to never or auto, or train in an image that has it",
+        )
+    return not missing
+
+
+def missing_compiler(device: torch.device) -> str:
+    """What torch.compile lacks on this machine, in words; empty when it lacks nothing."""
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        return "the package triton"
+    name, usual = ("CC", ("gcc", "clang")) if device.type == "cuda" else ("CXX", ("g++", "clang++"))
+    asked = os.environ.get(name)
+    if not any(shutil.which(command) for command in ((asked,) if asked else usual)):
+        return f"a compiler ({asked or ' or '.join(usual)})"
+    return ""
+
+
+def _recomputed(asked: DistributedConfig, module: nn.Module, *, full: bool) -> bool:
+    if asked.activation_checkpointing == "never":
+        return False
+    blocks = blocks_of(module)
+    forbidden = ""
+    if not blocks:
+        forbidden = "the model has no repeated blocks whose activations could be computed again"
+    elif any(isinstance(part, nn.modules.batchnorm._BatchNorm) for block in blocks for part in block.modules()):
+        forbidden = "batch norm would count each batch twice when activations are computed again"
+    if forbidden and asked.activation_checkpointing == "always":
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            forbidden,
+            where="train.distributed.activationCheckpointing",
+            cure="set it to never, or set train.model.normalization to layer",
+        )
+    return not forbidden and (full or asked.activation_checkpointing == "always")
+
+
+def distribute(module: nn.Module, layout: Layout, ranks: Ranks, precision: Precision) -> nn.Module:
+    """Bring `module`, fresh on the CPU and the same on every rank, to the device; returns what a step calls.
+
+    The module is changed in place: with fsdp its weights become shards (DTensors), so that an optimizer is made
+    afterwards. Names of weights stay as they are.
+    """
+    blocks = blocks_of(module)
+    if layout.strategy != "fsdp":
+        module.to(ranks.device)
+    if layout.recomputed:
+        for block in blocks:
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
+    if layout.compiled:
+        for part in blocks or [module]:  # blocks compile faster than the whole, and but once
+            part.compile()
+    if layout.strategy == "fsdp":
+        return _shard(module, blocks, layout, ranks, precision)
+    if layout.strategy == "ddp":
+        devices = [ranks.device.index] if ranks.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True)
+    return module
+
+
+def _shard(module: nn.Module, blocks: list[nn.Module], layout: Layout, ranks: Ranks, precision: Precision) -> nn.Module:
+    """FSDP2 (Zhao et al. 2023): block by block, then what is left."""
+    mesh = init_device_mesh(ranks.device.type, (ranks.world,))
+    # Gradients are summed in fp32. Inputs keep their type, as under autocast: angles of positions must not be rounded.
+    policy = MixedPrecisionPolicy(
+        param_dtype=torch.bfloat16 if precision == "bf16" else None,
+        reduce_dtype=torch.float32,
+        cast_forward_inputs=False,
+    )
+    for block in blocks:
+        fully_shard(block, mesh=mesh, reshard_after_forward=layout.reshard, mp_policy=policy)
+    fully_shard(module, mesh=mesh, mp_policy=policy)
+    return module
+
+
+def synchronizing(forward: nn.Module, *, wanted: bool) -> AbstractContextManager[Any]:
+    """A block for one micro-batch; unless `wanted`, its gradients stay local: averaging once a step is enough."""
+    if isinstance(forward, FSDPModule):
+        forward.set_requires_gradient_sync(wanted)
+    elif not wanted and isinstance(forward, nn.parallel.DistributedDataParallel):
+        return forward.no_sync()
+    return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module, precision: Precision, device: torch.device) -> Iterator[None]:
+    """A block for forward passes without gradients.
+
+    Shards that are gathered in it serve training afterwards, which tensors of the inference mode could not; with bf16
+    they are gathered in it, so that the rest computes in it, too.
+    """
+    if isinstance(module, FSDPModule):
+        with torch.no_grad(), autocast(precision, device):
+            yield
+    else:
+        with torch.inference_mode():
+            yield
+
+
+def whole(module: nn.Module, layout: Layout, fresh: Callable[[], nn.Module]) -> nn.Module:
+    """`module` as `fresh` makes it, on the CPU, with the trained weights; every rank calls."""
+    if layout == Layout(layout.strategy) and layout.strategy != "fsdp":
+        return module
+    state = {name: gathered(tensor).cpu() for name, tensor in module.state_dict().items()}
+    plain = fresh()
+    plain.load_state_dict(state)
+    return plain
+
+
+def gathered(tensor: Tensor) -> Tensor:
+    """The whole of a tensor that may be a shard; every rank calls."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This rank's part of a tensor that may be a shard."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
