@@ -25,6 +25,7 @@ _KINDS = {
     "tabular": ("runwright_components.features.tabular", "TabularPreprocessing"),
     "text": ("runwright_components.features.text", "TextPreprocessing"),
     "image": ("runwright_components.features.image", "ImagePreprocessing"),
+    "generation": ("runwright_components.features.corpus", "GenerationPreprocessing"),
 }
 
 

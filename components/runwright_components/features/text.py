@@ -52,19 +52,7 @@ class TextPreprocessing(Preprocessing):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        state = TextPreprocessingState.read(folder, STATE_FILE)
-        path = folder / TOKENIZER
-        try:
-            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except Exception as error:
-            # tokenizers raises plain Exception
-            raise StageError(
-                Reason.DATA_UNREADABLE,
-                f"{TOKENIZER} cannot be read: {error}",
-                where=str(folder),
-                cure="the preprocessing was altered; take the whole folder again from its source",
-            ) from error
-        return cls(state, tokenizer)
+        return cls(TextPreprocessingState.read(folder, STATE_FILE), read_tokenizer(folder))
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -76,6 +64,20 @@ class TextPreprocessing(Preprocessing):
         lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
         flat = np.fromiter((token for row in ids for token in row), dtype=np.int64, count=int(lengths.sum()))
         return padded(flat, lengths, self._text.pad)
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a preprocessing's folder. Raises StageError (DataUnreadable)."""
+    try:
+        return Tokenizer.from_str((folder / TOKENIZER).read_text(encoding="utf-8"))
+    except Exception as error:
+        # tokenizers raises plain Exception
+        raise StageError(
+            Reason.DATA_UNREADABLE,
+            f"{TOKENIZER} cannot be read: {error}",
+            where=str(folder),
+            cure="the preprocessing was altered; take the whole folder again from its source",
+        ) from error
 
 
 def texts_of(rows: pl.DataFrame, column: str) -> pl.Series:

@@ -21,9 +21,11 @@ def prepare(config: PrepareConfig, *, raw: Path, out: Path, progress: Progress) 
     Raises StageError for data and settings that a person can mend.
     """
     data = open_raw(raw)
-    require_target(data.columns, config)
+    if config.task != "generation":
+        require_target(data.columns, config)
     # Each modality's module has write(config, data, folder, progress) -> PreparedManifest, which also writes it.
-    modality = import_module(f"runwright_components.prepare.{config.modality}")
+    name = "corpus" if config.task == "generation" else config.modality
+    modality = import_module(f"runwright_components.prepare.{name}")
     with new_folder(out) as folder:
         manifest: PreparedManifest = modality.write(config, data, folder, progress)
     progress.emit("done", f"{sum(manifest.rows.values())} of {data.rows} rows prepared")

@@ -79,6 +79,11 @@ def pretrained(config: PrepareConfig) -> tuple[Tokenizer, int, Path]:
     return tokenizer, min(config.text.max_tokens, _limit(folder, settings)), file
 
 
+def settings(config: PrepareConfig) -> dict[str, Any]:
+    """`config.json` of the pretrained model; empty where there is none."""
+    return _json(Path(config.base) / (config.pretrained or "") / "config.json")
+
+
 def pad_token(tokenizer: Tokenizer, config: PrepareConfig) -> int:
     """The number of the padding token; 0 where there is none, since padding is masked."""
     if config.pretrained is None:
