@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,22 @@ class BatchPlan:
     world: int
     accumulate: int
     seed: int
+    step_rows: int = 0  # at most, over all ranks; 0: as many as batches of that size make
+
+    @property
+    def at_most(self) -> int:
+        """Rows of the largest step."""
+        return self.step_rows or self.batch_size * self.world * self.accumulate
+
+    def sharing(self, step_rows: int) -> BatchPlan:
+        """The same steps as one of `step_rows`, whatever the number of ranks; in as few micro-batches as hold them."""
+        parts = math.ceil(step_rows / (self.batch_size * self.world))
+        return replace(self, step_rows=step_rows, accumulate=parts)
 
     @property
     def steps(self) -> int:
         """Optimizer steps an epoch."""
-        return math.ceil(self.rows / (self.batch_size * self.world * self.accumulate))
+        return math.ceil(self.rows / self.at_most)
 
     def order(self, epoch: int) -> Tensor:
         """The epoch's permutation, int64 [rows]."""

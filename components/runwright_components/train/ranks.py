@@ -24,6 +24,8 @@ class Ranks:
     world: int
     device: torch.device
     control: Any = None
+    local: int = 0  # place among the neighbours, the processes of this machine
+    neighbours: int = 1
 
     @property
     def main(self) -> bool:
@@ -35,6 +37,14 @@ class Ranks:
             dist.all_reduce(numbers, group=self.control)
         return numbers
 
+    def agree(self, numbers: list[int]) -> list[int]:
+        """Rank 0's list, on every rank."""
+        if self.control is None:
+            return numbers
+        size = int(self.sum(torch.tensor([len(numbers) if self.main else 0])).item())
+        said = torch.tensor(numbers if self.main else [0] * size, dtype=torch.int64)
+        return cast(list[int], self.sum(said).tolist())
+
     def gather(self, state: Tensor) -> list[Tensor]:
         """A CPU tensor of the same size from every rank, in the order of the ranks."""
         if self.control is None:
@@ -44,24 +54,25 @@ class Ranks:
         return states
 
 
-class StopVote:
-    """Agreement of all ranks to stop after the same step, without waiting: votes of a step are counted a step later."""
+class Vote:
+    """Agreement of all ranks to stop, or to save, after the same step, without waiting: votes of a step are counted a
+    step later. One voice is enough."""
 
     def __init__(self, ranks: Ranks) -> None:
         self._ranks = ranks
-        self._ballot = torch.zeros(1, dtype=torch.int32)
+        self._ballot = torch.zeros(2, dtype=torch.int32)
         self._pending: Any = None
 
-    def __call__(self, requested: bool) -> bool:
+    def __call__(self, stop: bool, save: bool) -> tuple[bool, bool]:
         if self._ranks.control is None:
-            return requested
-        stop = False
+            return stop, save
+        stops = saves = False
         if self._pending is not None:
             self._pending.wait()
-            stop = bool(self._ballot.item())
-        self._ballot.fill_(int(requested))
-        self._pending = None if stop else dist.all_reduce(self._ballot, group=self._ranks.control, async_op=True)
-        return stop
+            stops, saves = bool(self._ballot[0]), bool(self._ballot[1])
+        self._ballot[0], self._ballot[1] = int(stop), int(save)
+        self._pending = None if stops else dist.all_reduce(self._ballot, group=self._ranks.control, async_op=True)
+        return stops, saves
 
     def close(self) -> None:
         """Receive the votes under way, so that none is left in the group."""
@@ -87,7 +98,8 @@ def join(config: TrainConfig) -> Ranks:
         dist.init_process_group("nccl", store=store, rank=rank, world_size=world, device_id=device)
     else:
         dist.init_process_group("gloo", store=store, rank=rank, world_size=world)
-    return Ranks(rank, world, device, cast(Any, dist.new_group(backend="gloo")))
+    neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+    return Ranks(rank, world, device, cast(Any, dist.new_group(backend="gloo")), local, neighbours)
 
 
 def _device(config: TrainConfig, local_rank: int) -> torch.device:

@@ -42,3 +42,9 @@ def restore(states: dict[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(states["torch"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def derive(rank: int) -> None:
+    """Give this rank a random state of its own, which depends on the present one, the same on all ranks, and `rank`."""
+    drawn = torch.randint(2**62, ()).item()
+    seed_everything(int(np.random.SeedSequence([int(drawn), rank]).generate_state(1)[0]))

@@ -9,11 +9,14 @@ import torch
 
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.train import checkpoints
-from runwright_components.train.checkpoints import STATE, TENSORS, Checkpoint, CheckpointStore
+from runwright_components.train.checkpoints import STATE, Checkpoint, CheckpointStore, Snapshot
+from runwright_components.train.shards import shard_name
+
+TENSORS = shard_name(0)
 
 
-def checkpoint(step: int, recipe: str = "recipe") -> Checkpoint:
-    return Checkpoint(step, recipe, {"epoch": step}, {"weight": torch.full((4,), float(step))})
+def snapshot(step: int, recipe: str = "recipe") -> Snapshot:
+    return Snapshot(step, recipe, {"epoch": step}, {"weight": torch.full((4,), float(step))})
 
 
 @pytest.fixture
@@ -29,9 +32,15 @@ def store(tmp_path: Path, warnings: list[str]) -> Iterator[CheckpointStore]:
     store.close()
 
 
+def weight(found: Checkpoint) -> torch.Tensor:
+    tensor = found.blank("weight")
+    found.fill({"weight": tensor})
+    return tensor
+
+
 def fill(store: CheckpointStore, *steps: int) -> None:
     for step in steps:
-        store.save(checkpoint(step))
+        store.save(snapshot(step))
     store.wait()
 
 
@@ -40,7 +49,7 @@ def test_what_is_saved_comes_back(store: CheckpointStore) -> None:
     found = store.newest("recipe")
     assert found is not None
     assert (found.step, found.state) == (7, {"epoch": 7})
-    assert found.tensors["weight"].tolist() == [7.0] * 4
+    assert weight(found).tolist() == [7.0] * 4
 
 
 def test_only_the_newest_are_kept(store: CheckpointStore) -> None:
@@ -133,7 +142,7 @@ def test_a_write_that_fails_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     fill(store, 1)
     # Two names for one storage: safetensors refuses to write them.
     shared = torch.zeros(4)
-    store.save(Checkpoint(2, "recipe", {}, {"one": shared, "two": shared}))
+    store.save(Snapshot(2, "recipe", {}, {"one": shared, "two": shared}))
     with pytest.raises(RuntimeError, match="share memory"):
         store.close()
     assert store.steps() == [1]

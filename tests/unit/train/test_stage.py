@@ -19,6 +19,7 @@ from runwright_components.contract.progress import Event, Progress, silent
 from runwright_components.features import load_split
 from runwright_components.models import load_model
 from runwright_components.train import train
+from runwright_components.train.shards import shard_name
 
 
 def run(config: TrainConfig, prepared: Path, name: str = "model", *, resume: bool = False) -> ModelManifest:
@@ -201,7 +202,7 @@ def test_a_loss_that_is_no_number_names_the_cure_and_keeps_the_last_good_checkpo
     assert not (numbers.parent / "model").exists()
     kept = sorted((numbers.parent / "model.checkpoints").glob("step-*"))
     for path in kept:
-        for name, tensor in load_file(path / "tensors.safetensors").items():
+        for name, tensor in load_file(path / shard_name(0)).items():
             if name.startswith("model/"):
                 assert torch.isfinite(tensor).all(), (path, name)
 
