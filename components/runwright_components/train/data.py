@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -76,8 +76,26 @@ class BatchPlan:
         return self.rows // self.steps // self.world // self.accumulate
 
 
+class Rows(Protocol):
+    """A split that training takes batches from."""
+
+    @property
+    def evaluation_factor(self) -> int:
+        """Rows of a validation batch over those of a training batch."""
+
+    def __len__(self) -> int: ...
+
+    def start(self, epoch: int) -> None:
+        """Called before the first batch of an epoch, and again where a training continues in the midst of it."""
+
+    def take(self, rows: Tensor) -> tuple[Inputs, Tensor]:
+        """Inputs by tensor name and targets of `rows` (int64, CPU)."""
+
+
 class TensorSplit:
     """A whole split on a device: tables, tokens and uint8 images, from which `take` picks batches."""
+
+    evaluation_factor = 4
 
     def __init__(self, inputs: Inputs, target: Tensor, device: torch.device) -> None:
         self.device = device
@@ -92,6 +110,9 @@ class TensorSplit:
     @property
     def target(self) -> Tensor:
         return self._target
+
+    def start(self, epoch: int) -> None:
+        """Every epoch has the same rows."""
 
     def take(self, rows: Tensor) -> tuple[Inputs, Tensor]:
         """Inputs by tensor name and targets of `rows` (int64, CPU); texts cut to the longest, pixels in [0, 1]."""

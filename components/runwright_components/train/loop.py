@@ -17,7 +17,8 @@ from runwright_components.contract.progress import Progress
 from runwright_components.train import parallel
 from runwright_components.train.augment import Augmenter
 from runwright_components.train.checkpoints import CheckpointStore
-from runwright_components.train.data import BatchPlan, TensorSplit
+from runwright_components.train.cost import CostMeter, Work
+from runwright_components.train.data import BatchPlan, Rows
 from runwright_components.train.objective import Objective, Validation
 from runwright_components.train.optim import rate_factor
 from runwright_components.train.precision import Precision, autocast
@@ -26,7 +27,6 @@ from runwright_components.train.signals import StopSignal, cancelled
 from runwright_components.train.state import TrainingState
 
 REPORT_SECONDS = 0.25
-EVALUATION_FACTOR = 4  # rows of a validation batch over those of a training batch
 # Checkpoints at ends of epochs are spaced so that copying the state takes under 2 % of the time, writing under 10 %.
 STALL_FACTOR = 60
 WRITE_FACTOR = 10
@@ -56,14 +56,15 @@ class Trainer:
         *,
         state: TrainingState,
         forward: nn.Module,
-        training: TensorSplit,
-        validation: TensorSplit,
+        training: Rows,
+        validation: Rows,
         objective: Objective,
         precision: Precision,
         store: CheckpointStore,
         recipe: str,
         stop: StopSignal,
         progress: Progress,
+        cost: CostMeter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
@@ -79,6 +80,7 @@ class Trainer:
         self.stop = stop
         self.progress = progress
         self.clock = clock
+        self.cost = cost or CostMeter(store.folder, self.ranks, Work(), resume=False, clock=clock)
         self.vote = Vote(self.ranks)
         self.augment = Augmenter(config.augment, config.seed)
         self.meter = Meter()
@@ -105,15 +107,20 @@ class Trainer:
         cursor = self.state.cursor
         self.meter.saved_at = self.meter.reported_at = self.clock()
         self.meter.reported_step = cursor.step
-        while not cursor.stopped:
-            self._epoch()
-        self.store.wait()
+        try:
+            while not cursor.stopped:
+                self._epoch()
+            self.store.wait()
+        finally:
+            self.cost.keep(now=True)
 
     def _epoch(self) -> None:
         cursor = self.state.cursor
         started = self.clock() - cursor.epoch_seconds
         order = self.plan.order(cursor.epoch)
+        self.training.start(cursor.epoch)
         self.forward.train()
+        self.cost.begin()
         every = self.config.checkpoint_every_steps
         while cursor.batch < self.plan.steps and cursor.step < self.total:
             self._step(order)
@@ -130,6 +137,7 @@ class Trainer:
             self.meter.agreed |= due
             if not last and (self.meter.agreed or (every and cursor.step % every == 0)):
                 self._save()
+        self.cost.end()
         self._end_epoch()
 
     def _end_epoch(self) -> None:
@@ -193,6 +201,7 @@ class Trainer:
         parts = list(self.plan.micro_batches(order, cursor.batch, self.ranks.rank))
         for number, (rows, share) in enumerate(parts):
             inputs, target = self.training.take(rows)
+            self.cost.count(inputs, target)
             blend = self.augment(inputs, target, cursor.epoch, cursor.batch, self.ranks.rank, number)
             with parallel.synchronizing(self.forward, wanted=number == len(parts) - 1):
                 with autocast(self.precision, self.ranks.device):
@@ -230,7 +239,7 @@ class Trainer:
     def _validate(self) -> tuple[Validation, bool]:
         """Figures of the validation split, and whether rank 0 finds a checkpoint due; the same on every rank."""
         module = self.state.module.eval()
-        size = self.config.batch_size * EVALUATION_FACTOR
+        size = self.config.batch_size * self.validation.evaluation_factor
         mine = torch.arange(self.ranks.rank, len(self.validation), self.ranks.world)
         sums = torch.zeros(5, dtype=torch.float64, device=self.ranks.device)
         with self.state.averaged(), parallel.evaluating(module, self.precision, self.ranks.device):
@@ -307,6 +316,7 @@ class Trainer:
         meter.reported_at, meter.reported_step = now, cursor.step
         if not self.ranks.main:
             return
+        self.cost.keep()
         values: dict[str, float | str] = {"epoch": cursor.epoch + (cursor.batch > 0)}
         if cursor.batch:
             rows = self.plan.bounds(cursor.batch - 1)[1]
@@ -319,6 +329,7 @@ class Trainer:
             values["samples_per_second"] = meter.rows_per_second
             left = self.total - cursor.step
             values["eta_seconds"] = left * len(self.training) / self.plan.steps / meter.rows_per_second
+        values |= self.cost.figures()
         if cursor.history:
             values["validation_loss"] = cursor.history[-1].validation_loss
             values[self.objective.metric] = cursor.history[-1].validation_metric

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from runwright_components.train.mixing import Blend
 
 @dataclass(frozen=True)
 class Validation:
-    """Mean loss over the validation split, and accuracy or R2."""
+    """Mean loss over the validation split, and accuracy, R2 or bits per byte."""
 
     loss: float
     metric: float
@@ -40,7 +39,7 @@ class Objective:
         self.weights = weights
 
     @property
-    def metric(self) -> Literal["accuracy", "r2"]:
+    def metric(self) -> str:
         return "accuracy" if self.task == "classification" else "r2"
 
     def loss(self, output: Tensor, target: Tensor, blend: Blend | None = None) -> Tensor:

@@ -17,7 +17,7 @@ from runwright_components.train import parallel, rng
 from runwright_components.train.artifact import write_model
 from runwright_components.train.averaging import Average
 from runwright_components.train.checkpoints import CheckpointStore
-from runwright_components.train.data import TensorSplit, read_split
+from runwright_components.train.data import Rows, TensorSplit, read_split
 from runwright_components.train.estimate import estimate
 from runwright_components.train.job import Job
 from runwright_components.train.loop import Trainer
@@ -61,8 +61,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
     shape = shape_of(prepared)
     manifest = PreparedManifest.read(prepared)
     precision = resolve(config.precision, ranks.device)
-    training = read_split(prepared, "train", config.task, shape.classes, ranks.device)
-    validation = read_split(prepared, "validation", config.task, shape.classes, ranks.device)
+    training, validation = _splits(config, shape, prepared, ranks.device)
     if not len(validation):
         progress.note("there are no validation rows; the training split stands in for them")
         validation = training
@@ -89,7 +88,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
         forward=forward,
         training=training,
         validation=validation,
-        objective=_objective(config, shape, training),
+        objective=_objective(config, shape, training, validation),
         precision=precision,
         store=store,
         recipe=recipe(config, manifest.digest, ranks, precision),
@@ -161,7 +160,7 @@ def _defaults(*names: str) -> dict[str, Any]:
 
 
 def _distribute(
-    module: nn.Module, training: TensorSplit, config: TrainConfig, ranks: Ranks, precision: Precision, progress: Progress
+    module: nn.Module, training: Rows, config: TrainConfig, ranks: Ranks, precision: Precision, progress: Progress
 ) -> tuple[parallel.Layout, nn.Module]:
     """Settle how the processes share the work, and make the module ready for it; returns what a step calls."""
     sample, _ = training.take(torch.arange(min(config.batch_size, len(training))))
@@ -171,9 +170,28 @@ def _distribute(
     return layout, parallel.distribute(module, layout, ranks, precision)
 
 
-def _objective(config: TrainConfig, shape: Shape, training: TensorSplit) -> Objective:
+def _splits(config: TrainConfig, shape: Shape, prepared: Path, device: torch.device) -> tuple[Rows, Rows]:
+    if config.task == "generation":
+        from runwright_components.train.tokens import TokenSplit
+
+        training = TokenSplit(prepared, "train", device, phased=True, seed=config.seed)
+        return training, TokenSplit(prepared, "validation", device)
+    return (
+        read_split(prepared, "train", config.task, shape.classes, device),
+        read_split(prepared, "validation", config.task, shape.classes, device),
+    )
+
+
+def _objective(config: TrainConfig, shape: Shape, training: Rows, validation: Rows) -> Objective:
+    if config.task == "generation":
+        from runwright_components.train.tokens import TokenObjective, TokenSplit
+
+        assert isinstance(training, TokenSplit)
+        assert isinstance(validation, TokenSplit)
+        return TokenObjective(training, validation)
     weights: Tensor | None = None
     if config.task == "classification" and config.class_weights == "balanced":
+        assert isinstance(training, TensorSplit)
         weights = balanced_weights(torch.bincount(training.target, minlength=shape.classes))
     return Objective(config.task, smoothing=config.label_smoothing, weights=weights)
 
