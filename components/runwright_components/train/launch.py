@@ -28,7 +28,7 @@ def main(folder: Path) -> int:
     job = Job.read(folder, JOB)
     config = job.config
     launch = LaunchConfig(
-        **_rendezvous(job.nodes),
+        **rendezvous(job.nodes),
         nproc_per_node=config.processes,
         max_restarts=config.max_restarts,
         monitor_interval=0.1,
@@ -56,7 +56,7 @@ def main(folder: Path) -> int:
     return 0
 
 
-def _rendezvous(nodes: Nodes | None) -> dict[str, Any]:
+def rendezvous(nodes: Nodes | None) -> dict[str, Any]:
     """How the agents of all nodes find each other; with one node, each start has a port of its own."""
     if nodes is None:
         return {
