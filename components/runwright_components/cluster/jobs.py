@@ -1,15 +1,20 @@
-"""The PyTorchJob of a revision in the API: whose it is, what its pods do, and how to start it and stop it."""
+"""The job of a revision in the API: whose it is, what its pods do, and how to start it and stop it.
+
+What every kind of job has in common; `backends` has the kinds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
 
 from runwright_components.cluster.client import Kubernetes, Resource
-from runwright_components.cluster.manifests import pytorchjob
-from runwright_components.cluster.manifests.faults import TAKEN_AWAY_EVENTS, event_time, job_state
+from runwright_components.cluster.manifests.faults import TAKEN_AWAY_EVENTS, event_time
 from runwright_components.cluster.manifests.fields import dig, items, mapping, moment, text
+from runwright_components.cluster.manifests.job_states import job_state
 from runwright_components.cluster.manifests.pods import LABEL_MANAGED_BY, MANAGED_BY, Manifest
+from runwright_components.cluster.manifests.training_pod import ANNOTATION_PIPELINE_RUN
 from runwright_components.contract.cluster import (
     ANNOTATION_RECIPE,
     LABEL_REVISION,
@@ -20,7 +25,6 @@ from runwright_components.contract.cluster import (
 )
 from runwright_components.contract.outcome import Reason, StageError
 
-JOBS = Resource(pytorchjob.API_VERSION, pytorchjob.PLURAL)
 PODS = Resource("v1", "pods")
 EVENTS = Resource("v1", "events")
 
@@ -32,13 +36,13 @@ def ownership(job: Mapping[str, Any], run: ClusterRun, run_id: str) -> Ownership
     or of an attempt that failed, to be replaced; or somebody else's, not to be touched."""
     labels = mapping(dig(job, "metadata", "labels"))
     marked = labels.get(LABEL_MANAGED_BY) == MANAGED_BY and labels.get(LABEL_RUN) == run.name
-    if not marked and (labels.get(LABEL_RUN, run.name) != run.name or not _owned_by(job, run.uid)):
+    if not marked and (labels.get(LABEL_RUN, run.name) != run.name or not owned_by(job, run.uid)):
         return "foreign"
     recipe = dig(job, "metadata", "annotations", ANNOTATION_RECIPE)
     same = (labels.get(LABEL_RUN_UID), labels.get(LABEL_REVISION), recipe) == (run.uid, str(run.revision), run.recipe)
     if not same:
         return "stale"
-    if dig(job, "metadata", "annotations", pytorchjob.ANNOTATION_PIPELINE_RUN) == run_id:
+    if dig(job, "metadata", "annotations", ANNOTATION_PIPELINE_RUN) == run_id:
         return "ours" if marked else "adoptable"  # somebody took its labels away
     return "stale" if job_state(job) == "failed" else "adoptable"
 
@@ -47,8 +51,16 @@ def uid_of(value: Mapping[str, Any]) -> str:
     return text(dig(value, "metadata", "uid"))
 
 
-class JobHandle:
+def owned_by(value: Mapping[str, Any], uid: str) -> bool:
+    owners = map(mapping, items(dig(value, "metadata", "ownerReferences")))
+    return any(owner.get("uid") == uid for owner in owners)
+
+
+class JobHandle(ABC):
     """The job of one revision, as the train step of the KFP run `run_id` handles it."""
+
+    resource: ClassVar[Resource]
+    kind: ClassVar[str]
 
     def __init__(self, kubernetes: Kubernetes, run: ClusterRun, run_id: str, manifest: Manifest) -> None:
         self._kubernetes = kubernetes
@@ -57,8 +69,29 @@ class JobHandle:
         self._manifest = manifest
         self._name = record_name(run.name, run.revision)
 
+    @abstractmethod
+    def pods(self, job: Mapping[str, Any]) -> list[Manifest]:
+        """The job's own pods, not those of a namesake before it."""
+
+    @abstractmethod
+    def clean(self, job: Mapping[str, Any]) -> None:
+        """Have the pods of a job that succeeded removed; its own word and our record remain."""
+
+    @abstractmethod
+    def refusals(self, job: Mapping[str, Any]) -> list[Manifest]:
+        """Events of the objects whose controllers say there why they could not make a pod."""
+
+    def is_pod_name(self, name: str) -> bool:
+        """Whether a pod of the revision's job may have this name."""
+        return name.startswith(f"{self._name}-")
+
+    def needed(self, pods: Iterable[Manifest]) -> Iterable[Manifest]:
+        """Those of its pods without which the training cannot go on, be they replaced or not."""
+        return pods
+
     def get(self) -> Manifest | None:
-        return self._kubernetes.get(JOBS, self._run.namespace, self._name)
+        live = self._kubernetes.get(self.resource, self._run.namespace, self._name)
+        return None if live is None else {"kind": self.kind, **live}
 
     def ownership(self, job: Mapping[str, Any]) -> Ownership:
         return ownership(job, self._run, self._run_id)
@@ -66,64 +99,53 @@ class JobHandle:
     def create(self) -> None:
         """Create the job; one that is there by now (a lost answer, another writer) is met at the next look."""
         metadata = self._manifest["metadata"]
-        annotations = {**metadata["annotations"], pytorchjob.ANNOTATION_PIPELINE_RUN: self._run_id}
-        self._kubernetes.create(JOBS, {**self._manifest, "metadata": {**metadata, "annotations": annotations}})
+        annotations = {**metadata["annotations"], ANNOTATION_PIPELINE_RUN: self._run_id}
+        self._kubernetes.create(self.resource, {**self._manifest, "metadata": {**metadata, "annotations": annotations}})
 
     def adopt(self, job: Mapping[str, Any]) -> None:
         """Make the job this KFP run's, found by our labels."""
-        annotations = {pytorchjob.ANNOTATION_PIPELINE_RUN: self._run_id}
+        annotations = {ANNOTATION_PIPELINE_RUN: self._run_id}
         self._merge(job, {"metadata": {"labels": self._manifest["metadata"]["labels"], "annotations": annotations}})
 
-    def clean(self, job: Mapping[str, Any]) -> None:
-        """Have the training operator remove the pods of a job that succeeded; its own word and our record remain."""
-        self._merge(job, {"spec": {"runPolicy": {"cleanPodPolicy": "All"}}})
-
     def delete(self, job: Mapping[str, Any]) -> None:
-        self._kubernetes.delete(JOBS, self._run.namespace, self._name, uid=uid_of(job))
+        self._kubernetes.delete(self.resource, self._run.namespace, self._name, uid=uid_of(job))
 
     def give_up(self) -> None:
         """Delete the job if it is this KFP run's, without the patience that a step which is being ended has not."""
         kubernetes = self._kubernetes.patient(10.0)
-        job = kubernetes.get(JOBS, self._run.namespace, self._name)
-        if job is not None and self.ownership(job) == "ours" and job_state(job) not in ("succeeded", "failed"):
-            kubernetes.delete(JOBS, self._run.namespace, self._name, uid=uid_of(job))
-
-    def pods(self, job: Mapping[str, Any]) -> list[Manifest]:
-        """The job's own pods, not those of a namesake before it."""
-        found = self._kubernetes.list(PODS, self._run.namespace, labels=f"{pytorchjob.LABEL_JOB}={self._name}")
-        return [pod for pod in found if _owned_by(pod, uid_of(job))]
-
-    def refusals(self, job: Mapping[str, Any]) -> list[Manifest]:
-        """What was told of the job itself: the training operator says there why it could not make a pod."""
-        return self._kubernetes.list(EVENTS, self._run.namespace, fields=f"involvedObject.uid={uid_of(job)}")
+        job = kubernetes.get(self.resource, self._run.namespace, self._name)
+        if job is None:
+            return
+        job = {"kind": self.kind, **job}
+        if self.ownership(job) == "ours" and job_state(job) not in ("succeeded", "failed"):
+            kubernetes.delete(self.resource, self._run.namespace, self._name, uid=uid_of(job))
 
     def disruptions(self, job: Mapping[str, Any]) -> list[Manifest]:
         """What took the job's pods away, by events of their names: the pods may have gone before anybody saw them."""
-        since = moment(dig(job, "metadata", "creationTimestamp"))
         found = []
         for reason in TAKEN_AWAY_EVENTS:
-            told = self._kubernetes.list(EVENTS, self._run.namespace, fields=f"reason={reason}")
-            found += [event for event in told if self._about_pods(event) and (not since or event_time(event) >= since)]
+            told = self._events(f"reason={reason}", job)
+            found += [event for event in told if self.is_pod_name(text(dig(event, "involvedObject", "name")))]
         return found
-
-    def _about_pods(self, event: Mapping[str, Any]) -> bool:
-        involved = text(dig(event, "involvedObject", "name"))
-        return involved.startswith((f"{self._name}-master-", f"{self._name}-worker-"))
 
     def foreign(self, job: Mapping[str, Any]) -> StageError:
         owner = text(dig(job, "metadata", "labels", LABEL_RUN)) or "somebody else"
         return StageError(
             Reason.INVALID_CONFIG,
-            f"there is a PyTorchJob {self._name} already, of {owner}",
+            f"there is a {self.kind} {self._name} already, of {owner}",
             where=f"{self._run.namespace}/{self._name}",
             cure="delete or rename it, or give the TrainingRun another name",
         )
 
+    def _events(self, fields: str, job: Mapping[str, Any]) -> list[Manifest]:
+        """Events since the job was made; namesakes of its parts may have had others before."""
+        since = moment(dig(job, "metadata", "creationTimestamp"))
+        told = self._kubernetes.list(EVENTS, self._run.namespace, fields=fields)
+        return [event for event in told if not since or event_time(event) >= since]
+
+    def _listed(self, label: str, value: str) -> list[Manifest]:
+        return self._kubernetes.list(PODS, self._run.namespace, labels=f"{label}={value}")
+
     def _merge(self, job: Mapping[str, Any], patch: Manifest) -> None:
         metadata = {**patch.get("metadata", {}), "uid": uid_of(job)}  # a namesake made meanwhile answers 409
-        self._kubernetes.merge(JOBS, self._run.namespace, self._name, {**patch, "metadata": metadata})
-
-
-def _owned_by(value: Mapping[str, Any], uid: str) -> bool:
-    owners = map(mapping, items(dig(value, "metadata", "ownerReferences")))
-    return any(owner.get("uid") == uid for owner in owners)
+        self._kubernetes.merge(self.resource, self._run.namespace, self._name, {**patch, "metadata": metadata})

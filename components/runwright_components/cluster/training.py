@@ -1,4 +1,4 @@
-"""The train step in a cluster: it starts the revision's PyTorchJob, or adopts it, and follows it to its end.
+"""The train step in a cluster: it starts the revision's job, or adopts it, and follows it to its end.
 
 It owns the time limit and the budgets of restarts, failures apart from preemptions, and keeps the counts in its record:
 a step that was killed and started again goes on counting, and finds its job running.
@@ -14,13 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from runwright_components.cluster.backends import job_handle
 from runwright_components.cluster.client import Kubernetes
 from runwright_components.cluster.ending import ClusterError
 from runwright_components.cluster.fence import Fence, fenced_off
 from runwright_components.cluster.jobs import JobHandle, uid_of
-from runwright_components.cluster.manifests import faults, pytorch_job
-from runwright_components.cluster.manifests.faults import Fault, job_state
+from runwright_components.cluster.manifests import faults
+from runwright_components.cluster.manifests.faults import Fault
 from runwright_components.cluster.manifests.fields import dig, moment, text
+from runwright_components.cluster.manifests.job_states import job_state
 from runwright_components.cluster.manifests.pods import Manifest
 from runwright_components.cluster.records import IN_A_HURRY, RecordWriter, now
 from runwright_components.cluster.storage import MODEL, PREPARED, PROGRESS, fetch_folder, place, store_folder
@@ -62,7 +64,7 @@ def train_in_cluster(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ModelManifest:
-    """Train on the prepared data in `prepared` by a PyTorchJob, and bring the model to `out`.
+    """Train on the prepared data in `prepared` by a job of `train.backend`, and bring the model to `out`.
 
     Raises StageError: Cancelled when fenced off; ClusterError with the API's reason when training failed for good. When
     the step is told to end (KeyboardInterrupt) its pod may only be moved: while the operator wants the KFP run, the job
@@ -73,8 +75,7 @@ def train_in_cluster(
     storage = place(run.storage)
     there = storage.under(PREPARED)
     store_folder(prepared, there)
-    manifest = pytorch_job(run, config=config, prepared_uri=there.uri)
-    job = JobHandle(kubernetes, run, run_id, manifest)
+    job = job_handle(kubernetes, run, run_id, config=config, prepared_uri=there.uri)
     follower = Follower(job, run, record=record, fence=fence, progress=progress, pace=pace, clock=clock, sleep=sleep)
     try:
         follower.follow()
@@ -139,7 +140,7 @@ class Follower:
         live = self._job.get()
         if live is None:
             if self._current:  # deleted by somebody: its pods were taken away
-                self._restart(None, Fault(faults.NODE_LOST, "the PyTorchJob was deleted"))
+                self._restart(None, Fault(faults.NODE_LOST, f"the {self._job.kind} was deleted"))
             self._job.create()
             return False
         if dig(live, "metadata", "deletionTimestamp"):
@@ -165,22 +166,33 @@ class Follower:
             return True
         pods = self._job.pods(live)
         if state == "failed":
-            known = [*pods, *(pod for name, pod in self._seen.items() if name not in _names(pods))]
-            self._restart(live, faults.job_fault(live, known, self._job.disruptions(live)))
+            self._restart(live, faults.job_fault(live, self._known(pods), self._job.disruptions(live)))
         elif state == "suspended":
             self._suspended(live, pods)
         elif (gone := self._gone(pods)) is not None:
-            self._restart(live, faults.gone_fault(gone, self._job.disruptions(live)))
+            self._restart(live, self._why_gone(live, gone, pods))
         else:
             self._seen = {text(dig(pod, "metadata", "name")): pod for pod in pods}
             self._going_on(live, pods, running=state == "running")
         return False
 
+    def _known(self, pods: list[Manifest]) -> list[Manifest]:
+        """The pods, and those that are gone as they were seen last."""
+        return [*pods, *(pod for name, pod in self._seen.items() if name not in _names(pods))]
+
     def _gone(self, pods: list[Manifest]) -> Manifest | None:
-        """A pod that vanished, or came back as another: the training operator makes a new one for it, which the
-        others do not know."""
+        """A pod that vanished, or came back as another: the controller makes a new one for it, which the others do not
+        know."""
         live = {text(dig(pod, "metadata", "name")): uid_of(pod) for pod in pods}
-        return next((pod for name, pod in self._seen.items() if live.get(name) != uid_of(pod)), None)
+        lost = [pod for name, pod in self._seen.items() if live.get(name) != uid_of(pod)]
+        return next(iter(self._job.needed(lost)), None)
+
+    def _why_gone(self, live: Manifest, gone: Manifest, pods: list[Manifest]) -> Fault:
+        """A controller ends the peers of a pod that failed before it calls the job failed."""
+        events, known = self._job.disruptions(live), self._known(pods)
+        if any(faults.has_ended_badly(pod) for pod in known):
+            return faults.job_fault(live, known, events)
+        return faults.gone_fault(gone, events)
 
     def _going_on(self, live: Manifest, pods: list[Manifest], *, running: bool) -> None:
         all_run = len(pods) == self._limits.nodes and all(dig(pod, "status", "phase") == "Running" for pod in pods)

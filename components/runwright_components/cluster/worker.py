@@ -20,7 +20,7 @@ from types import FrameType
 
 from runwright_components.cluster.ending import fault_of, leave_message
 from runwright_components.cluster.manifests.faults import COLLECTIVE_TIMEOUT, LOG_LINES, Fault, lost_peer
-from runwright_components.cluster.manifests.pytorchjob import PREPARED_ENV, TRAIN_ENV
+from runwright_components.cluster.manifests.training_pod import PREPARED_ENV, TRAIN_ENV
 from runwright_components.cluster.mirror import CheckpointMirror, ProgressMirror, fetch_checkpoints
 from runwright_components.cluster.storage import CHECKPOINTS, MODEL, Place, fetch_folder, place, store_folder
 from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun, StageFault, record_name

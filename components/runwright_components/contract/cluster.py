@@ -50,9 +50,13 @@ class Toleration(Config):
     toleration_seconds: int | None = None
 
 
-class JobConfig(Config):
-    """The PyTorchJob: its pods, and how often it may start again."""
+Backend = Literal["pytorchjob", "trainjob", "rayjob"]
 
+
+class JobConfig(Config):
+    """The job that trains: its kind, its pods, and how often it may start again."""
+
+    backend: Backend = "pytorchjob"
     image: str
     nodes: int = 1
     gpus_per_node: int = 0
@@ -139,7 +143,7 @@ class StageRecord(Document):
 
 
 def record_name(run: str, revision: int) -> str:
-    """Name of the ConfigMap with the records of a revision; the PyTorchJob has the same name."""
+    """Name of the ConfigMap with the records of a revision; the job has the same name."""
     return f"{run}-r{revision}"
 
 

@@ -78,6 +78,24 @@ PROGRAMS: dict[str, Program] = {
         "h1:MjYXzeaHGBmF47BlhCo6+Mb7ypHrVfO6vsys1ZHF56A=",
         "github.com/kubeflow/training-operator/cmd/training-operator.v1",
     ),
+    "jobset": Program(
+        "sigs.k8s.io/jobset",
+        "v0.12.0",
+        "h1:YYPuV0px8Ongq/RXmJg6V0w2UC67aiR+rCMD06vhQQQ=",
+        "sigs.k8s.io/jobset",
+    ),
+    "trainer": Program(
+        "github.com/kubeflow/trainer/v2",
+        "v2.3.0",
+        "h1:Je+e7zvTLzB4qW09J1fB7pZrqvPtWuGng2NqdN5p5QU=",
+        "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager",
+    ),
+    "kuberay": Program(
+        "github.com/ray-project/kuberay/ray-operator",
+        "v1.6.0",
+        "h1:1hs7Di2U/vm09ot7MIU8jUqEo7gHDc4gkbv1eFvqCsQ=",
+        "github.com/ray-project/kuberay/ray-operator",
+    ),
     "kserve": Program(
         "github.com/kserve/kserve",
         "v0.20.0",

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runwright_components.cluster.manifests.pytorchjob import LABEL_JOB, TRAIN_ENV
+from runwright_components.cluster.manifests.pytorchjob import LABEL_JOB
+from runwright_components.cluster.manifests.training_pod import TRAIN_ENV
 from runwright_components.cluster.storage import MODEL, PROGRESS, place, store_folder
 from runwright_components.contract.cluster import CLUSTER_ENV, LABEL_RUN, ClusterRun
 from runwright_components.contract.config import TrainConfig

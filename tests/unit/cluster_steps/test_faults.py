@@ -13,10 +13,10 @@ from runwright_components.cluster.manifests.faults import (
     exhausted,
     gone_fault,
     job_fault,
-    job_state,
     pod_fault,
     waiting_fault,
 )
+from runwright_components.cluster.manifests.job_states import job_state
 from runwright_components.cluster.manifests.serving import readiness
 
 Pod = dict[str, Any]

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from runwright_components.cluster.backends import PyTorchJobHandle
 from runwright_components.cluster.client import Kubernetes
 from runwright_components.cluster.ending import ClusterError
 from runwright_components.cluster.fence import Fence
-from runwright_components.cluster.jobs import JobHandle, ownership
+from runwright_components.cluster.jobs import ownership
 from runwright_components.cluster.manifests import pytorch_job
 from runwright_components.cluster.records import RecordWriter, read_record
 from runwright_components.cluster.storage import PROGRESS, place
@@ -49,7 +50,7 @@ class Stage:
         """Follow to the end; the record that is stored then."""
         kubernetes = self.kubernetes
         record = RecordWriter(kubernetes, self.run, run_id=run_id, stage="train", clock=self.clock)
-        handle = JobHandle(kubernetes, self.run, run_id, pytorch_job(self.run, config=CONFIG, prepared_uri="x"))
+        handle = PyTorchJobHandle(kubernetes, self.run, run_id, pytorch_job(self.run, config=CONFIG, prepared_uri="x"))
         follower = Follower(
             handle,
             self.run,
@@ -367,9 +368,11 @@ def test_a_run_whose_turn_has_passed_stops(stage: Stage) -> None:
 
 
 def test_giving_up_removes_only_its_own_job(stage: Stage, tmp_path: Path) -> None:
-    handle = JobHandle(stage.kubernetes, stage.run, RUN_ID, pytorch_job(stage.run, config=CONFIG, prepared_uri="x"))
+    handle = PyTorchJobHandle(
+        stage.kubernetes, stage.run, RUN_ID, pytorch_job(stage.run, config=CONFIG, prepared_uri="x")
+    )
     handle.create()
-    JobHandle(stage.kubernetes, stage.run, "another", {}).give_up()
+    PyTorchJobHandle(stage.kubernetes, stage.run, "another", {}).give_up()
     assert JOB_PATH in stage.api.objects
     handle.give_up()
     assert JOB_PATH not in stage.api.objects

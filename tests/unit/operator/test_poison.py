@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from runwright_api import names
-from runwright_components.cluster.manifests.faults import job_fault, job_state, pod_fault, waiting_fault
+from runwright_components.cluster.manifests.faults import job_fault, pod_fault, waiting_fault
+from runwright_components.cluster.manifests.job_states import job_state
 from runwright_components.cluster.manifests.serving import readiness
 from runwright_components.contract.cluster import StorageConfig
 from runwright_operator.adapters import pipeline_runs

@@ -1,4 +1,4 @@
-"""Why a pod, or a PyTorchJob, failed or waits: one reason of the API's closed list, for people and for retries.
+"""Why a pod, or a training's job, failed or waits: one reason of the API's closed list, for people and for retries.
 
 Reads whatever statuses and events say, as any JSON, and never raises.
 """
@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from runwright_components.cluster.manifests.fields import condition, dig, integer, items, mapping, moment, text
+from runwright_components.cluster.manifests.job_states import failure_message, is_suspended
 from runwright_components.cluster.manifests.redacting import redacted
 from runwright_components.contract.cluster import StageFault
 from runwright_components.contract.outcome import ExitCode, Reason
@@ -76,6 +77,14 @@ TAKEN_AWAY_EVENTS = {  # of events about a pod that is gone
     "TaintManagerEviction": NODE_LOST,
     "NodeNotReady": NODE_LOST,
 }
+_NOT_MADE = (  # events of a job that has no pods
+    "FailedCreatePod",
+    "FailedCreate",
+    "TrainJobResourcesCreationFailed",
+    "FailedToCreateRayCluster",
+    "FailedToCreateHeadPod",
+    "FailedToCreateWorkerPod",
+)
 _IMAGE = (
     "ImagePullBackOff",
     "ErrImagePull",
@@ -91,6 +100,7 @@ _COLLECTIVE = re.compile(
     r"(?i)watchdog caught collective operation timeout|collective(?:s| operation)? timed? ?out|"
     r"connection (?:closed by peer|reset by peer)|store.{0,40}timed out|wait timeout after"
 )
+_PROGRAM = re.compile(r"entrypoint command failed with exit code (-?\d+)")
 _TAKEN_AWAY = (PREEMPTED, EVICTED, NODE_LOST, Reason.CANCELLED)
 _CONSEQUENCES = (COLLECTIVE_TIMEOUT, Reason.CANCELLED)  # of another rank's end
 _SIGTERM = 143
@@ -144,26 +154,6 @@ class Fault:
         )
 
 
-JobState = Literal["created", "suspended", "running", "restarting", "succeeded", "failed"]
-
-
-def job_state(job: Mapping[str, Any]) -> JobState:
-    """What the training operator says of the job; an end outweighs what came before."""
-
-    def holds(kind: str) -> bool:
-        return condition(job, kind).get("status") == "True"
-
-    if holds("Succeeded"):
-        return "succeeded"
-    if holds("Failed"):
-        return "failed"
-    if holds("Suspended"):
-        return "suspended"
-    if holds("Restarting"):
-        return "restarting"
-    return "running" if holds("Running") else "created"
-
-
 def job_fault(job: Mapping[str, Any], pods: Iterable[Any], events: Iterable[Any] = ()) -> Fault:
     """Why a job failed: the first of its pods' own faults, for the others only lost their peer by it."""
     faults = [fault for pod in pods if (fault := pod_fault(mapping(pod))) is not None and not fault.waiting]
@@ -173,9 +163,11 @@ def job_fault(job: Mapping[str, Any], pods: Iterable[Any], events: Iterable[Any]
     known = _from_events(events) or first
     if known is not None:
         return known
-    said = text(condition(job, "Failed").get("message"))
+    said = failure_message(job)
     if "longer than specified deadline" in said:
         return Fault(DEADLINE, said)
+    if (told := _of_program(said)) is not None:
+        return told
     return Fault(NODE_LOST, f"the pods of the training are gone and left no word: {said}".removesuffix(": "))
 
 
@@ -186,7 +178,7 @@ def _precedence(fault: Fault) -> tuple[int, datetime]:
 
 def waiting_fault(job: Mapping[str, Any], pods: Sequence[Any], events: Iterable[Any] = ()) -> Fault | None:
     """Why a job does not run yet; None when nothing tells."""
-    if job_state(job) == "suspended" or dig(job, "spec", "runPolicy", "suspend") is True:
+    if is_suspended(job):
         return Fault(WAITING_FOR_QUOTA, "the queue has not admitted the training yet", waiting=True)
     faults = [fault for pod in pods if (fault := pod_fault(mapping(pod))) is not None and fault.waiting]
     if faults:
@@ -195,9 +187,9 @@ def waiting_fault(job: Mapping[str, Any], pods: Sequence[Any], events: Iterable[
 
 
 def _refused(events: Iterable[Any]) -> Fault | None:
-    """What the API server said when the training operator could not make a pod."""
+    """What the API server said when a controller could not make a pod."""
     for event in sorted((mapping(event) for event in events), key=event_time, reverse=True):
-        if event.get("reason") not in ("FailedCreatePod", "FailedCreate"):
+        if event.get("reason") not in _NOT_MADE:
             continue
         said = text(event.get("message"))
         if "already exists" in said or "being deleted" in said:
@@ -207,6 +199,12 @@ def _refused(events: Iterable[Any]) -> Fault | None:
         if "forbidden" in said or "denied" in said or "PodSecurity" in said or "no PriorityClass" in said:
             return Fault(NOT_ALLOWED, said, waiting=True)
     return None
+
+
+def has_ended_badly(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod has a fault of its own, not one that it waits with."""
+    fault = pod_fault(pod)
+    return fault is not None and not fault.waiting
 
 
 def gone_fault(pod: Mapping[str, Any], events: Iterable[Any] = ()) -> Fault:
@@ -344,6 +342,17 @@ def _told(message: str) -> Fault | None:
     lines = tuple(text(line)[:LONGEST_LINE] for line in items(given.get("log"))[-LOG_LINES:])
     message, cure, where = (text(given.get(name)) for name in ("message", "cure", "where"))
     return Fault(reason, message, cure, where, log=lines)
+
+
+def _of_program(message: str) -> Fault | None:
+    """How Ray says that a job's program ended: its exit code and its last lines, the StageFault among them if it left
+    one. None when that is not what the message says."""
+    ended = _PROGRAM.search(message)
+    if ended is None:
+        return None
+    code = int(ended[1])
+    told = next((found for line in reversed(message.splitlines()) if (found := _told(line.strip()))), None)
+    return replace(told, exit_code=code) if told else _of_end({"message": message}, 128 - code if code < 0 else code)
 
 
 def _of_code(code: int | None) -> tuple[str, str]:

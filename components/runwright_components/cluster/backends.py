@@ -1,0 +1,132 @@
+"""The kinds of jobs that train, by `train.backend`: what objects each makes, and where its pods and faults are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from runwright_components.cluster.client import Kubernetes, Resource
+from runwright_components.cluster.jobs import JobHandle, owned_by, uid_of
+from runwright_components.cluster.manifests import (
+    Manifest,
+    pytorch_job,
+    pytorchjob,
+    ray_job,
+    rayjob,
+    train_job,
+    training_runtime,
+    trainjob,
+)
+from runwright_components.cluster.manifests.fields import dig, text
+from runwright_components.contract.cluster import FIELD_MANAGER, ClusterRun
+from runwright_components.contract.config import TrainConfig
+from runwright_components.contract.outcome import StageError
+
+JOB_SETS = Resource("jobset.x-k8s.io/v1alpha2", "jobsets")
+RUNTIMES = Resource(trainjob.API_VERSION, trainjob.RUNTIME_PLURAL)
+UNSEEN = "must be created before the TrainJob"  # Trainer's webhook, of a runtime that its cache has not heard of yet
+MOST_UNSEEN = 30  # looks
+
+
+class PyTorchJobHandle(JobHandle):
+    """A PyTorchJob of the training operator."""
+
+    resource = Resource(pytorchjob.API_VERSION, pytorchjob.PLURAL)
+    kind = pytorchjob.KIND
+
+    def pods(self, job: Mapping[str, Any]) -> list[Manifest]:
+        return [pod for pod in self._listed(pytorchjob.LABEL_JOB, self._name) if owned_by(pod, uid_of(job))]
+
+    def clean(self, job: Mapping[str, Any]) -> None:
+        self._merge(job, {"spec": {"runPolicy": {"cleanPodPolicy": "All"}}})
+
+    def refusals(self, job: Mapping[str, Any]) -> list[Manifest]:
+        return self._events(f"involvedObject.uid={uid_of(job)}", job)
+
+    def is_pod_name(self, name: str) -> bool:
+        return name.startswith((f"{self._name}-master-", f"{self._name}-worker-"))
+
+
+class TrainJobHandle(JobHandle):
+    """A TrainJob of Kubeflow Trainer 2, which makes a JobSet, which makes one indexed Job of all nodes."""
+
+    resource = Resource(trainjob.API_VERSION, trainjob.PLURAL)
+    kind = trainjob.KIND
+
+    def __init__(
+        self, kubernetes: Kubernetes, run: ClusterRun, run_id: str, manifest: Manifest, runtime: Manifest
+    ) -> None:
+        super().__init__(kubernetes, run, run_id, manifest)
+        self._runtime = runtime
+        self._unseen = 0
+
+    def create(self) -> None:
+        """The runtime, then the job. Trainer may not know the runtime yet: the next look tries again."""
+        self._kubernetes.apply(RUNTIMES, self._runtime, manager=FIELD_MANAGER)
+        try:
+            super().create()
+        except StageError as error:
+            self._unseen += 1
+            if UNSEEN not in error.message or self._unseen > MOST_UNSEEN:
+                raise
+
+    def pods(self, job: Mapping[str, Any]) -> list[Manifest]:
+        job_set = self._job_set(job)
+        return [] if job_set is None else self._listed(trainjob.LABEL_JOB_SET_UID, uid_of(job_set))
+
+    def clean(self, job: Mapping[str, Any]) -> None:
+        job_set = self._job_set(job)
+        if job_set is not None:
+            self._kubernetes.delete(JOB_SETS, self._run.namespace, self._name, uid=uid_of(job_set))
+
+    def refusals(self, job: Mapping[str, Any]) -> list[Manifest]:
+        """Trainer tells it of the TrainJob, JobSet of the JobSet of the same name, Kubernetes of the Job."""
+        names = (self._name, f"{self._name}-{trainjob.NODE}-0")
+        return [event for name in names for event in self._events(f"involvedObject.name={name}", job)]
+
+    def is_pod_name(self, name: str) -> bool:
+        return name.startswith(f"{self._name}-{trainjob.NODE}-0-")
+
+    def _job_set(self, job: Mapping[str, Any]) -> Manifest | None:
+        found = self._kubernetes.get(JOB_SETS, self._run.namespace, self._name)
+        return found if found is not None and owned_by(found, uid_of(job)) else None
+
+
+class RayJobHandle(JobHandle):
+    """A RayJob of KubeRay, which makes a RayCluster of its own name and some letters."""
+
+    resource = Resource(rayjob.API_VERSION, rayjob.PLURAL)
+    kind = rayjob.KIND
+
+    def pods(self, job: Mapping[str, Any]) -> list[Manifest]:
+        cluster = self._cluster(job)
+        return self._listed(rayjob.LABEL_CLUSTER, cluster) if cluster else []
+
+    def clean(self, job: Mapping[str, Any]) -> None:
+        """KubeRay does it by itself: shutdownAfterJobFinishes."""
+
+    def refusals(self, job: Mapping[str, Any]) -> list[Manifest]:
+        names = filter(None, (self._name, self._cluster(job)))
+        return [event for name in names for event in self._events(f"involvedObject.name={name}", job)]
+
+    def needed(self, pods: Iterable[Manifest]) -> Iterable[Manifest]:
+        """The head: Ray Train starts again on what is left and on the workers that KubeRay replaces."""
+        return (pod for pod in pods if dig(pod, "metadata", "labels", rayjob.LABEL_NODE_TYPE) == rayjob.HEAD)
+
+    def _cluster(self, job: Mapping[str, Any]) -> str:
+        return text(dig(job, "status", "rayClusterName"))
+
+
+def job_handle(
+    kubernetes: Kubernetes, run: ClusterRun, run_id: str, *, config: TrainConfig, prepared_uri: str
+) -> JobHandle:
+    """The handle of the kind of job that `run` asks for, with its manifest."""
+    match run.job.backend:
+        case "trainjob":
+            manifest = train_job(run, config=config, prepared_uri=prepared_uri)
+            return TrainJobHandle(kubernetes, run, run_id, manifest, training_runtime(run))
+        case "rayjob":
+            return RayJobHandle(kubernetes, run, run_id, ray_job(run, config=config, prepared_uri=prepared_uri))
+        case "pytorchjob":
+            manifest = pytorch_job(run, config=config, prepared_uri=prepared_uri)
+            return PyTorchJobHandle(kubernetes, run, run_id, manifest)

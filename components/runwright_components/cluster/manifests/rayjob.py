@@ -1,0 +1,69 @@
+"""The RayJob of a revision (KubeRay): a Ray cluster for the user's own code, and our worker as the program on its head.
+
+The head counts as a node and computes too. KubeRay hands the program in itself (HTTPMode), so that no further pod needs
+an image and rights. Requests to the cluster carry a token that KubeRay makes: whoever reaches a head without one runs
+what he likes there.
+
+We own retries and time limits, as with a PyTorchJob. Ray itself replaces workers that were lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runwright_components.cluster.manifests.pods import Manifest
+from runwright_components.cluster.manifests.training_pod import (
+    COMMAND,
+    job_metadata,
+    training_environment,
+    training_pod,
+    training_resources,
+    with_container,
+)
+from runwright_components.contract.cluster import ClusterRun
+from runwright_components.contract.config import TrainConfig
+
+API_VERSION = "ray.io/v1"
+KIND = "RayJob"
+PLURAL = "rayjobs"
+CONTAINER = "ray"
+GROUP = "workers"
+LABEL_CLUSTER = "ray.io/cluster"
+LABEL_OF = "ray.io/originated-from-cr-name"
+LABEL_NODE_TYPE = "ray.io/node-type"
+HEAD = "head"
+OLDEST_RAY = "2.52.0"  # the first with tokens; KubeRay wants a version that has them, and asks the image for its own
+SHUT_DOWN_SECONDS = 60  # after the end, for the pods' last words to be read
+
+
+def ray_job(run: ClusterRun, *, config: TrainConfig, prepared_uri: str) -> Manifest:
+    """The job of `run`'s revision, its name the same as that of the revision's records (`record_name`)."""
+    job = run.job
+    group: dict[str, Any] = {
+        "rayStartParams": {},
+        "template": with_container(
+            training_pod(run, CONTAINER, label_job=LABEL_OF, shared_memory=True),
+            env=training_environment(run, config, prepared_uri),
+            resources=training_resources(job),
+        ),
+    }
+    group["template"]["spec"]["restartPolicy"] = "Never"
+    cluster: Manifest = {
+        "rayVersion": OLDEST_RAY,
+        "authOptions": {"mode": "token"},
+        "headGroupSpec": group,
+    }
+    if (workers := job.nodes - 1) > 0:
+        count = {"replicas": workers, "minReplicas": workers, "maxReplicas": workers}
+        cluster["workerGroupSpecs"] = [{"groupName": GROUP, **count, **group}]
+    spec: Manifest = {
+        "entrypoint": " ".join(COMMAND),
+        "submissionMode": "HTTPMode",
+        "backoffLimit": 0,
+        "shutdownAfterJobFinishes": True,
+        "ttlSecondsAfterFinished": SHUT_DOWN_SECONDS,
+        "rayClusterSpec": cluster,
+    }
+    if job.queue:
+        spec["suspend"] = True  # Kueue starts it when the queue has room
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": job_metadata(run), "spec": spec}
