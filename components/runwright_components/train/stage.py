@@ -19,8 +19,15 @@ def train(
     `checkpoints` keeps the training's state; with `resume` it goes on from the newest one bit by bit, without it old
     checkpoints are removed. One process that is never restarted runs right here, where torch need not be loaded again;
     others run under torchrun's elastic agent. Raises StageError (InvalidConfig, DataInvalid, TrainingDiverged,
-    OutOfMemory, CheckpointInvalid, WorkerFailed, StorageFull, Cancelled).
+    OutOfMemory, CheckpointInvalid, WorkerFailed, StorageFull, Cancelled), and of the user's own code also UserCodeError
+    and DeadlineExceeded.
     """
+    if config.code is not None:
+        from runwright_components.train.code import train_code
+
+        own = train_code(config, prepared=prepared, out=out, checkpoints=checkpoints, resume=resume, progress=progress)
+        assert own is not None
+        return own
     job = Job(
         config=config,
         prepared=str(prepared.resolve()),

@@ -1,0 +1,75 @@
+"""`schema.json`: what the prepared splits hold and what the exported graph must take and give, for user code to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from runwright_components.contract.artifacts import TARGET, Document, PreparedManifest, Tensor
+from runwright_components.contract.config import Modality, TaskKind
+from runwright_components.features.split_io import CATEGORICAL, NUMERIC
+
+SCHEMA = "schema.json"
+GIVEN_SPLITS = ("train", "validation")
+"""The test split is not among them: it judges the model."""
+
+_OF_COLUMNS = {"numeric": NUMERIC, "categorical": CATEGORICAL}
+
+
+class Input(Document):
+    """One input tensor of the graph, [N, ...]; `columns` of the Parquet files make it up, in this order."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    columns: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()  # categorical: codes of each column are below its size
+
+
+class Schema(Document):
+    """`target` is the column to learn: int32 classes, or float32 values, standardized as `output` must be."""
+
+    task: TaskKind
+    modality: Modality
+    target: str
+    inputs: tuple[Input, ...]
+    output: Tensor
+    labels: tuple[str, ...]
+    rows: dict[str, int]
+    vocabulary: int | None = None  # text
+
+
+def output_of(manifest: PreparedManifest) -> Tensor:
+    """What the graph must give: `logits` [N, K], or `value` [N]."""
+    if manifest.task == "classification":
+        return Tensor(name="logits", dtype="float32", shape=(None, len(manifest.signature.labels)))
+    return Tensor(name="value", dtype="float32", shape=(None,))
+
+
+def schema_of(prepared: Path) -> Schema:
+    """The schema of prepared data. Raises StageError when the folder is not whole."""
+    manifest = PreparedManifest.read(prepared)
+    columns = pl.scan_parquet(prepared / "train.parquet").collect_schema().names()
+
+    def described(tensor: Tensor) -> Input:
+        prefix = _OF_COLUMNS.get(tensor.name)
+        made_of = tuple(name for name in columns if name.startswith(prefix)) if prefix else _single(tensor.name)
+        sizes = manifest.categories if tensor.name == "categorical" else ()
+        return Input(name=tensor.name, dtype=tensor.dtype, shape=tensor.shape, columns=made_of, sizes=sizes)
+
+    return Schema(
+        task=manifest.task,
+        modality=manifest.modality,
+        target=TARGET,
+        inputs=tuple(described(tensor) for tensor in manifest.signature.tensors),
+        output=output_of(manifest),
+        labels=manifest.signature.labels,
+        rows={split: manifest.rows[split] for split in GIVEN_SPLITS},
+        vocabulary=manifest.vocabulary,
+    )
+
+
+def _single(tensor: str) -> tuple[str, ...]:
+    """The column behind a tensor of text or images; a mask stands in no column, for it follows from the ids."""
+    return () if tensor == "attention_mask" else (tensor,)

@@ -1,0 +1,117 @@
+"""The folders and variables that user code gets: docs/own-code.md in code."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic.alias_generators import to_camel
+
+from runwright_components.contract.artifacts import PREPROCESSING
+from runwright_components.contract.config import TrainConfig
+from runwright_components.contract.files import write_json
+from runwright_components.train.code.failing import user_code_error
+from runwright_components.train.code.schema import GIVEN_SPLITS, SCHEMA, schema_of
+
+_NOT_HYPERPARAMETERS = {"model", "code", "task", "modality", "base", "device", "max_restarts"}
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Folders of one training by user code. `checkpoints` outlives it."""
+
+    folder: Path
+    checkpoints: Path
+    resume: bool
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.json"
+
+    @property
+    def endings(self) -> Path:
+        """Where the bootstrap leaves exceptions."""
+        return self.folder / "endings"
+
+    @property
+    def code(self) -> Path:
+        """Where code from storage is brought to."""
+        return self.folder / "code"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The contract's environment variables."""
+        return {
+            "RUNWRIGHT_DATA": str(self.data),
+            "RUNWRIGHT_CHECKPOINTS": str(self.checkpoints),
+            "RUNWRIGHT_MODEL": str(self.model),
+            "RUNWRIGHT_METRICS": str(self.metrics),
+            "RUNWRIGHT_CONFIG": str(self.config),
+            "RUNWRIGHT_RESUME": "1" if self.resume else "0",
+        }
+
+
+@contextmanager
+def workplace(
+    config: TrainConfig, *, prepared: Path, out: Path, checkpoints: Path, resume: bool
+) -> Iterator[Workplace]:
+    """Make the folders, beside `out`, and remove them in the end. Raises StageError (UserCodeError) when the code has
+    changed the prepared data."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.code.", dir=out.parent) as name:
+        place = Workplace(Path(name), checkpoints, resume)
+        for folder in (place.data, place.model, place.endings, place.code):
+            folder.mkdir()
+        _empty(checkpoints, keep=resume)
+        place.metrics.touch()
+        write_json(place.config, hyperparameters(config))
+        schema_of(prepared).write(place.data, SCHEMA)
+        given = [*(f"{split}.parquet" for split in GIVEN_SPLITS), PREPROCESSING]
+        for item in given:  # links: the data may be large
+            (place.data / item).symlink_to(prepared / item)
+        before = _signs(prepared)
+        yield place
+        if _signs(prepared) != before:
+            raise user_code_error(
+                "the code changed the prepared data, which later stages read",
+                "copy what you want to change out of RUNWRIGHT_DATA, and run prepare again (`runwright run --no-cache`)",
+            )
+
+
+def hyperparameters(config: TrainConfig) -> dict[str, object]:
+    """What `config.json` holds: the fields of spec.train by their names in the YAML."""
+    return _camel(config.model_dump(mode="json", exclude=_NOT_HYPERPARAMETERS))
+
+
+def _camel(fields: dict[str, object]) -> dict[str, object]:
+    return {to_camel(name): _camel(value) if isinstance(value, dict) else value for name, value in fields.items()}
+
+
+def _empty(folder: Path, *, keep: bool) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in () if keep else tuple(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _signs(folder: Path) -> dict[str, tuple[int, int]]:
+    found = {path: path.stat() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {str(path): (facts.st_size, facts.st_mtime_ns) for path, facts in found.items()}
