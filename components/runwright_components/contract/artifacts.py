@@ -175,6 +175,30 @@ class History(Document):
     resumed_from_step: int = 0
 
 
+class Cost(Document):
+    """What a training took, its restarts included.
+
+    Throughput and utilization are over the time of steps; validation and checkpoints are in `seconds` alone. `mfu` is
+    the share of the GPUs' peak that the model's own operations took (Chowdhery et al. 2022); activations that were
+    computed again do not count.
+    """
+
+    seconds: float  # that its processes were there
+    gpu_seconds: float  # that, times the GPUs
+    cpu_seconds: float  # of all processes
+    processes: int
+    restarts: int = 0
+    samples: int
+    samples_per_second: float
+    tokens: int = 0  # texts, padding within a batch included
+    tokens_per_second: float = 0.0
+    flops: float | None = None  # of the model in all steps; None where they could not be counted
+    mfu: float | None = None  # None without a GPU whose peak is known
+    peak_gpu_bytes: int | None = None  # of the process that took most
+    peak_host_bytes: int  # likewise
+    energy_joules: float | None = None  # of the GPUs, where they tell
+
+
 class ModelManifest(Document):
     digest: str  # over weights, ONNX and preprocessing: names the model everywhere
     model: ModelConfig
@@ -190,6 +214,7 @@ class ModelManifest(Document):
     device: str
     world_size: int
     seconds: float
+    cost: Cost | None = None
     files: dict[str, str]  # relative path -> sha256:HEX
     signature: Signature
     lineage: Lineage
