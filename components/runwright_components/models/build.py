@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,13 +18,16 @@ from runwright_components.models.weights import untied
 
 ENCODER = "encoder.json"  # in a model's folder: the configuration of its pretrained encoder
 
-_MODALITY = {
-    "mlp": "tabular",
-    "cnn": "image",
-    "resnet": "image",
-    "textcnn": "text",
-    "transformer": "text",
-    "pretrained": "text",
+# Each family's module in this package and its class. It is imported when it is asked for; a table's training loads no other.
+_FAMILIES: dict[tuple[str, str], tuple[str, str]] = {
+    ("tabular", "mlp"): ("mlp", "Mlp"),
+    ("image", "cnn"): ("cnn", "Cnn"),
+    ("image", "resnet"): ("resnet", "ResNet"),
+    ("image", "vit"): ("vit", "ViT"),
+    ("text", "textcnn"): ("textcnn", "TextCnn"),
+    ("text", "transformer"): ("transformer", "Transformer"),
+    ("image", "pretrained"): ("pretrained", "PretrainedImage"),
+    ("text", "pretrained"): ("pretrained", "PretrainedText"),
 }
 
 
@@ -32,44 +37,39 @@ def build(config: ModelConfig, shape: Shape, *, base: Path = Path()) -> nn.Modul
     Its `forward` takes the graph's input tensors by name and returns `logits` [N, K] or `value` [N]. `base` is the
     folder that `config.pretrained` is relative to. Raises StageError (InvalidConfig) for a model that does not fit.
     """
+    if shape.task == "generation":
+        from runwright_components.models.language import build_language
+
+        return build_language(config, shape, base=base)
     check(config, shape)
-    if config.name == "pretrained":
-        from runwright_components.models.pretrained import Pretrained, load_encoder
+    family = _family(config, shape)
+    if config.name != "pretrained":
+        module: nn.Module = family(config, shape)
+        return module
+    from runwright_components.models.encoders import load_encoder
+    from runwright_components.storage.encoder import encoder_digest, encoder_folder
 
-        assert config.pretrained is not None
-        encoder = load_encoder(base / config.pretrained)
-        _check_encoder(encoder, shape)
-        return Pretrained(encoder, config, shape)
-    return _build_scratch(config, shape)
+    assert config.pretrained is not None
+    with encoder_folder(config.pretrained, base, weights=True) as folder:
+        encoder = load_encoder(folder, "input_ids" if shape.modality == "text" else "pixel_values")
+        digest = encoder_digest(folder)
+    if shape.modality == "text":
+        _check_vocabulary(encoder, shape)
+    pretrained = family(encoder, config, shape)
+    pretrained.digest = digest
+    found: nn.Module = pretrained
+    return found
 
 
-def _build_scratch(config: ModelConfig, shape: Shape) -> nn.Module:
-    # Each family is imported when it is asked for; a table's training loads no other.
-    if config.name == "mlp":
-        from runwright_components.models.mlp import Mlp
-
-        return Mlp(config, shape)
-    if config.name == "cnn":
-        from runwright_components.models.cnn import Cnn
-
-        return Cnn(config, shape)
-    if config.name == "resnet":
-        from runwright_components.models.resnet import ResNet
-
-        return ResNet(config, shape)
-    if config.name == "textcnn":
-        from runwright_components.models.textcnn import TextCnn
-
-        return TextCnn(config, shape)
-    from runwright_components.models.transformer import Transformer
-
-    return Transformer(config, shape)
+def _family(config: ModelConfig, shape: Shape) -> Any:
+    module, name = _FAMILIES[shape.modality, config.name]
+    return getattr(import_module(f"runwright_components.models.{module}"), name)
 
 
 def check(config: ModelConfig, shape: Shape) -> None:
     """Raise StageError (InvalidConfig) when the model does not fit the data or its own sizes contradict each other."""
-    if _MODALITY[config.name] != shape.modality:
-        fitting = ", ".join(name for name, modality in _MODALITY.items() if modality == shape.modality)
+    if (shape.modality, config.name) not in _FAMILIES:
+        fitting = ", ".join(name for modality, name in _FAMILIES if modality == shape.modality)
         raise _invalid("name", f"{config.name} does not read {shape.modality} data", f"use one of {fitting}")
     if shape.modality == "tabular" and not shape.numeric and not shape.categories:
         raise StageError(
@@ -87,12 +87,25 @@ def check(config: ModelConfig, shape: Shape) -> None:
     if config.name == "transformer" and config.width % (2 * config.heads):
         message = f"{config.width} does not divide into {config.heads} heads of an even width"
         raise _invalid("width", message, f"use a multiple of {2 * config.heads}")
+    if config.name == "vit":
+        _check_patches(config, shape)
     if config.name == "pretrained" and not config.pretrained:
         raise _invalid("pretrained", "the folder of the encoder is missing", "name a folder in the Hugging Face layout")
 
 
-def _check_encoder(encoder: nn.Module, shape: Shape) -> None:
-    from runwright_components.models.pretrained import encoder_settings, longest_text
+def _check_patches(config: ModelConfig, shape: Shape) -> None:
+    _, height, width = shape.image
+    if height % config.patch or width % config.patch:
+        message = f"images of {height} x {width} pixels do not divide into patches of {config.patch} x {config.patch}"
+        raise _invalid("patch", message, "choose a patch that divides prepare.image.height and width, such as 4")
+    if config.width % config.heads:
+        message = f"{config.width} does not divide into {config.heads} heads"
+        raise _invalid("width", message, f"use a multiple of {config.heads}")
+
+
+def _check_vocabulary(encoder: nn.Module, shape: Shape) -> None:
+    from runwright_components.models.encoders import encoder_settings
+    from runwright_components.models.pretrained import longest_text
 
     vocabulary, positions = encoder_settings(encoder).get("vocab_size"), longest_text(encoder)
     if vocabulary is not None and vocabulary < shape.vocabulary:
@@ -136,11 +149,19 @@ def load_model(folder: Path) -> nn.Module:
 
 
 def _rebuild(config: ModelConfig, shape: Shape, folder: Path) -> nn.Module:
-    if config.name != "pretrained":
-        return _build_scratch(config, shape)
-    from runwright_components.models.pretrained import Pretrained, empty_encoder
+    if shape.task == "generation":
+        from runwright_components.models.language import load_language
 
-    return Pretrained(empty_encoder(json.loads((folder / ENCODER).read_bytes())), config, shape)
+        return load_language(folder)
+    family = _family(config, shape)
+    if config.name == "pretrained":
+        from runwright_components.models.encoders import empty_encoder
+
+        encoder = empty_encoder(json.loads((folder / ENCODER).read_bytes()))
+        pretrained: nn.Module = family(encoder, config, shape)
+        return pretrained
+    module: nn.Module = family(config, shape)
+    return module
 
 
 def _unfit(folder: Path, message: str) -> StageError:

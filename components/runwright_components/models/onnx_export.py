@@ -46,6 +46,23 @@ def export_onnx(module: nn.Module, shape: Shape, path: Path) -> tuple[GraphTenso
     traces. Graphs over 2 GiB keep their weights beside the file. Raises StageError (Unsupported) when the exporter
     fails.
     """
+    inputs = example_inputs(shape)
+    return export_graph(
+        module, inputs, dynamic=_dynamic(shape), inputs=list(inputs), outputs=[shape.output], path=path
+    )
+
+
+def export_graph(
+    module: nn.Module,
+    example: dict[str, Any],
+    *,
+    dynamic: dict[str, Any],
+    inputs: list[str],
+    outputs: list[str],
+    path: Path,
+) -> tuple[GraphTensor, ...]:
+    """The same for any module: `example` holds the arguments of its `forward` by name, `dynamic` their free dimensions;
+    `inputs` and `outputs` name the graph's tensors in order."""
     import onnx
 
     plain = copy.deepcopy(module).to("cpu", torch.float32).eval()
@@ -54,12 +71,12 @@ def export_onnx(module: nn.Module, shape: Shape, path: Path) -> tuple[GraphTenso
             program = torch.onnx.export(
                 plain,
                 (),
-                kwargs=example_inputs(shape),
+                kwargs=example,
                 dynamo=True,
                 opset_version=OPSET,
-                dynamic_shapes=_dynamic(shape),
-                input_names=list(example_inputs(shape)),
-                output_names=[shape.output],
+                dynamic_shapes=dynamic,
+                input_names=inputs,
+                output_names=outputs,
                 verbose=False,
             )
         except torch.onnx.errors.OnnxExporterError as error:

@@ -35,7 +35,7 @@ class Shape:
     @property
     def output(self) -> str:
         """Name of the output tensor."""
-        return "logits" if self.task == "classification" else "value"
+        return "value" if self.task == "regression" else "logits"
 
 
 def shape_of(prepared: Path) -> Shape:
@@ -86,6 +86,7 @@ def make_shape(
     numeric = tensors.get("numeric", (None, 0))[1] or 0
     image = tuple(size or 0 for size in tensors.get("pixels", (None, 0, 0, 0))[1:])
     text, constants = state.get("text", {}), state.get("image", {})
+    language = state.get("generation", {})
     return Shape(
         task=signature.task,
         modality=signature.modality,
@@ -93,7 +94,7 @@ def make_shape(
         numeric=numeric,
         categories=categories,
         vocabulary=vocabulary or 0,
-        max_tokens=int(text.get("max_tokens", 0)),
+        max_tokens=int(text.get("max_tokens", language.get("context", 0))),
         pad=int(text.get("pad", 0)),
         image=(image[0], image[1], image[2]),
         mean=tuple(constants.get("mean", ())),

@@ -13,15 +13,18 @@ from runwright_components.contract.artifacts import (
     ONNX,
     PREPROCESSING,
     WEIGHTS,
+    Cost,
     History,
     Lineage,
     ModelManifest,
     PreparedManifest,
+    Tensor,
     model_digest,
 )
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.files import folder_files, new_folder, write_json
 from runwright_components.models import ENCODER, Shape, export_onnx, save_tensors, untied
+from runwright_components.models.lora import merge
 from runwright_components.train.ranks import Ranks
 
 
@@ -36,20 +39,18 @@ def write_model(
     precision: str,
     ranks: Ranks,
     seconds: float,
+    cost: Cost | None = None,
 ) -> ModelManifest:
     """Write `module` as a model artifact to `out`, whole or not at all."""
     source = PreparedManifest.read(prepared)
     module = module.to("cpu").eval()
+    if config.model.lora is not None:
+        module = merge(module)
     with new_folder(out) as folder:
         weights = {name: tensor.contiguous() for name, tensor in untied(module.state_dict()).items()}
         save_tensors(weights, folder / WEIGHTS)
         shutil.copytree(prepared / PREPROCESSING, folder / PREPROCESSING)
-        if config.model.name == "pretrained":
-            from runwright_components.models.pretrained import Pretrained, encoder_settings
-
-            assert isinstance(module, Pretrained)
-            write_json(folder / ENCODER, encoder_settings(module.encoder))
-        tensors = export_onnx(module, shape, folder / ONNX)
+        tensors = _write_graph(module, shape, config, folder)
         history.write(folder, HISTORY)
         files = folder_files(folder)
         manifest = ModelManifest(
@@ -67,6 +68,7 @@ def write_model(
             device=ranks.device.type,
             world_size=ranks.world,
             seconds=seconds,
+            cost=cost,
             files=files,
             signature=source.signature.model_copy(update={"tensors": tensors}),
             lineage=Lineage(
@@ -79,3 +81,20 @@ def write_model(
         )
         manifest.write(folder)
     return manifest
+
+
+def _write_graph(module: nn.Module, shape: Shape, config: TrainConfig, folder: Path) -> tuple[Tensor, ...]:
+    """The graph, and beside it what else than the configuration builds the module again; returns the graph's tensors."""
+    if config.task == "generation":
+        from runwright_components.models.decoder import DECODER, Decoder
+        from runwright_components.models.decoder_export import export_decoder
+
+        assert isinstance(module, Decoder)
+        module.settings.write(folder, DECODER)
+        return export_decoder(module, folder / ONNX)
+    if config.model.name == "pretrained":
+        from runwright_components.models.pretrained import Pretrained, encoder_settings
+
+        assert isinstance(module, Pretrained)
+        write_json(folder / ENCODER, encoder_settings(module.encoder))
+    return export_onnx(module, shape, folder / ONNX)
