@@ -245,7 +245,7 @@ class Trainer:
         with self.state.averaged(), parallel.evaluating(module, self.precision, self.ranks.device):
             for number in range(math.ceil(len(self.validation) / (size * self.ranks.world))):
                 rows = mine[number * size : (number + 1) * size]
-                # All ranks call the module, which may gather its shards; one without rows takes a row that does not count.
+                # All ranks call the module, which may gather shards; one without rows takes a row that does not count.
                 inputs, target = self.validation.take(rows if len(rows) else torch.zeros(1, dtype=torch.int64))
                 output = module(**inputs)
                 if len(rows):

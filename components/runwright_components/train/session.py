@@ -17,6 +17,7 @@ from runwright_components.train import parallel, rng
 from runwright_components.train.artifact import write_model
 from runwright_components.train.averaging import Average
 from runwright_components.train.checkpoints import CheckpointStore
+from runwright_components.train.cost import CostMeter, Work
 from runwright_components.train.data import Rows, TensorSplit, read_split
 from runwright_components.train.estimate import estimate
 from runwright_components.train.job import Job
@@ -71,7 +72,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
 
     rng.seed_everything(config.seed)  # the same weights on every rank
     module = fresh()
-    layout, forward = _distribute(module, training, config, ranks, precision, progress)
+    layout, forward, work = _distribute(module, training, config, ranks, precision, progress)
     average = Average(module, config.ema.decay) if config.ema else None
     state = TrainingState(module, make_optimizer(config, module), make_scaler(precision, ranks.device), ranks, average)
     rng.seed_everything(config.seed + 1 + ranks.rank)  # other dropout and augmentation on every rank
@@ -94,6 +95,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
         recipe=recipe(config, manifest.digest, ranks, precision),
         stop=stop,
         progress=progress,
+        cost=CostMeter(Path(job.checkpoints), ranks, work, resume=job.resume, precision=precision),
     )
     _check_batches(trainer, module)
     try:
@@ -107,6 +109,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
     cursor = state.cursor
     state.load_best()
     module = parallel.whole(module, layout, fresh)
+    cost = trainer.cost.total()
     if not ranks.main:
         return None
     progress.note("writing the model")
@@ -127,6 +130,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
         precision=precision,
         ranks=ranks,
         seconds=cursor.total_seconds,
+        cost=cost,
     )
 
 
@@ -161,13 +165,14 @@ def _defaults(*names: str) -> dict[str, Any]:
 
 def _distribute(
     module: nn.Module, training: Rows, config: TrainConfig, ranks: Ranks, precision: Precision, progress: Progress
-) -> tuple[parallel.Layout, nn.Module]:
-    """Settle how the processes share the work, and make the module ready for it; returns what a step calls."""
+) -> tuple[parallel.Layout, nn.Module, Work]:
+    """Settle how the processes share the work, and make the module ready; returns what a step calls and costs."""
     sample, _ = training.take(torch.arange(min(config.batch_size, len(training))))
-    layout = parallel.choose(config, module, ranks, estimate(module, sample))
+    costs = estimate(module, sample)
+    layout = parallel.choose(config, module, ranks, costs)
     if ranks.main and layout != parallel.Layout("single"):
         progress.note(f"{ranks.world} processes: {layout.describe()}")
-    return layout, parallel.distribute(module, layout, ranks, precision)
+    return layout, parallel.distribute(module, layout, ranks, precision), Work.of(costs, sample)
 
 
 def _splits(config: TrainConfig, shape: Shape, prepared: Path, device: torch.device) -> tuple[Rows, Rows]:
