@@ -23,8 +23,10 @@ from runwright_components.contract.outcome import Reason, StageError
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
+BOOSTER = "booster."  # begins the name of the file that holds boosted trees, in place of WEIGHTS
 ONNX = "model.onnx"
 HISTORY = "history.json"
+OUTPUTS = "outputs.npy"  # in a model: what the user's own model gives for the first rows of the validation split
 PREPROCESSING = "preprocessing"
 STATE = "state.json"  # in PREPROCESSING
 TOKENIZER = "tokenizer.json"  # in PREPROCESSING, text only
@@ -173,6 +175,7 @@ class History(Document):
     best_epoch: int
     stopped: Literal["epochs", "steps", "early"]
     resumed_from_step: int = 0
+    importance: dict[str, float] = {}  # trees: share of each input in what all splits gained
 
 
 class Cost(Document):
@@ -228,7 +231,7 @@ def model_digest(files: Mapping[str, str]) -> str:
     """
     from runwright_components.contract.files import files_digest
 
-    decisive = (WEIGHTS, ONNX, f"{PREPROCESSING}/")
+    decisive = (WEIGHTS, BOOSTER, ONNX, f"{PREPROCESSING}/")
     return files_digest({name: digest for name, digest in files.items() if name.startswith(decisive)})
 
 

@@ -53,7 +53,7 @@ def model_card(
     prepared: PreparedManifest,
     quality: Quality,
     metrics: dict[str, float],
-    parity: float,
+    parity: float | None,
 ) -> str:
     """The card in Markdown, with front matter."""
     blocks = [
@@ -243,7 +243,11 @@ def _call(name: str, signature: Signature) -> Iterator[str]:
 
 
 def _provenance(
-    config: PackageConfig, model: ModelManifest, evaluation: Evaluation, prepared: PreparedManifest, parity: float
+    config: PackageConfig,
+    model: ModelManifest,
+    evaluation: Evaluation,
+    prepared: PreparedManifest,
+    parity: float | None,
 ) -> Iterator[str]:
     yield "## Provenance"
     raw = {f"{name} data": digest for name, digest in prepared.lineage.inputs.items()}
@@ -256,8 +260,11 @@ def _provenance(
             ("judged model", _code(evaluation.model_digest)),
         ),
     )
+    if parity is None:
+        yield "The graph was exported by the user's own code, which left nothing to compare it with."
+        return
     yield (
-        f"ONNX Runtime and torch differ by at most {parity:.2g} in their outputs on the test split "
+        f"ONNX Runtime and the trained weights differ by at most {parity:.2g} in their outputs on the test split "
         f"({config.parity_tolerance:g} is allowed)."
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from runwright_components.contract.artifacts import ONNX, RAW_TEST
+from runwright_components.contract.artifacts import ONNX, OUTPUTS, RAW_TEST
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.serve.predictor import Predictor
@@ -55,5 +55,23 @@ def check_parity(model: Path, prepared: Path, tolerance: float, progress: Progre
             f"{tolerance:g} is allowed",
             where=str(model / ONNX),
             cure="raise package.parityTolerance if that is little for this model, else report its configuration",
+        )
+    return largest
+
+
+def check_own_outputs(model: Path, prepared: Path, tolerance: float, progress: Progress) -> float | None:
+    """The same for a model that the user's own code exported: nobody else can build the module, so the graph is compared
+    with the outputs that the code left of it. None when it left none. Raises StageError (ParityFailed)."""
+    from runwright_components.train.code.parity import difference
+
+    largest = difference(model, prepared)
+    if largest is None:
+        progress.note(f"the code left no {OUTPUTS}, so there is nothing to compare the graph with")
+    elif not largest <= tolerance:
+        raise StageError(
+            Reason.PARITY_FAILED,
+            f"the graph and what the code left in {OUTPUTS} differ by {largest:.3g}; {tolerance:g} is allowed",
+            where=str(model / ONNX),
+            cure="export the model in evaluation mode and in float32, or raise package.parityTolerance",
         )
     return largest

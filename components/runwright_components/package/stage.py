@@ -12,6 +12,7 @@ from runwright_components.contract.artifacts import (
     MANIFEST,
     METRICS,
     MODEL_CARD,
+    OUTPUTS,
     QUALITY,
     SIGNATURE,
     WEIGHTS,
@@ -37,7 +38,7 @@ from runwright_components.contract.gate import SPEED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.package.card import model_card
-from runwright_components.package.parity import check_parity
+from runwright_components.package.parity import check_own_outputs, check_parity
 from runwright_components.prepare.quality import Quality
 
 ARCHITECTURE = "model.json"
@@ -75,8 +76,10 @@ def package(
     _refuse_unjudged(manifest, judged, data, model=model, evaluation=evaluation)
     if not rejected:
         _refuse_rejected(judged, evaluation)
-    parity = check_parity(model, prepared, config.parity_tolerance, progress)
-    progress.note(f"torch and ONNX Runtime differ by at most {parity:.2g}")
+    check = check_own_outputs if manifest.model.name == "code" else check_parity
+    parity = check(model, prepared, config.parity_tolerance, progress)
+    if parity is not None:
+        progress.note(f"the weights and ONNX Runtime differ by at most {parity:.2g}")
     # Speed is of the machine, not of the model; with it two packages of one model would differ.
     metrics = {name: value for name, value in judged.metrics.items() if name not in SPEED}
     with new_folder(out) as folder:
@@ -151,7 +154,7 @@ def _refuse_rejected(judged: Evaluation, evaluation: Path) -> None:
 
 def _copy_model(config: PackageConfig, manifest: ModelManifest, model: Path, folder: Path) -> None:
     """The graph and the preprocessing always, for without them nothing can be served; the torch weights when asked."""
-    left_out = {HISTORY}
+    left_out = {HISTORY, OUTPUTS}
     if "safetensors" in config.formats:
         Architecture(
             model=manifest.model,

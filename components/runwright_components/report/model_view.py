@@ -95,6 +95,7 @@ def _facts(model: ModelManifest, epochs: tuple[Epoch, ...]) -> tuple[tuple[str, 
     shape = model.model
     sizes = {
         "mlp": "hidden " + " \u2192 ".join(str(size) for size in shape.hidden),
+        "code": "the user's own",
         "pretrained": f"from {shape.pretrained}" + (", encoder frozen" if shape.freeze else ""),
     }
     speed = [entry.samples_per_second for entry in epochs]

@@ -14,7 +14,6 @@ from runwright_components.train.code.failing import user_code_error
 ML_MODEL = "MLmodel"
 TENSORS = "model.safetensors"
 FACTORY = "model.py"  # beside TENSORS
-OUTPUTS = "outputs.npy"  # what the code's own model gives for the first rows of the validation split
 
 Kind = Literal["onnx", "mlflow", "safetensors"]
 
@@ -82,7 +81,9 @@ def _ml_model(folder: Path) -> Export | None:
     relative = PurePosixPath(str(onnx.get("data", ONNX)))
     path = found[0].parent / relative
     if relative.is_absolute() or ".." in relative.parts:
-        raise user_code_error(f"{ML_MODEL}: flavors.onnx.data leads out of its folder: {relative}", "log the model again")
+        raise user_code_error(
+            f"{ML_MODEL}: flavors.onnx.data leads out of its folder: {relative}", "log the model again"
+        )
     if path.is_dir():  # MLflow's layout of a graph with weights beside it
         path = path / ONNX
     if not path.is_file():
@@ -96,14 +97,20 @@ def _flavors(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_bytes())
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise user_code_error(f"{ML_MODEL} cannot be read: {str(error).splitlines()[0]}", "log the model again") from error
+        raise user_code_error(
+            f"{ML_MODEL} cannot be read: {str(error).splitlines()[0]}", "log the model again"
+        ) from error
     flavors = content.get("flavors") if isinstance(content, dict) else None
     return flavors if isinstance(flavors, dict) else {}
 
 
 def _nothing(folder: Path, code: CodeConfig) -> StageError:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    wanted = {"auto": f"{ONNX}, an MLflow folder or {TENSORS}", "onnx": ONNX, "mlflow": f"an MLflow folder with {ML_MODEL}"}
+    wanted = {
+        "auto": f"{ONNX}, an MLflow folder or {TENSORS}",
+        "onnx": ONNX,
+        "mlflow": f"an MLflow folder with {ML_MODEL}",
+    }
     expected = wanted.get(code.exports, TENSORS)
     if not files:
         return user_code_error(

@@ -9,9 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from runwright_components.contract.artifacts import ONNX, PREPROCESSING, RAW_TEST, Tensor
+from runwright_components.contract.artifacts import ONNX, OUTPUTS, PREPROCESSING, RAW_TEST, Tensor
 from runwright_components.features import Preprocessing, load_split
-from runwright_components.train.code.exports import OUTPUTS
 from runwright_components.train.code.failing import user_code_error
 
 ROWS = 256

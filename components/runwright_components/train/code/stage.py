@@ -12,6 +12,7 @@ from pathlib import Path
 from runwright_components.contract.artifacts import (
     HISTORY,
     ONNX,
+    OUTPUTS,
     PREPROCESSING,
     WEIGHTS,
     History,
@@ -25,7 +26,7 @@ from runwright_components.contract.files import folder_files, new_folder
 from runwright_components.contract.progress import Progress
 from runwright_components.train.code import bootstrap, sources
 from runwright_components.train.code.environment import environment_of
-from runwright_components.train.code.exports import OUTPUTS, TENSORS, Export, find_export
+from runwright_components.train.code.exports import TENSORS, Export, find_export
 from runwright_components.train.code.failing import failure_of, oom_kills, read_endings
 from runwright_components.train.code.launch import CodeJob
 from runwright_components.train.code.metrics import Metrics

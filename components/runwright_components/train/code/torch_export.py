@@ -20,9 +20,9 @@ def main(tensors: Path, prepared: Path, target: Path) -> None:
     import torch
     from safetensors.torch import load_file
 
-    from runwright_components.contract.artifacts import ONNX
+    from runwright_components.contract.artifacts import ONNX, OUTPUTS
     from runwright_components.models import export_onnx, shape_of
-    from runwright_components.train.code.exports import FACTORY, OUTPUTS
+    from runwright_components.train.code.exports import FACTORY
     from runwright_components.train.code.parity import validation_inputs
     from runwright_components.train.code.schema import schema_of
 
