@@ -60,8 +60,8 @@ def check_parity(model: Path, prepared: Path, tolerance: float, progress: Progre
 
 
 def check_own_outputs(model: Path, prepared: Path, tolerance: float, progress: Progress) -> float | None:
-    """The same for a model that the user's own code exported: nobody else can build the module, so the graph is compared
-    with the outputs that the code left of it. None when it left none. Raises StageError (ParityFailed)."""
+    """The same for a model that the user's own code exported: nobody else can build it, so the graph is
+    compared with the outputs that the code left. None when it left none. Raises StageError (ParityFailed)."""
     from runwright_components.train.code.parity import difference
 
     largest = difference(model, prepared)

@@ -17,6 +17,13 @@ FACTORY = "model.py"  # beside TENSORS
 
 Kind = Literal["onnx", "mlflow", "safetensors"]
 
+_AGAIN = "log the model again"
+_WANTED = {
+    "auto": f"{ONNX}, an MLflow folder or {TENSORS}",
+    "onnx": ONNX,
+    "mlflow": f"an MLflow folder with {ML_MODEL}",
+    "safetensors": f"{TENSORS} and {FACTORY}",
+}
 _CONVERT = {
     ".pkl": "scikit-learn: skl2onnx.to_onnx; XGBoost and LightGBM: onnxmltools.convert_*",
     ".pickle": "scikit-learn: skl2onnx.to_onnx; XGBoost and LightGBM: onnxmltools.convert_*",
@@ -74,20 +81,18 @@ def _ml_model(folder: Path) -> Export | None:
     onnx = flavors.get("onnx")
     if not isinstance(onnx, dict):
         raise user_code_error(
-            f"{ML_MODEL} has the flavors {', '.join(sorted(map(str, flavors))) or 'none'}, and not onnx; the others load "
-            "pickled objects, which run code of their own",
+            f"{ML_MODEL} has the flavors {', '.join(sorted(map(str, flavors))) or 'none'}, and not onnx; "
+            "the others load pickled objects, which run code of their own",
             "convert the model and log it with mlflow.onnx (skl2onnx, onnxmltools, torch.onnx.export)",
         )
     relative = PurePosixPath(str(onnx.get("data", ONNX)))
     path = found[0].parent / relative
     if relative.is_absolute() or ".." in relative.parts:
-        raise user_code_error(
-            f"{ML_MODEL}: flavors.onnx.data leads out of its folder: {relative}", "log the model again"
-        )
+        raise user_code_error(f"{ML_MODEL}: flavors.onnx.data leads out of its folder: {relative}", _AGAIN)
     if path.is_dir():  # MLflow's layout of a graph with weights beside it
         path = path / ONNX
     if not path.is_file():
-        raise user_code_error(f"{ML_MODEL} names the graph {relative}, which is not there", "log the model again")
+        raise user_code_error(f"{ML_MODEL} names the graph {relative}, which is not there", _AGAIN)
     return Export("mlflow", path)
 
 
@@ -97,21 +102,14 @@ def _flavors(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_bytes())
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise user_code_error(
-            f"{ML_MODEL} cannot be read: {str(error).splitlines()[0]}", "log the model again"
-        ) from error
+        raise user_code_error(f"{ML_MODEL} cannot be read: {str(error).splitlines()[0]}", _AGAIN) from error
     flavors = content.get("flavors") if isinstance(content, dict) else None
     return flavors if isinstance(flavors, dict) else {}
 
 
 def _nothing(folder: Path, code: CodeConfig) -> StageError:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    wanted = {
-        "auto": f"{ONNX}, an MLflow folder or {TENSORS}",
-        "onnx": ONNX,
-        "mlflow": f"an MLflow folder with {ML_MODEL}",
-    }
-    expected = wanted.get(code.exports, TENSORS)
+    expected = _WANTED[code.exports]
     if not files:
         return user_code_error(
             "the code ended well, but left no model: RUNWRIGHT_MODEL is empty",

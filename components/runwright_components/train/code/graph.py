@@ -18,7 +18,7 @@ from runwright_components.train.code.failing import user_code_error
 PROTOBUF_LIMIT = 2**31 - 2**20  # a protobuf message holds less than 2 GiB
 PROBABILITIES = "probabilities"  # what scikit-learn's and XGBoost's converters call them
 _OPSET = 18
-_LEAST = np.float32(1e-12)  # probability whose logarithm is taken in place of a smaller one's
+_LEAST = np.array(1e-12, np.float32)  # probability whose logarithm is taken in place of a smaller one's
 
 
 def adapt(path: Path, inputs: Sequence[Tensor], output: Tensor, target: Path) -> tuple[Tensor, ...]:

@@ -46,7 +46,7 @@ def check_answers(graph: Path, prepared: Path, output: Tensor) -> None:
     broken = np.flatnonzero(~np.isfinite(answers.reshape(len(answers), -1)).all(axis=1))
     if len(broken):
         raise user_code_error(
-            f"{output.name} is not a number for {len(broken)} of {len(answers)} test rows, the first is row {broken[0]}",
+            f"{output.name} is no number for {len(broken)} of {len(answers)} test rows, the first is row {broken[0]}",
             "the training diverged, or the graph divides by zero; look at the weights and at the loss",
         )
 

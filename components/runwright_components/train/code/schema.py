@@ -1,4 +1,4 @@
-"""`schema.json`: what the prepared splits hold and what the exported graph must take and give, for user code to read."""
+"""`schema.json`: what the prepared splits hold, and what the exported graph must take and give."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 import polars as pl
 
 from runwright_components.contract.artifacts import TARGET, Document, PreparedManifest, Tensor
-from runwright_components.contract.config import Modality, TaskKind
+from runwright_components.contract.config import Modality, SplitName, TaskKind
 from runwright_components.features.split_io import CATEGORICAL, NUMERIC
 
 SCHEMA = "schema.json"
-GIVEN_SPLITS = ("train", "validation")
+GIVEN_SPLITS: tuple[SplitName, ...] = ("train", "validation")
 """The test split is not among them: it judges the model."""
 
 _OF_COLUMNS = {"numeric": NUMERIC, "categorical": CATEGORICAL}

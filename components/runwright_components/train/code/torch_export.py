@@ -40,7 +40,8 @@ def main(tensors: Path, prepared: Path, target: Path) -> None:
 def _factory(path: Path) -> Any:
     sys.path.insert(0, str(path.parent))
     specification = importlib.util.spec_from_file_location("model", path)
-    assert specification is not None and specification.loader is not None
+    assert specification is not None
+    assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     sys.modules["model"] = module
     specification.loader.exec_module(module)

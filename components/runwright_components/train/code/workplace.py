@@ -90,7 +90,7 @@ def workplace(
         if _signs(prepared) != before:
             raise user_code_error(
                 "the code changed the prepared data, which later stages read",
-                "copy what you want to change out of RUNWRIGHT_DATA, and run prepare again (`runwright run --no-cache`)",
+                "copy what you want to change out of RUNWRIGHT_DATA, and prepare again with `runwright run --no-cache`",
             )
 
 
