@@ -66,21 +66,19 @@ def _compact(configs: StageConfigs, image: str, base: Any, run_name: Any, cluste
         prepare_config=parameter(configs.prepare),
         base=base,
     )
-    prepared = data.outputs["prepared_data"]
-    train = _task(tasks.TRAIN, image, cluster, config=parameter(configs.train), base=base, prepared_data=prepared)
-    deliver = _task(
-        tasks.DELIVER,
+    _task(
+        tasks.MODEL,
         image,
         cluster,
+        train_config=parameter(configs.train),
         evaluate_config=parameter(configs.evaluate),
         package_config=parameter(configs.package),
         register_config=parameter(configs.register),
+        deploy_config=parameter(configs.deploy),
         base=base,
         run_name=run_name,
-        model=train.outputs["model"],
-        prepared_data=prepared,
+        prepared_data=data.outputs["prepared_data"],
     )
-    _deploy(configs, image, cluster, deliver.outputs["verdict"], deliver.outputs["registration"])
 
 
 def _stages(configs: StageConfigs, image: str, base: Any, run_name: Any, cluster: Any) -> None:
@@ -119,11 +117,14 @@ def _stages(configs: StageConfigs, image: str, base: Any, run_name: Any, cluster
         verdict=verdict,
         package=package.outputs["package"],
     )
-    _deploy(configs, image, cluster, verdict, register.outputs["registration"])
-
-
-def _deploy(configs: StageConfigs, image: str, cluster: Any, verdict: Any, registration: Any) -> None:
-    _task(tasks.DEPLOY, image, cluster, config=parameter(configs.deploy), verdict=verdict, registration=registration)
+    _task(
+        tasks.DEPLOY,
+        image,
+        cluster,
+        config=parameter(configs.deploy),
+        verdict=verdict,
+        registration=register.outputs["registration"],
+    )
 
 
 def _task(component: Any, image: str, cluster: Any, **arguments: Any) -> Any:

@@ -14,7 +14,7 @@ S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 S3_OPTIONAL_KEYS = ("AWS_SESSION_TOKEN",)
 
 _READS_SOURCES = {"data", "collect"}
-_USES_STORAGE = {"train", "deliver", "register", "deploy"}  # deploy reads what it is to serve
+_USES_STORAGE = {"model", "train", "register", "deploy"}  # deploy reads what it is to serve
 
 
 def with_secrets(pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: str | None) -> dict[str, Any]:

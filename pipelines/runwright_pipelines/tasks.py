@@ -183,47 +183,6 @@ def register(
     )
 
 
-def deliver(
-    evaluate_config: str,
-    package_config: str,
-    register_config: str,
-    base: str,
-    run_name: str,
-    cluster: str,
-    run_id: str,
-    model: dsl.Input[dsl.Model],
-    prepared_data: dsl.Input[dsl.Dataset],
-    evaluation: dsl.Output[dsl.Artifact],
-    metrics: dsl.Output[dsl.Metrics],
-    classification: dsl.Output[dsl.ClassificationMetrics],
-    report: dsl.Output[dsl.HTML],
-    package: dsl.Output[dsl.Model],
-    registration: dsl.Output[dsl.Artifact],
-    verdict: dsl.OutputPath(str),
-) -> None:
-    from runwright_components.contract.step import execute
-
-    execute(
-        "deliver",
-        evaluate_config=evaluate_config,
-        package_config=package_config,
-        register_config=register_config,
-        base=base,
-        run_name=run_name,
-        cluster=cluster,
-        run_id=run_id,
-        model=model,
-        prepared_data=prepared_data,
-        evaluation=evaluation,
-        metrics=metrics,
-        classification=classification,
-        report=report,
-        package=package,
-        registration=registration,
-        verdict=verdict,
-    )
-
-
 def deploy(
     config: str,
     verdict: str,
@@ -245,6 +204,55 @@ def deploy(
     )
 
 
+def model(
+    train_config: str,
+    evaluate_config: str,
+    package_config: str,
+    register_config: str,
+    deploy_config: str,
+    base: str,
+    run_name: str,
+    cluster: str,
+    run_id: str,
+    prepared_data: dsl.Input[dsl.Dataset],
+    model: dsl.Output[dsl.Model],
+    training_metrics: dsl.Output[dsl.Metrics],
+    learning_curves: dsl.Output[dsl.HTML],
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    classification: dsl.Output[dsl.ClassificationMetrics],
+    report: dsl.Output[dsl.HTML],
+    package: dsl.Output[dsl.Model],
+    registration: dsl.Output[dsl.Artifact],
+    deployment: dsl.Output[dsl.Artifact],
+) -> None:
+    from runwright_components.contract.step import execute
+
+    execute(
+        "model",
+        train_config=train_config,
+        evaluate_config=evaluate_config,
+        package_config=package_config,
+        register_config=register_config,
+        deploy_config=deploy_config,
+        base=base,
+        run_name=run_name,
+        cluster=cluster,
+        run_id=run_id,
+        prepared_data=prepared_data,
+        model=model,
+        training_metrics=training_metrics,
+        learning_curves=learning_curves,
+        evaluation=evaluation,
+        metrics=metrics,
+        classification=classification,
+        report=report,
+        package=package,
+        registration=registration,
+        deployment=deployment,
+    )
+
+
 _ANY_IMAGE = "runwright"  # a compiled pipeline names the real one
 
 
@@ -259,5 +267,5 @@ TRAIN = _component(train)
 EVALUATE = _component(evaluate)
 PACKAGE = _component(package)
 REGISTER = _component(register)
-DELIVER = _component(deliver)
 DEPLOY = _component(deploy)
+MODEL = _component(model)

@@ -158,3 +158,10 @@ def test_it_goes_with_its_training_run_or_stays(churn: Case) -> None:
     assert kept is not None
     assert "deletionTimestamp" not in kept["metadata"]
     churn.api.delete(*SERVICE, "churn", churn.namespace)
+
+
+def test_once_the_operator_has_closed_the_revision_the_step_decides_nothing(churn: Case) -> None:
+    churn.name_run(churn.run_id, state="Succeeded")
+    step = churn.deploy()
+    assert step.wait() == 0, step.said()
+    assert churn.service() is None, "what serves is the operator's to decide"

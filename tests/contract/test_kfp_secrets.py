@@ -50,4 +50,4 @@ def test_a_pipeline_with_secrets_is_taken_and_names_them_only(kfp: Kfp) -> None:
         )
     executors = answer["pipeline_spec"]["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert executors["exec-data"]["secretAsEnv"][0]["secretName"] == "source"
-    assert executors["exec-train"]["secretAsEnv"][0]["secretName"] == "storage"
+    assert executors["exec-model"]["secretAsEnv"][0]["secretName"] == "storage"

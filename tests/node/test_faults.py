@@ -99,9 +99,9 @@ def test_each_way_to_fail_has_its_reason_its_pod_and_its_last_words(team: Team) 
 def test_a_deploy_step_is_lost_and_a_model_that_does_not_come_up_is_taken_back(team: Team) -> None:
     quick = {"epochs": 5, "resources": SMALL}
     team.apply(team.example("penguins", train=quick, evaluate={"gate": None}))
-    run = team.wait_run("the deploy step runs", "penguins", lambda run: _runs(run) and team.step_pod(run, "deploy"))
-    _delete(team, team.step_pod(run, "deploy")["metadata"]["name"])
-    assert states(team.serving("penguins", 1)) == {1: "Succeeded"}, "the deploy step's next pod ended it"
+    run = team.wait_run("it is being deployed", "penguins", lambda run: _runs(run) and _at(run) == "deploy")
+    _delete(team, team.step_pod(run, "model")["metadata"]["name"])
+    assert states(team.serving("penguins", 1)) == {1: "Succeeded"}, "the operator, or the step's next pod, ended it"
     rows = examples.rows("penguins", 2)
     before = team.ask("penguins", rows)
     with team.asking("penguins", rows) as client:
@@ -181,6 +181,11 @@ def _runs(run: Manifest) -> bool:
     return bool(revisions[-1].get("pipelineRun", {}).get("id"))
 
 
+def _at(run: Manifest) -> str:
+    """The stage that runs."""
+    return str(status(run).get("progress", {}).get("stage", ""))
+
+
 def _uid(team: Team) -> str:
     return str(team.job(NAME).get("metadata", {}).get("uid", ""))
 
@@ -209,11 +214,11 @@ def _counted(team: Team, **counts: int) -> Manifest:
 def _step_is_lost(team: Team, lose: Callable[[Team, str], None]) -> None:
     """Takes the train step's pod away, and waits for the one that KFP starts in its place."""
     run = team.run(NAME)
-    before = team.step_pod(run, "train")["metadata"]["name"]
+    before = team.step_pod(run, "model")["metadata"]["name"]
     lose(team, before)
 
     def another() -> bool:
-        pod = team.step_pod(run, "train")
+        pod = team.step_pod(run, "model")
         return bool(pod) and pod["metadata"]["name"] != before and pod["status"]["phase"] == "Running"
 
     team.wait("the step is retried", another)

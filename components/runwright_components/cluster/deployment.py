@@ -12,7 +12,7 @@ from typing import Any
 
 from runwright_components.cluster.client import Kubernetes, Resource
 from runwright_components.cluster.ending import ClusterError
-from runwright_components.cluster.fence import Fence, fenced_off
+from runwright_components.cluster.fence import Fence
 from runwright_components.cluster.jobs import PODS
 from runwright_components.cluster.manifests import Readiness, inference_service, readiness, wanted_equals
 from runwright_components.cluster.manifests.faults import Fault
@@ -67,7 +67,7 @@ def deploy_in_cluster(
     live = kubernetes.get(SERVICES, run.namespace, run.name)
     if live is not None and not _is_ours(live, run):
         raise _foreign(run)
-    if live is None or not wanted_equals(live, wanted):
+    if (live is None or not wanted_equals(live, wanted)) and not fence.is_closed():
         kubernetes.apply(SERVICES, wanted, manager=FIELD_MANAGER)
     progress.note(f"waiting for {run.name} to serve revision {run.revision}")
     waiting = _Waiting(kubernetes, run, service, package.model_digest, fence, record, clock)
@@ -107,17 +107,16 @@ class _Waiting:
         self._fenced = clock() + FENCE_SECONDS
 
     def look(self) -> Readiness | None:
-        """The service's readiness once it serves; None while it may yet."""
+        """The service's readiness once it serves, or once that is the operator's alone to decide; None before."""
         run = self._run
+        closed = False
         if self._clock() >= self._fenced:
             self._fenced = self._clock() + FENCE_SECONDS
-            standing = self._fence.look()
-            if standing in ("gone", "other"):
-                raise fenced_off(run, standing)
+            closed = self._fence.is_closed()
         live = self._kubernetes.get(SERVICES, run.namespace, run.name)
         pods = self._kubernetes.list(PODS, run.namespace, labels=f"{LABEL_SERVICE}={run.name}")
         found = readiness(live, self._digest, pods, revision=run.revision)
-        if found.state == "ready":
+        if found.state == "ready" or closed:
             return found
         waited = self._clock() - self._began
         if found.state == "failed" or waited > self._limit:

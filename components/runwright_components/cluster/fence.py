@@ -18,6 +18,8 @@ TRAINING_RUNS = Resource(API_VERSION, PLURAL)
 WAIT_SECONDS = 60.0  # for the operator to write the run's id into the status
 POLL_SECONDS = 1.0
 
+OVER = ("Succeeded", "Rejected", "Failed", "Cancelled")
+
 Standing = Literal["ours", "unknown", "gone", "other"]
 
 
@@ -35,6 +37,12 @@ def standing(live: Mapping[str, Any] | None, run: ClusterRun, run_id: str) -> St
 def is_under_way(live: Mapping[str, Any] | None, run: ClusterRun, run_id: str) -> bool:
     """Whether the operator wants the KFP run `run_id` to go on: a step that is told to end was only moved."""
     return standing(live, run, run_id) == "ours" and _revision(live, run).get("state") == "Running"
+
+
+def is_closed(live: Mapping[str, Any] | None, run: ClusterRun, run_id: str) -> bool:
+    """Whether the operator is done with the KFP run `run_id`, as it is when the model serves before the run has ended.
+    What serves is the operator's alone to decide from then on."""
+    return standing(live, run, run_id) == "ours" and _revision(live, run).get("state") in OVER
 
 
 def _revision(live: Mapping[str, Any] | None, run: ClusterRun) -> Mapping[str, Any]:
@@ -72,12 +80,21 @@ class Fence:
 
     def is_under_way(self, patience: float) -> bool:
         """As the function of that name; asks the API for so many seconds at most."""
-        live = self._kubernetes.patient(patience).get(TRAINING_RUNS, self._run.namespace, self._run.name)
-        return is_under_way(live, self._run, self._run_id)
+        return is_under_way(self._read(self._kubernetes.patient(patience)), self._run, self._run_id)
+
+    def is_closed(self) -> bool:
+        """As the function of that name. Raises StageError (Cancelled) when the turn has passed to another run."""
+        live = self._read(self._kubernetes)
+        found = standing(live, self._run, self._run_id)
+        if found in ("gone", "other"):
+            raise fenced_off(self._run, found)
+        return is_closed(live, self._run, self._run_id)
 
     def look(self) -> Standing:
-        live = self._kubernetes.get(TRAINING_RUNS, self._run.namespace, self._run.name)
-        return standing(live, self._run, self._run_id)
+        return standing(self._read(self._kubernetes), self._run, self._run_id)
+
+    def _read(self, kubernetes: Kubernetes) -> Mapping[str, Any] | None:
+        return kubernetes.get(TRAINING_RUNS, self._run.namespace, self._run.name)
 
 
 def fenced_off(run: ClusterRun, found: Standing) -> StageError:

@@ -8,9 +8,9 @@ that a step pays for what it uses alone.
 from runwright_components.steps.bodies import (
     collect,
     data,
-    deliver,
     deploy,
     evaluate,
+    model,
     package,
     prepare,
     register,
@@ -22,9 +22,9 @@ from runwright_components.steps.surroundings import surroundings
 __all__ = [
     "collect",
     "data",
-    "deliver",
     "deploy",
     "evaluate",
+    "model",
     "package",
     "prepare",
     "prepare_process",

@@ -262,48 +262,6 @@ def register(*, config: str, base: str, verdict: str, package: Artifact, registr
     return None
 
 
-def deliver(
-    *,
-    evaluate_config: str,
-    package_config: str,
-    register_config: str,
-    base: str,
-    run_name: str,
-    model: Artifact,
-    prepared_data: Artifact,
-    evaluation: Artifact,
-    metrics: Artifact,
-    classification: Artifact,
-    report: Artifact,
-    package: Artifact,
-    registration: Artifact,
-    verdict: str,
-) -> None:
-    judged = evaluate(
-        config=evaluate_config,
-        run_name=run_name,
-        model=model,
-        prepared_data=prepared_data,
-        evaluation=evaluation,
-        metrics=metrics,
-        classification=classification,
-        report=report,
-        verdict=verdict,
-    )
-    _package(
-        config=package_config,
-        verdict=judged,
-        model=model,
-        prepared_data=prepared_data,
-        evaluation=evaluation,
-        package=package,
-    )
-    register(config=register_config, base=base, verdict=judged, package=package, registration=registration)
-
-
-_package = package  # `deliver` has an artifact of that name
-
-
 def deploy(*, config: str, verdict: str, registration: Artifact, deployment: Artifact) -> None:
     parsed: DeployConfig = parse(DeployConfig, config)
     here, cluster = Surroundings.of(os.environ), in_cluster()
@@ -334,6 +292,61 @@ def deploy(*, config: str, verdict: str, registration: Artifact, deployment: Art
     return None
 
 
+def model(
+    *,
+    train_config: str,
+    evaluate_config: str,
+    package_config: str,
+    register_config: str,
+    deploy_config: str,
+    base: str,
+    run_name: str,
+    prepared_data: Artifact,
+    model: Artifact,
+    training_metrics: Artifact,
+    learning_curves: Artifact,
+    evaluation: Artifact,
+    metrics: Artifact,
+    classification: Artifact,
+    report: Artifact,
+    package: Artifact,
+    registration: Artifact,
+    deployment: Artifact,
+) -> None:
+    """All that follows the data, in one pod: what each stage makes is where the next one looks."""
+    train(
+        config=train_config,
+        base=base,
+        prepared_data=prepared_data,
+        model=model,
+        training_metrics=training_metrics,
+        learning_curves=learning_curves,
+    )
+    verdict = evaluate(
+        config=evaluate_config,
+        run_name=run_name,
+        model=model,
+        prepared_data=prepared_data,
+        evaluation=evaluation,
+        metrics=metrics,
+        classification=classification,
+        report=report,
+    )
+    _package(
+        config=package_config,
+        verdict=verdict,
+        model=model,
+        prepared_data=prepared_data,
+        evaluation=evaluation,
+        package=package,
+    )
+    register(config=register_config, base=base, verdict=verdict, package=package, registration=registration)
+    deploy(config=deploy_config, verdict=verdict, registration=registration, deployment=deployment)
+
+
+_package = package  # `model` has an artifact of that name
+
+
 def _withheld(verdict: str) -> bool:
     """Whether a rejected model goes no further. In a cluster it is packaged and registered all the same, for a changed
     gate may publish it later without training; only deploy is withheld."""
@@ -358,4 +371,4 @@ def _pretrained(folder: str | None, base: str) -> dict[str, str]:
     return {"pretrained": str([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in found])}
 
 
-__all__ = ["collect", "data", "deliver", "deploy", "evaluate", "package", "prepare", "register", "train"]
+__all__ = ["collect", "data", "deploy", "evaluate", "model", "package", "prepare", "register", "train"]

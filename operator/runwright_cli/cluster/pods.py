@@ -16,7 +16,7 @@ _FRAME = ("wait", "queue-proxy", "istio-proxy", "agent")  # containers of Argo, 
 _FUNCTION = "--function_to_execute"
 _TASKS: Mapping[str, tuple[Stage, ...]] = {  # tasks of the compact layout that carry several stages
     "data": (Stage.COLLECT, Stage.PREPARE),
-    "deliver": (Stage.EVALUATE, Stage.PACKAGE, Stage.REGISTER),
+    "model": (Stage.TRAIN, Stage.EVALUATE, Stage.PACKAGE, Stage.REGISTER, Stage.DEPLOY),
 }
 
 

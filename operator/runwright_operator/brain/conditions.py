@@ -84,7 +84,7 @@ def _work(draft: Draft, current: Revision | None) -> Note | None:
     """What is under way; None when nothing is."""
     if draft.seen.pipelines_error and current is not None and current.state in ACTIVE:
         return Note(Reason.PIPELINES_UNAVAILABLE, draft.seen.pipelines_error)
-    if current is not None and current.state in ACTIVE and not _arrived(draft, current):
+    if current is not None and current.state in ACTIVE:
         waiting = _waiting(draft, current)
         if waiting is not None:
             return waiting
@@ -97,11 +97,6 @@ def _work(draft: Draft, current: Revision | None) -> Note | None:
     return None
 
 
-def _arrived(draft: Draft, current: Revision) -> bool:
-    """Whether the revision's model serves. Its pipeline run may still be closing: nobody needs to wait for that."""
-    return draft.service_ready and draft.serving is not None and draft.serving.revision == current.number
-
-
 def _ready(draft: Draft, current: Revision | None, stalled: Note | None) -> tuple[Truth, Note]:
     serves = f"; revision {draft.serving.revision} keeps serving" if draft.serving else ""
     if stalled is not None:
@@ -110,7 +105,8 @@ def _ready(draft: Draft, current: Revision | None, stalled: Note | None) -> tupl
         return "True", Note(Reason.DEPLOYMENT_OFF, "the model is packaged; deploy.mode is None")
     pinned = draft.spec is not None and draft.spec.deploy.revision is not None
     wanted = draft.target if pinned else draft.wanted
-    if draft.service_ready and draft.serving is not None and draft.serving.revision == wanted:
+    over = pinned or (current is not None and current.state not in ACTIVE)
+    if draft.service_ready and draft.serving is not None and draft.serving.revision == wanted and over:
         return "True", Note(Reason.SERVING, f"revision {draft.serving.revision} serves")
     work = _work(draft, current)
     if work is None and draft.suspended:
@@ -189,7 +185,7 @@ def _phase(draft: Draft, current: Revision | None) -> Phase:
         return Phase.REJECTED
     if current.state == "Pending":
         return Phase.SUSPENDED if draft.suspended and current.pipeline_run is None else Phase.PENDING
-    if current.state == "Running" and not _arrived(draft, current):
+    if current.state == "Running":
         waiting = _waiting(draft, current)
         queued = waiting is not None and waiting.reason == Reason.WAITING_FOR_QUOTA
         return Phase.QUEUED if queued else Phase.DEPLOYING if current.artifact is not None else Phase.RUNNING

@@ -117,8 +117,8 @@ def _ready(draft: Draft, revision: Revision, artifact: Artifact, found: Readines
     draft.serving = Serving(
         revision=revision.number, url=found.url[:1024], model_digest=artifact.model_digest, since=since
     )
-    if revision.state == "Failed":  # it came up after all
-        draft.update(revision.number, state="Succeeded", failure=None)
+    if revision.state in ("Running", "Failed"):  # its pipeline run is still closing, or it came up after all
+        draft.update(revision.number, state="Succeeded", failure=None, completion_time=draft.time)
 
 
 def _not_ready(draft: Draft, revision: Revision, artifact: Artifact, service: ServiceConfig, found: Readiness) -> None:

@@ -15,7 +15,7 @@ from tests.doubles.kfp.cluster import Cluster
 from tests.doubles.kfp.scripts import SCRIPTS
 from tests.doubles.kfp.store import Run, Step, Store, Task, new_id
 
-SIMULATED = frozenset({"collect", "prepare", "data", "evaluate", "package", "register", "deliver"})
+SIMULATED = frozenset({"collect", "prepare", "data", "evaluate", "package", "register", "model"})
 SIMULATOR = "tests.doubles.kfp.simulated"
 _ROOT = Path(__file__).parents[3]
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "SSL_CERT_FILE")
@@ -84,8 +84,10 @@ class ProcessRunner:
             await self.kill(run)
 
     def _simulation(self, run: Run, node: graph.Node, given: Mapping[str, Any], folder: Path) -> list[str]:
-        train = next((one for one in graph.nodes(run.spec) if one.function == "train"), None)
-        constant = train.parameters["config"]["runtimeValue"]["constant"] if train else ""
+        trains = (one for one in graph.nodes(run.spec) if one.function in ("train", "model"))
+        given_to = next((one.parameters for one in trains), {})
+        found = given_to.get("train_config") or given_to.get("config")
+        constant = found["runtimeValue"]["constant"] if found else ""
         order = {"executor_input": given, "function": node.function, "train_config": constant}
         path = folder / "order.json"
         path.write_text(json.dumps({**order, "scripts": str(self._store.folder / SCRIPTS)}))

@@ -101,6 +101,6 @@ class Scripts(_Part):
 
 
 def train_config(parameters: Mapping[str, object]) -> TrainConfig | None:
-    """The training's configuration out of a train task's parameters."""
-    text = parameters.get("config")
+    """The training's configuration out of the parameters of the task that trains."""
+    text = parameters.get("train_config") or parameters.get("config")
     return TrainConfig.model_validate_json(text) if isinstance(text, str) and text else None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from runwright_components.contract.artifacts import (
@@ -33,7 +34,7 @@ from runwright_components.contract.config import (
 )
 from runwright_components.contract.files import write_bytes
 from runwright_components.contract.progress import Progress
-from runwright_components.contract.step import StageName
+from runwright_components.contract.step import StageName, execute
 from tests.doubles.kfp import canned
 from tests.doubles.kfp.scripts import Failing, Script, Scripts
 
@@ -55,7 +56,16 @@ class Step:
         text = self.given.get(f"{stage}_config") or self.given["config"]
         return model.model_validate_json(text)
 
+    def real(self, name: StageName, *folders: str, **parameters: str) -> None:
+        """The stage's own body, as the component calls it."""
+        artifacts = {one: SimpleNamespace(path=str(self.folders[one]), uri="", metadata={}) for one in folders}
+        about = {"cluster": self.given.get("cluster", ""), "run_id": self.given.get("run_id", "")}
+        execute(name, **about, **parameters, **artifacts)
+
     def put(self, parameter: str, value: str) -> None:
+        """An output parameter, where the task has it."""
+        if parameter not in self._outputs["parameters"]:
+            return
         write_bytes(Path(self._outputs["parameters"][parameter]["outputFile"]), value.encode())
 
     @contextmanager
@@ -149,13 +159,16 @@ def register(step: Step) -> None:
         result |= {**made.model_dump(mode="json", include={"uri", "version", "digest"}), "model_digest": model_digest}
 
 
-def deliver(step: Step) -> None:
+def model(step: Step) -> None:
+    """Training and deployment are the real ones: it is the cluster that they meet which is to be tested."""
+    given, folders = step.given, ("prepared_data", "model", "training_metrics", "learning_curves")
+    step.real("train", *folders, config=given["train_config"], base=given["base"])
     evaluate(step)
     verdict = Evaluation.read(step.folders["evaluation"], EVALUATION).verdict
-    if step.cluster is None and verdict == "rejected":
-        return
-    package(step)
-    register(step)
+    if step.cluster is not None or verdict == "passed":
+        package(step)
+        register(step)
+    step.real("deploy", "registration", "deployment", config=given["deploy_config"], verdict=verdict)
 
 
 STEPS: Mapping[str, Callable[[Step], None]] = {
@@ -165,7 +178,7 @@ STEPS: Mapping[str, Callable[[Step], None]] = {
     "evaluate": evaluate,
     "package": package,
     "register": register,
-    "deliver": deliver,
+    "model": model,
 }
 
 

@@ -66,14 +66,21 @@ def test_it_is_ready_once_the_model_serves_though_the_pipeline_run_is_still_clos
     assert world.condition(ConditionType.READY)[0] == "False"
     world.serve_up()
     world.settle()
-    assert world.revision().state == "Running"
     assert world.condition(ConditionType.READY) == ("True", Reason.SERVING)
-    assert world.condition(ConditionType.RECONCILING)[0] == "False"
+    assert world.revision().state == "Succeeded"
     assert world.status.phase == "Serving"
-    world.end_pipeline("failed", "the deploy step's pod was lost")
+    world.end_pipeline("failed", "the pod was lost")
     world.settle()
-    assert world.revision().state == "Succeeded", "it serves, whatever became of the last step"
-    assert world.condition(ConditionType.READY)[0] == "True"
+    assert world.revision().state == "Succeeded", "it serves, whatever became of the rest"
+
+
+def test_a_registered_model_is_not_trained_again_when_its_pipeline_run_is_lost() -> None:
+    world = World()
+    world.settle()
+    world.make_model()
+    world.end_pipeline("failed", "the pod was lost")
+    world.settle()
+    assert (world.revision().state, world.starts()) == ("Succeeded", 1)
 
 
 def test_a_service_that_was_edited_or_deleted_is_put_right() -> None:

@@ -43,9 +43,9 @@ def test_without_secrets_the_pipeline_travels_alone() -> None:
 def test_the_data_step_gets_the_sources_and_the_others_the_storage() -> None:
     made = run(s3("source"))
     found = executors(with_secrets(pipeline_spec(made), made, "storage"))
-    assert set(found) == {"exec-data", "exec-train", "exec-deliver", "exec-deploy"}
+    assert set(found) == {"exec-data", "exec-model"}
     assert {one["secretName"] for one in found["exec-data"]["secretAsEnv"]} == {"source"}
-    assert {one["secretName"] for one in found["exec-train"]["secretAsEnv"]} == {"storage"}
+    assert {one["secretName"] for one in found["exec-model"]["secretAsEnv"]} == {"storage"}
     needed = found["exec-data"]["secretAsEnv"][0]
     assert [one["envVar"] for one in needed["keyToEnv"]] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
     assert needed["optional"] is False
