@@ -18,7 +18,7 @@ from runwright_components.models.weights import untied
 
 ENCODER = "encoder.json"  # in a model's folder: the configuration of its pretrained encoder
 
-# Each family's module in this package and its class. It is imported when it is asked for; a table's training loads no other.
+# Each family's module in this package and its class, imported when it is asked for: a table's training loads no other.
 _FAMILIES: dict[tuple[str, str], tuple[str, str]] = {
     ("tabular", "mlp"): ("mlp", "Mlp"),
     ("image", "cnn"): ("cnn", "Cnn"),

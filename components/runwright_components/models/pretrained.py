@@ -87,14 +87,13 @@ class PretrainedImage(Pretrained):
     """
 
     def __init__(self, encoder: nn.Module, config: ModelConfig, shape: Shape) -> None:
-        self_pooled = "cls_token" in {name.rpartition(".")[2] for name, _ in encoder.named_parameters()}
         maps = hasattr(encoder.config, "hidden_sizes")
         if not maps:
             _without_pooler(encoder)
         super().__init__(encoder, config, shape)
         self.standardize = Standardize(shape)
         self.maps = maps
-        self.class_token = self_pooled
+        self.class_token = any(name.endswith("cls_token") for name, _ in encoder.named_parameters())
         native = encoder_settings(encoder).get("image_size")
         accepts = "interpolate_pos_encoding" in inspect.signature(encoder.forward).parameters
         resized = native is not None and shape.image[1:] != _sides(native)
@@ -117,9 +116,9 @@ class PretrainedImage(Pretrained):
         """Raise StageError (InvalidConfig) for images that the encoder cannot take."""
         settings = encoder_settings(self.encoder)
         channels, native = settings.get("num_channels", 3), settings.get("image_size")
-        wanted = f"channels: {channels}" + (
-            f", height: {_sides(native)[0]}, width: {_sides(native)[1]}" if native else ""
-        )
+        wanted = f"channels: {channels}"
+        if native:
+            wanted += f", height: {_sides(native)[0]}, width: {_sides(native)[1]}"
         try:
             with torch.no_grad():
                 self._features(torch.zeros(1, *shape.image))

@@ -74,13 +74,19 @@ def write_model(
             lineage=Lineage(
                 stage="train",
                 config=config.digest(),
-                inputs={"prepared": source.digest},
+                inputs={"prepared": source.digest, **_encoder(module)},
                 version=version("runwright"),
                 parents=(source.lineage,),
             ),
         )
         manifest.write(folder)
     return manifest
+
+
+def _encoder(module: nn.Module) -> dict[str, str]:
+    """The digest of the encoder that training started from, where there is one."""
+    digest = getattr(module, "digest", "")
+    return {"pretrained": digest} if digest else {}
 
 
 def _write_graph(module: nn.Module, shape: Shape, config: TrainConfig, folder: Path) -> tuple[Tensor, ...]:
@@ -93,7 +99,8 @@ def _write_graph(module: nn.Module, shape: Shape, config: TrainConfig, folder: P
         module.settings.write(folder, DECODER)
         return export_decoder(module, folder / ONNX)
     if config.model.name == "pretrained":
-        from runwright_components.models.pretrained import Pretrained, encoder_settings
+        from runwright_components.models.encoders import encoder_settings
+        from runwright_components.models.pretrained import Pretrained
 
         assert isinstance(module, Pretrained)
         write_json(folder / ENCODER, encoder_settings(module.encoder))

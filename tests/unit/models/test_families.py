@@ -28,6 +28,8 @@ CASES = [
     pytest.param(ModelConfig(name="cnn", width=8), COLOUR, id="cnn"),
     pytest.param(ModelConfig(name="cnn", width=4, depth=4, normalization="layer"), GREY, id="cnn-small-image"),
     pytest.param(ModelConfig(name="resnet", width=8, depth=1), GREY, id="resnet"),
+    pytest.param(ModelConfig(name="vit", width=16, heads=2), COLOUR, id="vit"),
+    pytest.param(ModelConfig(name="vit", width=10, heads=2, patch=1, depth=1), GREY, id="vit-uneven"),
     pytest.param(ModelConfig(name="textcnn", width=8), TEXT, id="textcnn"),
     pytest.param(ModelConfig(name="transformer", width=16, heads=2, depth=1), TEXT, id="transformer"),
 ]
@@ -142,6 +144,8 @@ def test_embedding_width_grows_with_the_categories(size: int, width: int) -> Non
         (ModelConfig(name="mlp", hidden=(8, 0)), TABLE, "hidden.1"),
         (ModelConfig(name="mlp", dropout=1.0), TABLE, "dropout"),
         (ModelConfig(name="pretrained"), TEXT, "pretrained"),
+        (ModelConfig(name="vit", patch=4), GREY, "patch"),
+        (ModelConfig(name="vit", width=30, heads=4), COLOUR, "width"),
     ],
 )
 def test_a_model_that_does_not_fit_is_refused_with_the_field(config: ModelConfig, shape: Shape, field: str) -> None:

@@ -12,7 +12,8 @@ import torch
 from runwright_components.contract.config import ModelConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.models import Shape, build, export_onnx
-from runwright_components.models.pretrained import Pretrained, empty_encoder, encoder_settings
+from runwright_components.models.encoders import empty_encoder, encoder_settings
+from runwright_components.models.pretrained import Pretrained, PretrainedText
 
 TEXT = Shape(task="classification", modality="text", classes=3, vocabulary=60, max_tokens=32)
 
@@ -65,7 +66,7 @@ def test_encoder_is_rebuilt_from_its_settings_without_its_folder(encoder: Path) 
     module = fine_tuned(encoder)
     settings = json.loads(json.dumps(encoder_settings(module.encoder)))
     assert str(encoder.parent) not in json.dumps(settings)
-    again = Pretrained(empty_encoder(settings), config(encoder), TEXT)
+    again = PretrainedText(empty_encoder(settings), config(encoder), TEXT)
     again.load_state_dict(module.state_dict())
     ids = torch.randint(0, 60, (2, 5))
     with torch.no_grad():
