@@ -6,6 +6,7 @@ from pathlib import Path
 
 from runwright_components.contract.artifacts import ModelManifest
 from runwright_components.contract.config import TrainConfig
+from runwright_components.contract.config.trees import TREE_MODELS
 from runwright_components.contract.progress import Progress
 from runwright_components.train.job import Job
 from runwright_components.train.signals import StopSignal
@@ -22,6 +23,10 @@ def train(
     OutOfMemory, CheckpointInvalid, WorkerFailed, StorageFull, Cancelled), and of the user's own code also UserCodeError
     and DeadlineExceeded.
     """
+    if config.tune is not None:
+        from runwright_components.train.tuning.search import search
+
+        return search(config, prepared=prepared, out=out, checkpoints=checkpoints, resume=resume, progress=progress)
     if config.code is not None:
         from runwright_components.train.code import train_code
 
@@ -36,6 +41,11 @@ def train(
         resume=resume,
         stage=progress.stage,
     )
+    if config.model.name in TREE_MODELS:
+        from runwright_components.train.boosting import session as boosting
+
+        with StopSignal() as stop:
+            return boosting.run(job, stop, progress)
     if config.processes == 1 and config.max_restarts == 0:
         from runwright_components.train import session
         from runwright_components.train.ranks import alone

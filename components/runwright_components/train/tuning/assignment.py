@@ -8,7 +8,10 @@ from typing import Any
 from pydantic import JsonValue, ValidationError
 
 from runwright_components.contract.config import ParameterConfig, TrainConfig
+from runwright_components.contract.config.trees import TREE_MODELS, TreesConfig
 from runwright_components.contract.outcome import Reason, StageError
+
+TREE_PATIENCE = 50  # rounds
 
 
 def assign(config: TrainConfig, parameters: Sequence[ParameterConfig], values: Mapping[str, JsonValue]) -> TrainConfig:
@@ -20,6 +23,7 @@ def assign(config: TrainConfig, parameters: Sequence[ParameterConfig], values: M
     for one in parameters:
         if one.key in values:
             _put(changed, one.path, values[one.key])
+    _choose_family(changed, config, chosen={one.path for one in parameters if one.key in values})
     changed["gradient_clip"] = changed["gradient_clip"] or None  # 0 does not clip, as in spec.train
     try:
         return TrainConfig.model_validate(changed)
@@ -32,6 +36,17 @@ def assign(config: TrainConfig, parameters: Sequence[ParameterConfig], values: M
             where="tune.searchSpace",
             cure="take the value out of the search space",
         ) from error
+
+
+def _choose_family(changed: dict[str, Any], config: TrainConfig, chosen: set[tuple[str, ...]]) -> None:
+    """What a family of models needs that is not the configuration's own: trees have sizes and a patience of theirs."""
+    model = changed["model"]
+    if model["name"] not in TREE_MODELS:
+        model["trees"] = None
+    elif config.model.name != model["name"]:
+        model["trees"] = TreesConfig.of(model["name"], config.task, **(model["trees"] or {})).model_dump()
+        if changed["early_stopping"] is not None and ("early_stopping", "patience") not in chosen:
+            changed["early_stopping"]["patience"] = TREE_PATIENCE
 
 
 def _put(config: dict[str, Any], path: Sequence[str], value: JsonValue) -> None:

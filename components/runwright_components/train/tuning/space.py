@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -92,3 +93,25 @@ def points(one: ParameterConfig) -> Sequence[JsonValue]:
 
 def _last(low: int, high: int, step: int) -> int:
     return low + (high - low) // step * step
+
+
+def to_unit(one: ParameterConfig, value: float) -> float:
+    """A number's place in [0, 1] between the parameter's bounds, on its scale."""
+    low, high = _bounds(one)
+    return ((math.log(value) if one.log else value) - low) / (high - low)
+
+
+def from_unit(one: ParameterConfig, place: float) -> float | int:
+    """The number at a place in [0, 1], rounded to the parameter's steps."""
+    low, high = _bounds(one)
+    value = low + (high - low) * min(max(place, 0.0), 1.0)
+    value = min(max(math.exp(value) if one.log else value, one.min), one.max)
+    step = one.step or (1.0 if one.type == "int" else None)
+    if step is not None:
+        most = math.floor((one.max - one.min) / step + 1e-9)
+        value = one.min + min(round((value - one.min) / step), most) * step
+    return int(value) if one.type == "int" else value
+
+
+def _bounds(one: ParameterConfig) -> tuple[float, float]:
+    return (math.log(one.min), math.log(one.max)) if one.log else (one.min, one.max)
