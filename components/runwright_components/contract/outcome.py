@@ -30,6 +30,7 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     TRAINING_DIVERGED = "TrainingDiverged"
     WORKER_FAILED = "WorkerFailed"
+    COLLECTIVE_TIMEOUT = "CollectiveTimeout"
     CHECKPOINT_INVALID = "CheckpointInvalid"
     PARITY_FAILED = "ParityFailed"
     DIGEST_MISMATCH = "DigestMismatch"
@@ -41,7 +42,7 @@ class Reason(StrEnum):
     INTERNAL = "InternalError"
 
 
-_TRANSIENT = {Reason.SOURCE_UNAVAILABLE, Reason.STORAGE_FULL, Reason.WORKER_FAILED}
+_TRANSIENT = {Reason.SOURCE_UNAVAILABLE, Reason.STORAGE_FULL, Reason.WORKER_FAILED, Reason.COLLECTIVE_TIMEOUT}
 
 
 class StageError(Exception):

@@ -151,7 +151,7 @@ class CheckpointStore:
         return None
 
     def load(self, step: int) -> Checkpoint:
-        """One checkpoint, this process's share of whose files is verified. Raises StageError (CheckpointInvalid) for any
+        """One checkpoint; this process verifies its share of the files. Raises StageError (CheckpointInvalid) for any
         damage."""
         folder = self._path(step)
         try:
@@ -281,7 +281,7 @@ class CheckpointStore:
 
 @contextmanager
 def _beside_training(ready: torch.cuda.Event | None) -> Iterator[None]:
-    """Copies from a GPU go through a stream of their own: they must not queue up in the one that training computes on."""
+    """Copies from a GPU go through a stream of their own: they must not queue up in the one that training uses."""
     if ready is None:
         yield
         return

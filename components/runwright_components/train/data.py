@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from runwright_components.contract.config import SplitName, TaskKind
-from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features import load_split
+from runwright_components.features.split_io import check_target
 
 Inputs = dict[str, Tensor]
 
@@ -131,15 +131,7 @@ def read_split(prepared: Path, name: SplitName, task: TaskKind, classes: int, de
     """Load a prepared split onto `device`. Raises StageError (DataInvalid) for targets that cannot be learned from."""
     split = load_split(prepared, name)
     target = np.asarray(split.target)
-    bad = (target < 0) | (target >= classes) if task == "classification" else ~np.isfinite(target)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise StageError(
-            Reason.DATA_INVALID,
-            f"row {row} of the {name} split has the target {target[row]}",
-            where=str(prepared),
-            cure="the prepared data was altered or made by another version; run prepare again",
-        )
+    check_target(target, task, classes, split=name, where=str(prepared))
     inputs = {tensor: _tensor(array) for tensor, array in split.inputs.items()}
     kind = torch.int64 if task == "classification" else torch.float32
     return TensorSplit(inputs, _tensor(target).to(kind), device)

@@ -65,6 +65,7 @@ class Trainer:
         stop: StopSignal,
         progress: Progress,
         cost: CostMeter | None = None,
+        beat: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
@@ -79,6 +80,7 @@ class Trainer:
         self.recipe = recipe
         self.stop = stop
         self.progress = progress
+        self.beat = beat  # said whenever training has come further
         self.clock = clock
         self.cost = cost or CostMeter(store.folder, self.ranks, Work(), resume=False, clock=clock)
         self.vote = Vote(self.ranks)
@@ -124,6 +126,7 @@ class Trainer:
         every = self.config.checkpoint_every_steps
         while cursor.batch < self.plan.steps and cursor.step < self.total:
             self._step(order)
+            self.beat()
             now = self.clock()
             cursor.epoch_seconds = now - started
             if now - self.meter.reported_at >= REPORT_SECONDS:
@@ -248,6 +251,7 @@ class Trainer:
                 # All ranks call the module, which may gather shards; one without rows takes a row that does not count.
                 inputs, target = self.validation.take(rows if len(rows) else torch.zeros(1, dtype=torch.int64))
                 output = module(**inputs)
+                self.beat()
                 if len(rows):
                     sums += self.objective.sums(output, target)
         due = float(self.ranks.main and self._due())
@@ -305,6 +309,7 @@ class Trainer:
         self.meter.stall_total += self.meter.stall
         self.meter.checkpoints += 1
         self.meter.asked = self.meter.agreed = False
+        self.beat()
 
     def _report(self, now: float, *, final: bool = False) -> None:
         """Tell rank 0's progress; the loss is read here and not at every step, since reading waits for a GPU."""

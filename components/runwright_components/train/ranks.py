@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, cast
 
 import torch
@@ -14,6 +15,9 @@ from torch.distributed.rendezvous import rendezvous
 
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
+
+# Added to torch's own limit: the watchdog of a training that hangs bites before, and knows more.
+LATE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,14 @@ def join(config: TrainConfig) -> Ranks:
     store, _, _ = next(iter(rendezvous("env://", rank, world)))
     # The agent's store outlives a restart and still holds the addresses of the workers before.
     store = PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    timeout = timedelta(seconds=config.collective_timeout + LATE_SECONDS)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-        dist.init_process_group("nccl", store=store, rank=rank, world_size=world, device_id=device)
+        dist.init_process_group("nccl", store=store, rank=rank, world_size=world, timeout=timeout, device_id=device)
     else:
-        dist.init_process_group("gloo", store=store, rank=rank, world_size=world)
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=timeout)
     neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
-    return Ranks(rank, world, device, cast(Any, dist.new_group(backend="gloo")), local, neighbours)
+    return Ranks(rank, world, device, cast(Any, dist.new_group(backend="gloo", timeout=timeout)), local, neighbours)
 
 
 def _device(config: TrainConfig, local_rank: int) -> torch.device:

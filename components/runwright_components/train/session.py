@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.models import Shape, build, shape_of
-from runwright_components.train import parallel, rng
+from runwright_components.train import faults, parallel, rng
 from runwright_components.train.artifact import write_model
 from runwright_components.train.averaging import Average
 from runwright_components.train.checkpoints import CheckpointStore
@@ -28,6 +29,7 @@ from runwright_components.train.precision import Precision, make_scaler, resolve
 from runwright_components.train.ranks import Ranks
 from runwright_components.train.signals import StopSignal
 from runwright_components.train.state import TrainingState
+from runwright_components.train.watchdog import Watchdog
 
 UNRELATED = (
     "base",
@@ -43,21 +45,17 @@ UNRELATED = (
 """Fields that may differ between a checkpoint and the training that continues from it."""
 
 
-def run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelManifest | None:
-    """Train; rank 0 writes the model and returns its manifest. Raises StageError."""
-    try:
-        # cuDNN may choose another algorithm each time; a resumed training must not.
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-            return _run(job, ranks, stop, progress)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _out_of_memory(job.config, ranks, str(error)) from error
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error):
-            raise _out_of_memory(job.config, ranks, str(error)) from error
-        raise
+def run(
+    job: Job, ranks: Ranks, stop: StopSignal, progress: Progress, watchdog: Watchdog | None = None
+) -> ModelManifest | None:
+    """Train; rank 0 writes the model and returns its manifest. `watchdog` sees that steps come. Raises StageError."""
+    # cuDNN may choose another algorithm each time; a resumed training must not.
+    deterministic = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+    with faults.told(job.config, ranks), deterministic:
+        return _run(job, ranks, stop, progress, watchdog or Watchdog(math.inf, lambda: None))
 
 
-def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelManifest | None:
+def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress, watchdog: Watchdog) -> ModelManifest | None:
     config, prepared = job.config, Path(job.prepared)
     shape = shape_of(prepared)
     manifest = PreparedManifest.read(prepared)
@@ -94,6 +92,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
         store=store,
         recipe=recipe(config, manifest.digest, ranks, precision),
         stop=stop,
+        beat=watchdog.beat,
         progress=progress,
         cost=CostMeter(Path(job.checkpoints), ranks, work, resume=job.resume, precision=precision),
     )
@@ -102,7 +101,8 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress) -> ModelM
         resumed = _open(store, trainer, resume=job.resume)
         _check_batches(trainer, module)
         stop.deferred = True
-        trainer.run()
+        with watchdog:
+            trainer.run()
     finally:
         stop.deferred = False
         store.close()
@@ -145,8 +145,8 @@ def _open(store: CheckpointStore, trainer: Trainer, *, resume: bool) -> int:
     others = ""
     if world != trainer.ranks.world:
         others = (
-            f" with {trainer.ranks.world} processes in place of {world}: each step takes the same rows, shared out anew;"
-            " random states are derived anew"
+            f" with {trainer.ranks.world} processes in place of {world}: each step takes the same rows, shared out"
+            " anew; random states are derived anew"
         )
     if trainer.ranks.main:
         trainer.progress.note(f"continuing after step {found.step}{others}")
@@ -218,13 +218,4 @@ def _check_batches(trainer: Trainer, module: nn.Module) -> None:
         f"batches of {plan.smallest} row cannot be normalized over the batch",
         where="train.batchSize",
         cure="set it to 4 or more, or set train.model.normalization to layer",
-    )
-
-
-def _out_of_memory(config: TrainConfig, ranks: Ranks, message: str) -> StageError:
-    return StageError(
-        Reason.OUT_OF_MEMORY,
-        f"rank {ranks.rank} ran out of memory on {ranks.device}: {message.splitlines()[0] if message else ''}",
-        where="train.batchSize",
-        cure=f"halve train.batchSize (now {config.batch_size}) and double train.accumulate for the same result",
     )

@@ -12,11 +12,12 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress, file_sink
 from runwright_components.train.job import EVENTS, JOB, Failure, Job, leave_failure, read_failures
 from runwright_components.train.signals import StopSignal, die_with_parent
+from runwright_components.train.watchdog import STACKS, Hang, Watchdog, clear_stacks
 
 LAST_LINES = 12
 
 # CANCELLED: the agent stops the other workers when one has failed.
-_MENDABLE = (Reason.WORKER_FAILED, Reason.INTERNAL, Reason.STORAGE_FULL, Reason.CANCELLED)
+_MENDABLE = (Reason.WORKER_FAILED, Reason.INTERNAL, Reason.STORAGE_FULL, Reason.COLLECTIVE_TIMEOUT, Reason.CANCELLED)
 
 
 def main(folder: Path) -> int:
@@ -34,16 +35,21 @@ def main(folder: Path) -> int:
             from runwright_components.train.ranks import join, leave
 
             job = Job.read(folder, JOB)
+            stacks = Path(job.checkpoints) / STACKS
+            if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+                clear_stacks(stacks)
             progress = Progress(job.stage, sink=file_sink(folder / EVENTS), interval=0.0)
             ranks = join(job.config)
-            session.run(job.model_copy(update={"resume": job.resume or attempt > 0}), ranks, stop, progress)
+            seconds = job.config.collective_timeout
+            peers = range(rank - ranks.local, rank - ranks.local + ranks.neighbours)
+            hang = Hang(stacks, rank, peers, seconds, lambda error: _leave(folder, rank, attempt, error))
+            resumed = job.model_copy(update={"resume": job.resume or attempt > 0})
+            session.run(resumed, ranks, stop, progress, Watchdog(seconds, hang))
             leave()
         except StageError as error:
-            _leave(folder, rank, attempt, error)
-            return int(error.exit_code)
+            return _leave(folder, rank, attempt, error)
         except Exception as error:  # noqa: BLE001 (whatever it is, the stage must hear of it)
-            _leave(folder, rank, attempt, unexpected(error))
-            return 1
+            return _leave(folder, rank, attempt, unexpected(error))
     return 0
 
 
@@ -63,9 +69,11 @@ def unexpected(error: Exception) -> StageError:
     )
 
 
-def _leave(folder: Path, rank: int, attempt: int, error: StageError) -> None:
+def _leave(folder: Path, rank: int, attempt: int, error: StageError) -> int:
+    """Leave the failure for the stage; returns the exit code."""
     failure = Failure(rank=rank, attempt=attempt, time=time.time(), **{**error.as_dict(), "reason": str(error.reason)})
     leave_failure(folder, failure)
+    return int(error.exit_code)
 
 
 if __name__ == "__main__":
