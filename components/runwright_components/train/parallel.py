@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -71,7 +70,7 @@ def choose(config: TrainConfig, module: nn.Module, ranks: Ranks, costs: Estimate
     asked = config.distributed
     memory = torch.cuda.get_device_properties(ranks.device).total_memory if ranks.device.type == "cuda" else None
     state = state_bytes(module, config.optimizer)
-    strategy = _strategy(asked, ranks.world, state, memory)
+    strategy = strategy_for(asked, world=ranks.world, state=state, memory=memory)
     share = state / ranks.world if strategy == "fsdp" else state
     full = memory is not None and costs is not None and share + costs.activations > FULL_SHARE * memory
     return Layout(
@@ -82,7 +81,10 @@ def choose(config: TrainConfig, module: nn.Module, ranks: Ranks, costs: Estimate
     )
 
 
-def _strategy(asked: DistributedConfig, world: int, state: int, memory: int | None) -> Literal["single", "ddp", "fsdp"]:
+def strategy_for(
+    asked: DistributedConfig, *, world: int, state: int, memory: int | None
+) -> Literal["single", "ddp", "fsdp"]:
+    """Sharding costs traffic: it begins where replicas would fill a good part of a GPU. `memory` in bytes; None: no GPU."""
     if world == 1:
         return "single"
     if asked.strategy != "auto":
@@ -145,7 +147,7 @@ def distribute(module: nn.Module, layout: Layout, ranks: Ranks, precision: Preci
         module.to(ranks.device)
     if layout.recomputed:
         for block in blocks:
-            block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
+            block.forward = _recomputing(block.forward)  # type: ignore[method-assign]
     if layout.compiled:
         for part in blocks or [module]:  # blocks compile faster than the whole, and but once
             part.compile()
@@ -155,6 +157,15 @@ def distribute(module: nn.Module, layout: Layout, ranks: Ranks, precision: Preci
         devices = [ranks.device.index] if ranks.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True)
     return module
+
+
+def _recomputing(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Activation checkpointing (Chen et al. 2016). A function of its own: torch.compile looks through no `partial`."""
+
+    def recomputed(*args: Any, **kwargs: Any) -> Any:
+        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+
+    return recomputed
 
 
 def _shard(module: nn.Module, blocks: list[nn.Module], layout: Layout, ranks: Ranks, precision: Precision) -> nn.Module:
