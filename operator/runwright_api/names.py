@@ -54,7 +54,7 @@ def child_name(run: str, *parts: str | int) -> str:
 
 
 def training_job_name(run: str, revision: int) -> str:
-    """Name of the PyTorchJob of a revision."""
+    """Name of the job that trains a revision."""
     return child_name(run, "r" + str(revision))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from runwright_api.part import Lax, Part
+from runwright_api.spec.backend import RUN_RULES
 from runwright_api.spec.run import TrainingRunSpec
 from runwright_api.status import TrainingRunStatus
 from runwright_api.text import LabelKey, LabelValue, ObjectName, RunName
@@ -49,6 +50,8 @@ class TrainingRun(Part):
     """What is wanted."""
     status: TrainingRunStatus = TrainingRunStatus()
     """What the operator saw and did."""
+
+    rules = RUN_RULES
 
     @property
     def name(self) -> str:

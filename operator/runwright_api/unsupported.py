@@ -33,7 +33,6 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("spec.data.sources[].huggingFace", "download the dataset as Parquet and give its path"),
     Refusal("spec.data.sources[].pvc", "copy the data to S3, or mount the volume and give its path"),
     Refusal("spec.data.sources[].synthetic", "write the rows to a file and give its path"),
-    Refusal("spec.train.backend", "use `backend: pytorchjob`", "trainjob"),
     Refusal("spec.evaluate.gate[].minGain", "use the absolute bounds `min` and `max`"),
     Refusal("spec.evaluate.fairness", "name the columns in evaluate.slices and compare their metrics"),
     Refusal("spec.evaluate.explanations", "remove it"),

@@ -23,7 +23,7 @@ from runwright_operator.brain.decision import (
     StopAttempt,
     StopPipeline,
 )
-from runwright_operator.resources import CONFIG_MAP, INFERENCE_SERVICE, PYTORCH_JOB, TRAINING_RUN, Key
+from runwright_operator.resources import CONFIG_MAP, INFERENCE_SERVICE, JOBS, TRAINING_RUN, Key
 from runwright_pipelines.compiling import CLUSTER, RUN_NAME
 
 Raw = Mapping[str, Any]
@@ -56,8 +56,9 @@ class Effects:
                 await self._pipelines.terminate(run_id)
             case ArchivePipeline(run_id):
                 await self._pipelines.archive(run_id)
-            case DeleteJob(name):
-                await self._kubernetes.delete(PYTORCH_JOB, key.namespace, name)
+            case DeleteJob(name, kind):
+                resource = next(one for one in JOBS.values() if one.kind == kind)
+                await self._kubernetes.delete(resource, key.namespace, name)
             case DeleteRecord(revision):
                 await self._kubernetes.delete(CONFIG_MAP, key.namespace, record_name(key.name, revision))
             case ApplyService(manifest):

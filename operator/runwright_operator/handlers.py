@@ -19,13 +19,13 @@ from runwright_operator.adapters.access import Access
 from runwright_operator.resources import (
     CONFIG_MAP,
     INFERENCE_SERVICE,
+    JOBS,
     POD,
-    PYTORCH_JOB,
     TRAINING_RUN,
     Resource,
 )
 
-CHILDREN = (PYTORCH_JOB, INFERENCE_SERVICE, CONFIG_MAP, POD)
+CHILDREN = (*JOBS.values(), INFERENCE_SERVICE, CONFIG_MAP, POD)
 WATCHED = (TRAINING_RUN, *CHILDREN)
 CHUNK = 500  # objects a page
 LOGIN_PAUSES = (0.0, 1.0, 2.0, 5.0, 10.0)

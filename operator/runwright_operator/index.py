@@ -51,9 +51,15 @@ class Index:
         self._children: dict[Key, dict[tuple[str, str], Version]] = {}
         self._buried: OrderedDict[str, None] = OrderedDict()
         self._owed: dict[_Place, float] = {}
+        self.missing: frozenset[Resource] = frozenset()
+        """Kinds that the cluster does not have."""
 
     def __len__(self) -> int:
         return len(self._runs)
+
+    def runs(self) -> list[Key]:
+        """Every TrainingRun."""
+        return list(self._runs)
 
     def get(self, key: Key) -> Object | None:
         """The TrainingRun, without its managed fields; a copy of the caller's own."""

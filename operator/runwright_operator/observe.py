@@ -17,7 +17,7 @@ from runwright_operator.adapters.kubernetes import Kubernetes
 from runwright_operator.adapters.pipeline_runs import PipelineRunSeen, PipelineState
 from runwright_operator.adapters.pipelines import PipelineNotFound, Pipelines, PipelinesError
 from runwright_operator.brain.draft import ACTIVE, parse_time
-from runwright_operator.brain.observed import Observed, PipelineSeen
+from runwright_operator.brain.observed import JobSeen, Observed, PipelineSeen
 from runwright_operator.brain.observed import PipelineState as Seen
 from runwright_operator.index import Index
 from runwright_operator.reading import (
@@ -29,11 +29,12 @@ from runwright_operator.reading import (
     read_status,
     service_is_kept,
 )
-from runwright_operator.resources import CONFIG_MAP, INFERENCE_SERVICE, POD, PYTORCH_JOB, Key
+from runwright_operator.resources import CONFIG_MAP, INFERENCE_SERVICE, JOBS, POD, Key
 
 SETTLING = timedelta(minutes=2)
 """For so long after its start, a run is looked up by its name, to find a duplicate that a lost answer left."""
 
+_JOB_KINDS = {resource.kind for resource in JOBS.values()}
 _STATES: Mapping[PipelineState, Seen] = {
     PipelineState.SUCCEEDED: "succeeded",
     PipelineState.SKIPPED: "succeeded",
@@ -58,7 +59,7 @@ class Observer:
         not be asked; `refused` why it was not."""
         metadata = raw["metadata"]
         key = Key(metadata["namespace"], metadata["name"])
-        run, problems = read_run(raw, has_storage=self._has_storage)
+        run, problems = read_run(raw, has_storage=self._has_storage, missing=self._index.missing)
         status = read_status(raw)
         children = self._index.children(key)
         kinds = {kind for kind, _ in children}
@@ -83,7 +84,7 @@ class Observer:
             deleting=metadata.get("deletionTimestamp") is not None,
             keeps_service=service_is_kept(raw),
             records=read_records(records, metadata["uid"]),
-            jobs=tuple(sorted(name for kind, name in children if kind == PYTORCH_JOB.kind)),
+            jobs=tuple(sorted(JobSeen(name, kind) for kind, name in children if kind in _JOB_KINDS)),
             service=service,
             service_pods=tuple(pods),
             pipelines=found,

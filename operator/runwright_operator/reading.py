@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,19 +17,23 @@ from runwright_api.status import Condition, Revision, TrainingRunStatus
 from runwright_api.trainingrun import TrainingRun
 from runwright_components.contract.cluster import StageRecord
 from runwright_operator.brain.observed import RecordsSeen
-from runwright_operator.resources import Key
+from runwright_operator.resources import JOBS, OPTIONAL, Key, Resource
 from runwright_pipelines.secrets import clashes
 
 MOST_PROBLEMS = 5
+
+_INSTALL = {"trainjob": "Kubeflow Trainer 2 and JobSet", "rayjob": "KubeRay"}
 
 # What a status may lose and still say what was trained: what an older operator does not know of a newer one's.
 _DISPENSABLE = ("failure", "checks", "metrics", "trigger", "gpuSeconds", "deployTime", "startTime", "request")
 
 
-def read_run(raw: Mapping[str, Any], *, has_storage: bool = True) -> tuple[TrainingRun | None, tuple[str, ...]]:
+def read_run(
+    raw: Mapping[str, Any], *, has_storage: bool = True, missing: Collection[Resource] = ()
+) -> tuple[TrainingRun | None, tuple[str, ...]]:
     """The TrainingRun of a raw object, or why its spec is refused. A status that cannot be read refuses nothing.
 
-    `has_storage`: whether the administrator configured a place for artifacts.
+    `has_storage`: whether the administrator configured a place for artifacts. `missing`: kinds that the cluster lacks.
     """
     content = {name: value for name, value in raw.items() if name != "status"}
     try:
@@ -39,7 +43,7 @@ def read_run(raw: Mapping[str, Any], *, has_storage: bool = True) -> tuple[Train
         return None, tuple(clean(one) for one in told[:MOST_PROBLEMS])
     except RecursionError:
         return None, ("the spec is nested too deeply",)
-    unreachable = (*_unreachable(run), *clashes(run))
+    unreachable = (*_unreachable(run), *_not_installed(run, missing), *clashes(run))
     if not has_storage and run.spec.storage.uri is None:
         unreachable += ("spec.storage.uri: the operator has no storage of its own; give an s3:// address",)
     return (None, unreachable) if unreachable else (run, ())
@@ -69,6 +73,19 @@ def _unreachable(run: TrainingRun) -> Iterable[str]:
             yield f"spec.data.sources[{index}].path: {cure}"
     if run.spec.train.model.pretrained is not None:  # nothing fetches one from storage yet
         yield "spec.train.model.pretrained: a pod has no such folder; use textcnn or transformer, or one machine"
+    if run.spec.train.backend == "rayjob" and run.spec.train.image is None:  # our own images are without Ray
+        yield "spec.train.image: `backend: rayjob` needs an image with Ray and Runwright; docs/backends.md says how"
+
+
+def _not_installed(run: TrainingRun, missing: Collection[Resource]) -> Iterable[str]:
+    """The kind of job that is asked for, where nobody would run it."""
+    backend = run.spec.train.backend
+    resource = JOBS[backend]
+    if resource in OPTIONAL and resource in missing:
+        yield (
+            f"spec.train.backend: this cluster has no {resource.kind} ({resource.api_version}); install "
+            f"{_INSTALL[backend]}, or use `backend: pytorchjob`"
+        )
 
 
 def read_status(raw: Mapping[str, Any]) -> TrainingRunStatus:

@@ -14,7 +14,7 @@ from runwright_operator.health import Vitals
 from runwright_operator.index import Index
 from runwright_operator.metrics import Metrics
 from runwright_operator.queue import Queue
-from runwright_operator.resources import Resource
+from runwright_operator.resources import OPTIONAL, Resource
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +78,8 @@ class Relister:
             if complete:
                 self._vitals.last_relist = now
                 self.filled.set()
-        elif self._missing and self._clock() >= self._next_probe:
-            await self._relist(tuple(self._missing))
+        elif (awaited := self._missing.difference(OPTIONAL)) and self._clock() >= self._next_probe:
+            await self._relist(tuple(awaited))
         if self._clock() >= self._next_judgement:
             self._next_judgement = float("inf")
             self._judge()
@@ -94,7 +94,8 @@ class Relister:
                     await self._compare(resource, namespace)
             except NotFound:
                 if resource not in self._missing:
-                    log.warning("the cluster has no %s.%s; waiting for its CRD", resource.plural, resource.group)
+                    level = logging.INFO if resource in OPTIONAL else logging.WARNING
+                    log.log(level, "the cluster has no %s.%s; waiting for its CRD", resource.plural, resource.group)
                 self._missing.add(resource)
             except ApiError as error:
                 log.warning("%s could not be listed: %s", resource.plural, error)
@@ -102,10 +103,14 @@ class Relister:
             else:
                 found = found or resource in self._missing
                 self._missing.discard(resource)
-        self._vitals.missing = tuple(sorted(f"{one.plural}.{one.group}" for one in self._missing))
+        self._index.missing = frozenset(self._missing)
+        awaited = self._missing.difference(OPTIONAL)
+        self._vitals.missing = tuple(sorted(f"{one.plural}.{one.group}" for one in awaited))
         if found:
             log.info("a kind that was missing exists now: watching it")
             self._restart_watch()
+            for key in self._index.runs():  # one may have been refused for the lack of it
+                self._queue.add(key)
         return complete
 
     async def _compare(self, resource: Resource, namespace: str | None) -> None:

@@ -92,7 +92,8 @@ def _job(run: TrainingRun, defaults: Defaults) -> JobConfig:
     train = run.spec.train
     compute, scheduling = train.resources, train.scheduling
     return JobConfig(
-        image=(defaults.train_gpu_image if compute.gpus_per_node else None) or defaults.train_image,
+        backend=train.backend,
+        image=train.image or (defaults.train_gpu_image if compute.gpus_per_node else None) or defaults.train_image,
         nodes=compute.nodes,
         gpus_per_node=compute.gpus_per_node,
         processes_per_node=max(compute.processes_per_node, compute.gpus_per_node),

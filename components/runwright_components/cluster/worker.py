@@ -2,7 +2,7 @@
 
 It brings the prepared data and the newest checkpoints from storage, trains as on one machine, and keeps checkpoints,
 progress and, at the end, the model in storage. Past one node, torchrun's static rendezvous at the Master joins the
-pods, as the PyTorchJob's environment (MASTER_ADDR, MASTER_PORT, PET_NODE_RANK) describes. Why it failed is left as the
+pods, as the job's environment (the address of the Master, the node's rank) describes. Why it failed is left as the
 container's termination message.
 """
 
@@ -39,17 +39,19 @@ class Node:
 
     @classmethod
     def of(cls, environment: Mapping[str, str], count: int) -> Node:
-        """Raises StageError (InvalidConfig) when the training operator's environment is not there."""
+        """Raises StageError (InvalidConfig) when the environment of the job's controller is not there: the training
+        operator names the master in MASTER_*, Trainer in PET_MASTER_*."""
         if count == 1:
             return cls(1, 0, "")
         try:
             rank = int(environment.get("PET_NODE_RANK") or environment["RANK"])
-            return cls(count, rank, f"{environment['MASTER_ADDR']}:{int(environment['MASTER_PORT'])}")
+            host, port = (environment.get(f"PET_{name}") or environment[name] for name in ("MASTER_ADDR", "MASTER_PORT"))
+            return cls(count, rank, f"{host}:{int(port)}")
         except (KeyError, ValueError) as error:
             raise StageError(
                 Reason.INVALID_CONFIG,
                 f"the pod does not know its place among the {count} nodes: {error}",
-                cure="run it as a pod of a PyTorchJob of the training operator",
+                cure="run it as a pod of a PyTorchJob or of a TrainJob",
             ) from error
 
     @property

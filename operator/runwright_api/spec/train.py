@@ -10,6 +10,8 @@ from pydantic.alias_generators import to_camel
 
 from runwright_api.part import Part, Path, Rule, fill, unless
 from runwright_api.spec.augment import IMAGE_FIELDS, TEXT_FIELDS, Augment, unused_cel
+from runwright_api.spec.backend import TRAIN_RULES as BACKEND_RULES
+from runwright_api.spec.backend import Backend
 from runwright_api.spec.code import TRAIN_RULES, Code
 from runwright_api.spec.distributed import DISTRIBUTED_RULES, Distributed
 from runwright_api.spec.model import MODELS, OWN_MODELS, Modality, ModelSpec, Task, TaskKind, modality, models_of
@@ -122,11 +124,12 @@ class TrainSpec(Part):
     """How often training starts again. Used in a cluster only."""
     timeout: Duration | None = None
     """Training that takes longer is stopped and fails. Default: no limit."""
-    backend: Literal["pytorchjob", "trainjob"] = "pytorchjob"
-    """What runs training in a cluster. Default: pytorchjob. trainjob is not available yet."""
+    backend: Backend = "pytorchjob"
+    """What runs training in a cluster; rayjob is for `code` written for Ray Train. Default: pytorchjob."""
 
     rules = (
         *TRAIN_RULES,
+        *BACKEND_RULES,
         *DISTRIBUTED_RULES,
         *TREE_RULES,
         Rule(

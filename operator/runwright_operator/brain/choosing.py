@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from runwright_api.names import ANNOTATION_CANCEL, training_job_name
+from runwright_api.names import ANNOTATION_CANCEL
 from runwright_api.reasons import Reason, Stage, Trigger
 from runwright_api.status import Failure, Revision
-from runwright_operator.brain.decision import DeleteJob, StopAttempt
+from runwright_operator.brain.decision import StopAttempt
 from runwright_operator.brain.draft import ACTIVE, Draft
 from runwright_operator.brain.launching import again, circumstances
 
@@ -82,9 +82,7 @@ def stop(draft: Draft, revision: Revision, failure: Failure) -> None:
     run = revision.pipeline_run
     if run is not None:
         draft.before.append(StopAttempt(run.attempt, run.id))
-    job = training_job_name(draft.seen.key.name, revision.number)
-    if job in draft.seen.jobs:
-        draft.before.append(DeleteJob(job))
+    draft.delete_jobs(revision.number)
     draft.update(revision.number, state="Cancelled", failure=failure, completion_time=draft.time)
 
 

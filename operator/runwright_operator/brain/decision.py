@@ -63,6 +63,7 @@ class DeleteJob:
     """Delete a training job that nobody follows any more."""
 
     name: str
+    kind: str = "PyTorchJob"
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runwright_api.names import ANNOTATION_RETRAIN, LABEL_RUN_UID
+from runwright_api.names import ANNOTATION_RETRAIN, LABEL_RUN_UID, training_job_name
 from runwright_api.reasons import Reason
 from runwright_api.spec.run import TrainingRunSpec
 from runwright_api.status import Revision, Serving, TrainingRunStatus
 from runwright_components.cluster.manifests.fields import dig, items, mapping
 from runwright_components.contract.cluster import StageRecord
-from runwright_operator.brain.decision import Action
+from runwright_operator.brain.decision import Action, DeleteJob
 from runwright_operator.brain.observed import Observed, PipelineSeen
 from runwright_pipelines.cluster import Defaults
 
@@ -109,6 +109,12 @@ class Draft:
         changed = self.revisions[number].model_copy(update=fields)
         self.revisions[number] = changed
         return changed
+
+    def delete_jobs(self, number: int | None = None, *, but: str = "") -> None:
+        """Delete the training jobs of a revision, or of all; `but` is a kind that stays."""
+        wanted = None if number is None else training_job_name(self.seen.key.name, number)
+        found = (job for job in self.seen.jobs if wanted in (None, job.name) and job.kind != but)
+        self.before.extend(DeleteJob(job.name, job.kind) for job in found)
 
     def look_again(self, seconds: float) -> None:
         """Come back after so many seconds, or sooner."""

@@ -9,12 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runwright_api.names import training_job_name
 from runwright_api.reasons import Reason, Stage
 from runwright_api.status import Artifact, Failure, Revision
 from runwright_api.text import seconds
 from runwright_components.contract.cluster import StageFault, StageRecord
-from runwright_operator.brain.decision import DeleteJob, StopAttempt, StopPipeline
+from runwright_operator.brain.decision import StopAttempt, StopPipeline
 from runwright_operator.brain.draft import Draft, older_than
 from runwright_operator.brain.launching import again
 
@@ -68,9 +67,8 @@ def follow(draft: Draft) -> None:
 def end(draft: Draft, revision: Revision, state: str, failure: Failure | None) -> None:
     """The revision is over; no training job is left behind."""
     draft.update(revision.number, state=state, failure=failure, completion_time=draft.time)
-    job = training_job_name(draft.seen.key.name, revision.number)
-    if state != "Succeeded" and job in draft.seen.jobs:
-        draft.before.append(DeleteJob(job))
+    if state != "Succeeded":
+        draft.delete_jobs(revision.number)
 
 
 def _succeeded(draft: Draft, revision: Revision) -> None:

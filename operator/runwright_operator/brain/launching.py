@@ -16,6 +16,7 @@ from runwright_components.contract.cluster import ClusterRun
 from runwright_components.contract.outcome import StageError
 from runwright_operator.brain.decision import AddFinalizer, StartPipeline, StopPipeline
 from runwright_operator.brain.draft import Draft
+from runwright_operator.resources import JOBS
 from runwright_pipelines.cluster import cluster_run, storage_of, with_registry
 from runwright_pipelines.compiling import Images, parameter, pipeline_spec
 from runwright_pipelines.retries import with_retries
@@ -131,5 +132,6 @@ def _start(draft: Draft, revision: Revision, run: PipelineRun) -> None:
     except (StageError, ValidationError, ValueError, KeyError) as error:  # a defect of ours must not start anything
         draft.compile_error = str(error)[:1000]
         return
+    draft.delete_jobs(revision.number, but=JOBS[seen.run.spec.train.backend].kind)  # of before the backend was changed
     draft.then.append(StartPipeline(revision.number, run.attempt, pipeline, parameter(told)))
     draft.look_again(0.0)

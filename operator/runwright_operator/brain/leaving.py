@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runwright_api.names import FINALIZER
 from runwright_components.cluster.manifests.fields import mapping
-from runwright_operator.brain.decision import ApplyService, Decision, DeleteJob, RemoveFinalizer, StopAttempt
+from runwright_operator.brain.decision import ApplyService, Decision, RemoveFinalizer, StopAttempt
 from runwright_operator.brain.draft import ACTIVE, Draft
 
 
@@ -20,7 +20,7 @@ def leave(draft: Draft) -> Decision:
         run = revision.pipeline_run
         if run is not None and (revision.state in ACTIVE or revision.completion_time is None):
             before.append(StopAttempt(run.attempt, run.id))
-    before.extend(DeleteJob(name) for name in draft.seen.jobs)
+    draft.delete_jobs()
     if draft.seen.keeps_service and draft.owns_service() and draft.seen.service is not None:
         released = _released(draft)
         if released is not None:

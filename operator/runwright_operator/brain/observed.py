@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from runwright_api.status import TrainingRunStatus
 from runwright_api.trainingrun import TrainingRun
@@ -42,13 +42,20 @@ class RecordsSeen:
         return {stage: record for stage, record in self.stages.items() if record.run_id == run_id}
 
 
+class JobSeen(NamedTuple):
+    """A training job, by its kind."""
+
+    name: str
+    kind: str = "PyTorchJob"
+
+
 @dataclass(frozen=True)
 class Observed:
     """One TrainingRun and its children.
 
     `run` is None when the spec is refused, and `problems` say why. `pipelines` are the KFP runs of the attempt that
     status names, oldest first; None when there is nothing to ask for or KFP did not answer (`pipelines_error`).
-    `submit_error`: KFP refused the run that was just handed in. `jobs` are the names of its training jobs, `service`
+    `submit_error`: KFP refused the run that was just handed in. `jobs` are its training jobs, `service`
     and `service_pods` the InferenceService of its name and its pods. `history` is what a backup brought
     back, where there is no status.
     """
@@ -66,7 +73,7 @@ class Observed:
     deleting: bool = False
     keeps_service: bool = False
     records: Mapping[int, RecordsSeen] = field(default_factory=dict)
-    jobs: tuple[str, ...] = ()
+    jobs: tuple[JobSeen, ...] = ()
     service: Mapping[str, Any] | None = None
     service_pods: tuple[Mapping[str, Any], ...] = ()
     pipelines: tuple[PipelineSeen, ...] | None = None

@@ -18,7 +18,6 @@ USES: dict[str, Any] = {
     "spec.data.sources.0": {"gcs": {"uri": "gs://bucket/x"}},
     "spec.train.code": {"path": "src", "entrypoint": "churn.train"},
     "spec.train.image": "ghcr.io/acme/train:1.2",
-    "spec.train.backend": "trainjob",
     "spec.tune": {
         "searchSpace": [
             {"name": "learningRate", "type": "float", "min": 1e-4, "max": 0.1, "log": True},

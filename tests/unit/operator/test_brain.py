@@ -25,7 +25,7 @@ from runwright_operator.brain.decision import (
     StopAttempt,
     StopPipeline,
 )
-from runwright_operator.brain.observed import PipelineSeen
+from runwright_operator.brain.observed import JobSeen, PipelineSeen
 from tests.doubles.brain import NOW, World, digest, spec
 
 
@@ -166,7 +166,7 @@ def test_a_pin_to_nothing_is_said_and_changes_nothing() -> None:
 def test_a_changed_recipe_supersedes_what_runs() -> None:
     world = World()
     world.settle()
-    world.seen = replace(world.seen, jobs=("churn-r1",))
+    world.seen = replace(world.seen, jobs=(JobSeen("churn-r1"),))
     world.edit(spec(epochs=3))
     world.settle()
     stopped = [action for action in world.done if isinstance(action, StopAttempt)]
@@ -320,7 +320,7 @@ def test_deletion_in_any_phase_ends_everything(steps: int) -> None:
         world.step()
     if steps == 5:
         world.train()
-    world.seen = replace(world.seen, deleting=True, jobs=("churn-r1",))
+    world.seen = replace(world.seen, deleting=True, jobs=(JobSeen("churn-r1"),))
     world.settle()
     assert world.seen.finalizers == ()
     active = [one for runs in world.pipelines.values() for one in runs if not one.ended]

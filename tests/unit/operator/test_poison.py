@@ -22,7 +22,7 @@ from runwright_components.contract.cluster import StorageConfig
 from runwright_operator.adapters import pipeline_runs
 from runwright_operator.brain.decide import decide
 from runwright_operator.brain.draft import Rules
-from runwright_operator.brain.observed import Observed, PipelineSeen
+from runwright_operator.brain.observed import JobSeen, Observed, PipelineSeen
 from runwright_operator.brain.transitions import happenings
 from runwright_operator.reading import (
     digest_of,
@@ -246,7 +246,7 @@ def through(raw: dict[str, Any], chance: random.Random) -> None:
         deleting=chance.random() < 0.1,
         keeps_service=service_is_kept(raw),
         records=read_records(config_maps, "uid"),
-        jobs=("x-r1", "x-r2"),
+        jobs=(JobSeen("x-r1"), JobSeen("x-r2", "TrainJob")),
         service=service if isinstance(service, dict) else None,
         service_pods=pods,
         pipelines=pipelines,

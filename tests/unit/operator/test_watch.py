@@ -16,7 +16,17 @@ from runwright_operator.index import Index
 from runwright_operator.metrics import Metrics
 from runwright_operator.queue import Queue
 from runwright_operator.relist import OVERDUE, Relister
-from runwright_operator.resources import CONFIG_MAP, POD, PYTORCH_JOB, TRAINING_RUN, Key, Resource
+from runwright_operator.resources import (
+    CONFIG_MAP,
+    INFERENCE_SERVICE,
+    POD,
+    PYTORCH_JOB,
+    RAY_JOB,
+    TRAIN_JOB,
+    TRAINING_RUN,
+    Key,
+    Resource,
+)
 from runwright_operator.watch import Watch
 from tests.doubles.apiserver import ApiServer, failing
 
@@ -354,3 +364,21 @@ def test_a_kind_that_comes_later_is_found() -> None:
         assert await bench.queue.take() == A
 
     relist(test, TRAINING_RUN, CONFIG_MAP, POD)
+
+
+def test_a_kind_that_a_cluster_may_lack_is_not_waited_for_and_wakes_the_runs_when_it_comes() -> None:
+    async def test(bench: Relisting) -> None:
+        await bench.api.put(TRAINING_RUN, "n", "a", spec={})
+        await bench.at(0)
+        assert bench.index.missing == {TRAIN_JOB, RAY_JOB}
+        assert bench.vitals.missing == ()
+        bench.queue.done(await bench.queue.take() or A)
+        bench.api.kinds.append(TRAIN_JOB)
+        await bench.at(11)
+        assert bench.restarts == 0
+        await bench.at(301)
+        assert bench.index.missing == {RAY_JOB}
+        assert bench.restarts == 1
+        assert await bench.queue.take() == A
+
+    relist(test, TRAINING_RUN, CONFIG_MAP, POD, PYTORCH_JOB, INFERENCE_SERVICE)

@@ -1,0 +1,67 @@
+"""Kinds of training jobs beside PyTorchJobs: what a cluster lacks is refused, what is left behind is deleted."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runwright_operator.brain.decision import DeleteJob, StartPipeline
+from runwright_operator.brain.observed import JobSeen
+from runwright_operator.reading import read_run
+from runwright_operator.resources import PYTORCH_JOB, RAY_JOB, TRAIN_JOB
+from tests.doubles.brain import World, spec
+
+
+def raw(**train: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "runwright.dev/v1alpha1",
+        "kind": "TrainingRun",
+        "metadata": {"name": "churn", "namespace": "team"},
+        "spec": {
+            "data": {"sources": [{"s3": {"uri": "s3://data/churn.csv"}}]},
+            "prepare": {"target": "churned"},
+            "train": {"task": "tabular-classification", **train},
+        },
+    }
+
+
+RAY = {"backend": "rayjob", "code": {"command": ["python", "/opt/churn/train.py"]}, "image": "ghcr.io/acme/churn:1"}
+
+
+@pytest.mark.parametrize(
+    ("train", "missing", "told"),
+    [
+        (
+            {"backend": "trainjob"},
+            TRAIN_JOB,
+            "spec.train.backend: this cluster has no TrainJob (trainer.kubeflow.org/v1alpha1); "
+            "install Kubeflow Trainer 2 and JobSet, or use `backend: pytorchjob`",
+        ),
+        (
+            RAY,
+            RAY_JOB,
+            "spec.train.backend: this cluster has no RayJob (ray.io/v1); install KubeRay, or use `backend: pytorchjob`",
+        ),
+    ],
+)
+def test_a_kind_that_the_cluster_lacks_is_refused(train: dict[str, Any], missing: Any, told: str) -> None:
+    assert read_run(raw(**train), missing={missing}) == (None, (told,))
+    run, problems = read_run(raw(**train), missing={PYTORCH_JOB})
+    assert run is not None, problems
+
+
+def test_a_ray_cluster_needs_an_image_of_the_users() -> None:
+    run, problems = read_run(raw(**{**RAY, "image": None}))
+    assert run is None
+    assert problems == (
+        "spec.train.image: `backend: rayjob` needs an image with Ray and Runwright; docs/backends.md says how",
+    )
+
+
+def test_a_job_of_another_kind_is_deleted_before_the_next_attempt_starts() -> None:
+    world = World()
+    world.edit(spec(backend="trainjob"))
+    world.seen = replace(world.seen, jobs=(JobSeen("churn-r1"), JobSeen("churn-r1", "TrainJob"), JobSeen("churn-r9")))
+    world.settle()
+    assert any(isinstance(action, StartPipeline) for action in world.done)
+    assert {action for action in world.done if isinstance(action, DeleteJob)} == {DeleteJob("churn-r1", "PyTorchJob")}
