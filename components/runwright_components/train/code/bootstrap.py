@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import importlib.util
 import json
 import os
 import runpy
@@ -16,6 +17,7 @@ import signal
 import sys
 import time
 import traceback
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 ENDINGS = "RUNWRIGHT_ENDINGS"
@@ -43,7 +45,10 @@ def main(arguments: list[str]) -> int:
             sys.path[0] = str(Path.cwd())
             _run_module(target)
     except Exception as error:  # noqa: BLE001 (whatever it is, the stage must hear of it)
-        traceback.print_exception(_without_us(error))
+        if isinstance(error, NotStarted):
+            print(error, file=sys.stderr)  # noqa: T201 (this is the code's own output)
+        else:
+            traceback.print_exception(_without_us(error))
         if endings:
             _leave(Path(endings), error)
         return 1
@@ -59,23 +64,27 @@ def _become(command: list[str]) -> None:
 
 def _run_module(target: str) -> None:
     name, _, function = target.partition(":")
-    try:
-        if not function:
-            runpy.run_module(name, run_name="__main__", alter_sys=True)
-            return
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
-            raise NotStarted(f"there is no module {name!r} in {Path.cwd().name}/") from error
-        raise
-    except ImportError as error:  # runpy's word for a package without __main__, and for a missing module
-        if error.name is None and (name in str(error)):
-            raise NotStarted(str(error)) from error
-        raise
-    start = getattr(module, function, None)
+    found = _find(name)
+    if found is None:
+        raise NotStarted(f"there is no module {name!r} in the folder {Path.cwd().name}")
+    if not function:
+        if found.submodule_search_locations is not None and _find(f"{name}.__main__") is None:
+            raise NotStarted(f"{name!r} is a package without a module __main__")
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+        return
+    start = getattr(importlib.import_module(name), function, None)
     if not callable(start):
         raise NotStarted(f"the module {name!r} has no function {function!r}")
     start()
+
+
+def _find(name: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(name)
+    except ModuleNotFoundError as error:  # of a package above it, or of what that imports
+        if error.name and name.startswith(f"{error.name}."):
+            return None
+        raise
 
 
 def _die_with_parent() -> None:

@@ -103,6 +103,13 @@ def _with(message: str, said: str) -> str:
     return f"{message}\n{said}" if said else message
 
 
+def too_long(limit: int) -> StageError:
+    """The code did not end within `limit` seconds."""
+    message = f"the code has run for {limit} s, which is its limit"
+    cure = "raise train.timeout, or let the code do less"
+    return StageError(Reason.DEADLINE, message, where="train.timeout", cure=cure)
+
+
 def oom_kills(events: Path = _OOM_COUNT) -> int:
     """How many processes of this control group the kernel has killed for memory; 0 where nobody counts."""
     try:

@@ -32,15 +32,19 @@ class Allowance:
         self._clock = clock
         self._at = clock()
 
-    def take(self, amount: float) -> bool:
-        """Whether so much is there; if so, it is taken."""
+    def has(self, amount: float) -> bool:
+        """Whether so much is there now."""
         now = self._clock()
         self._left = min(self._most, self._left + (now - self._at) * self._per_second)
         self._at = now
-        if amount > self._left:
-            return False
-        self._left -= amount
-        return True
+        return amount <= self._left
+
+    def take(self, amount: float) -> bool:
+        """Whether so much is there; if so, it is taken."""
+        enough = self.has(amount)
+        if enough:
+            self._left -= amount
+        return enough
 
 
 class Output:
@@ -68,12 +72,19 @@ class Output:
             self._stream.flush()
         else:
             self.left_out += len(chunk)
-        *lines, rest = (self._rest + chunk).split(b"\n")
-        self._rest = rest[-TAIL_BYTES:]
-        for line in lines:
-            text = _visible(line)
+        self._tell(chunk)
+
+    def _tell(self, chunk: bytes) -> None:
+        """Make notes of the lines that end in the chunk; once the allowance is spent, they are not even looked at."""
+        content = self._rest + chunk
+        start = 0
+        while (end := content.find(b"\n", start)) >= 0 and self._told.has(1):
+            text = _visible(content[start:end])
             if text and self._told.take(1):
                 self._progress.note(text)
+            start = end + 1
+        start = max(start, content.rfind(b"\n") + 1)
+        self._rest = content[start:][-LONGEST_NOTE:]
 
     def close(self) -> None:
         """The output has ended: show the end of it where something was left out."""

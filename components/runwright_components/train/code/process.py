@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.train.code.output import Output
 from runwright_components.train.signals import StopSignal
 
@@ -29,14 +28,14 @@ def run_process(
     output: Output,
     poll: Callable[[], None],
     stop: StopSignal,
-    limit: float | None,
+    deadline: float | None,
 ) -> int:
     """Run `command` in `folder`, without a shell and in a process group of its own. Returns its exit code, negative for
     a signal.
 
     `poll` is called several times a second. A stop is handed on as SIGTERM; who has not ended 30 s later is killed.
-    Whatever of the group is left when the first process ends is killed, too. Raises StageError (DeadlineExceeded) after
-    `limit` seconds.
+    Whatever of the group is left when the first process ends is killed, too. Raises
+    TimeoutError when it runs at `deadline`, by time.monotonic().
     """
     process = subprocess.Popen(
         list(command),
@@ -50,7 +49,7 @@ def run_process(
     assert process.stdout is not None
     reader = threading.Thread(target=_drain, args=(process.stdout, output), name="output", daemon=True)
     reader.start()
-    began, asked = time.monotonic(), None
+    asked: float | None = None
     try:
         while process.poll() is None:
             poll()
@@ -60,8 +59,8 @@ def run_process(
                 asked = now
             if asked is not None and now - asked > STOP_SECONDS:
                 _kill(process)
-            if limit is not None and asked is None and now - began > limit:
-                raise _too_long(limit)
+            if deadline is not None and asked is None and now > deadline:
+                raise TimeoutError
             time.sleep(POLL_SECONDS)
     finally:
         _kill(process)
@@ -81,12 +80,3 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 def _drain(pipe: IO[bytes], output: Output) -> None:
     while chunk := os.read(pipe.fileno(), _CHUNK):
         output.feed(chunk)
-
-
-def _too_long(limit: float) -> StageError:
-    return StageError(
-        Reason.DEADLINE,
-        f"the code has run for {limit:g} s, which is its limit",
-        where="train.timeout",
-        cure="raise train.timeout, or let the code do less",
-    )

@@ -27,7 +27,7 @@ from runwright_components.contract.progress import Progress
 from runwright_components.train.code import bootstrap, sources
 from runwright_components.train.code.environment import environment_of
 from runwright_components.train.code.exports import TENSORS, Export, find_export
-from runwright_components.train.code.failing import failure_of, oom_kills, read_endings
+from runwright_components.train.code.failing import failure_of, oom_kills, read_endings, too_long
 from runwright_components.train.code.launch import CodeJob
 from runwright_components.train.code.metrics import Metrics
 from runwright_components.train.code.output import Output
@@ -65,6 +65,7 @@ def train_code(
         began = time.monotonic()
         runner.run(runner.entry(), metrics, nodes=nodes)
         seconds = time.monotonic() - began
+        place.check_untouched()
         if nodes is not None and nodes.rank:
             return None
         assert config.code is not None
@@ -97,7 +98,7 @@ class _Runner:
         self._place = place
         self._stop = stop
         self._progress = progress
-        self._began = time.monotonic()
+        self._deadline = time.monotonic() + limit if (limit := self._code.timeout_seconds) is not None else None
 
     def entry(self) -> tuple[tuple[str, ...], Path]:
         """What the bootstrap is told to start, and the working folder."""
@@ -146,8 +147,10 @@ class _Runner:
                 output=output,
                 poll=metrics.poll if metrics else _nothing,
                 stop=self._stop,
-                limit=code.timeout_seconds and code.timeout_seconds - (time.monotonic() - self._began),
+                deadline=self._deadline,
             )
+        except TimeoutError as error:
+            raise too_long(code.timeout_seconds or 0) from error
         finally:
             self._stop.deferred = False
         if self._stop.requested:

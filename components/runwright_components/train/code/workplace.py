@@ -25,8 +25,10 @@ class Workplace:
     """Folders of one training by user code. `checkpoints` outlives it."""
 
     folder: Path
+    prepared: Path
     checkpoints: Path
     resume: bool
+    untouched: dict[str, tuple[int, int]]  # sizes and times of the prepared files
 
     @property
     def data(self) -> Path:
@@ -66,16 +68,23 @@ class Workplace:
             "RUNWRIGHT_RESUME": "1" if self.resume else "0",
         }
 
+    def check_untouched(self) -> None:
+        """Raise StageError (UserCodeError) when the code has changed the prepared data, which it sees by links."""
+        if _signs(self.prepared) != self.untouched:
+            raise user_code_error(
+                "the code changed the prepared data, which later stages read",
+                "copy what you want to change out of RUNWRIGHT_DATA, and prepare again with `runwright run --no-cache`",
+            )
+
 
 @contextmanager
 def workplace(
     config: TrainConfig, *, prepared: Path, out: Path, checkpoints: Path, resume: bool
 ) -> Iterator[Workplace]:
-    """Make the folders, beside `out`, and remove them in the end. Raises StageError (UserCodeError) when the code has
-    changed the prepared data."""
+    """Make the folders, beside `out`, and remove them in the end."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.code.", dir=out.parent) as name:
-        place = Workplace(Path(name), checkpoints, resume)
+        place = Workplace(Path(name), prepared, checkpoints, resume, _signs(prepared))
         for folder in (place.data, place.model, place.endings, place.code):
             folder.mkdir()
         _empty(checkpoints, keep=resume)
@@ -85,13 +94,7 @@ def workplace(
         given = [*(f"{split}.parquet" for split in GIVEN_SPLITS), PREPROCESSING]
         for item in given:  # links: the data may be large
             (place.data / item).symlink_to(prepared / item)
-        before = _signs(prepared)
         yield place
-        if _signs(prepared) != before:
-            raise user_code_error(
-                "the code changed the prepared data, which later stages read",
-                "copy what you want to change out of RUNWRIGHT_DATA, and prepare again with `runwright run --no-cache`",
-            )
 
 
 def hyperparameters(config: TrainConfig) -> dict[str, object]:
