@@ -3,10 +3,11 @@
 raw data       manifest.json (RawManifest), data.parquet or data/*.parquet - a row an example, in the source's form
 prepared data  manifest.json (PreparedManifest), {train,validation,test}.parquet - model inputs and `target`;
                test.raw.parquet - the test rows as they came from the source; preprocessing/ - the fitted state;
-               quality.json (see `runwright_components.prepare.quality`)
+               quality.json (see `runwright_components.prepare.quality`); of a generation corpus.json and the splits'
+               tokens (see `runwright_components.features.corpus`) in place of the splits' Parquet files
 model          manifest.json (ModelManifest), weights.safetensors, model.onnx, history.json, preprocessing/
 evaluation     evaluation.json (Evaluation), predictions.parquet - a row a test row: row_id, truth, prediction and, for
-               a classification, probabilities
+               a classification, probabilities; of a generation row_id and figures of the document
 package        manifest.json (PackageManifest) and the files that it lists, a folder that KServe can mount
 """
 
@@ -291,6 +292,14 @@ class Roc(Document):
     thresholds: tuple[float, ...]
 
 
+class Sample(Document):
+    """What a language model writes after a prompt from a test document, and what stands there."""
+
+    prompt: str
+    text: str
+    truth: str
+
+
 class Evaluation(Document):
     """What the untouched test split says of the model whose digest is `model_digest`."""
 
@@ -308,6 +317,7 @@ class Evaluation(Document):
     calibration: Calibration | None = None
     residuals: tuple[tuple[float, float], ...] = ()  # regression: up to 500 (truth, prediction) pairs
     slices: tuple[SliceMetrics, ...] = ()
+    samples: tuple[Sample, ...] = ()  # generation
     latency: Latency
     lineage: Lineage
 

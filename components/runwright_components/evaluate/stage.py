@@ -19,6 +19,7 @@ from runwright_components.contract.artifacts import (
     TARGET,
     Check,
     Evaluation,
+    Latency,
     Lineage,
     ModelManifest,
     PreparedManifest,
@@ -56,30 +57,19 @@ def evaluate(config: EvaluateConfig, *, model: Path, prepared: Path, out: Path, 
     gate.validate(config.gate, config.task)
     manifest, data = _inputs(config, model, prepared)
     predictor = Predictor(model)
-    test = _test_split(predictor, prepared)
-    columns = tuple(dict.fromkeys((*config.slices, *gate.columns(config.gate))))
-    for column in columns:
-        slices.require(column, test.rows, where="evaluate.slices" if column in config.slices else "evaluate.gate")
-
-    predictions = _predict(predictor, test.rows, progress)
-    latency = speed.measure(predictor, test.rows, requests=config.latency_requests, batch=config.throughput_batch)
+    judge = _judge_documents if config.task == "generation" else _judge_rows
+    judged = judge(config, predictor, prepared, data, progress)
+    latency = judged.latency
     progress.note(f"one row takes {latency.p50_ms:.2f} ms (p50), {latency.p99_ms:.2f} ms (p99)")
     figures = {
-        **_baseline(predictor, prepared, data, test),
+        **judged.metrics,
         "latencyP50Ms": latency.p50_ms,
         "latencyP99Ms": latency.p99_ms,
         "rowsPerSecond": latency.rows_per_second,
     }
-    parts: tuple[SliceMetrics, ...] = ()
-    details: dict[str, Any] = {}
-    wrong = _not_finite(predictions)
-    if not wrong:
-        figures |= _metrics(predictions, test.truth, config)
-        details = _details(predictions, test.truth, config, data)
-    parts = _slices(columns, test, predictions, predictor, config, measured=not wrong)
-    checks = gate.judge(config.gate, figures, parts)
-    if wrong:
-        checks = (_not_finite_check(wrong, len(test.truth)), *checks)
+    checks = gate.judge(config.gate, figures, judged.slices)
+    if judged.wrong:
+        checks = (_not_finite_check(judged.wrong, judged.rows), *checks)
     if not checks:
         progress.note("the gate has no bounds: the model passes whatever its metrics are")
 
@@ -89,10 +79,10 @@ def evaluate(config: EvaluateConfig, *, model: Path, prepared: Path, out: Path, 
         task=config.task,
         verdict="passed" if all(check.passed for check in checks) else "rejected",
         checks=checks,
-        rows=len(test.truth),
+        rows=judged.rows,
         metrics=dict(sorted(figures.items())),
         labels=data.signature.labels,
-        slices=parts,
+        slices=judged.slices,
         latency=latency,
         lineage=Lineage(
             stage="evaluate",
@@ -104,14 +94,92 @@ def evaluate(config: EvaluateConfig, *, model: Path, prepared: Path, out: Path, 
             },
             parents=(manifest.lineage,),
         ),
-        **details,
+        **judged.details,
     )
     with new_folder(out) as folder:
         evaluation.write(folder, EVALUATION)
-        _table(test, predictions).write_parquet(folder / PREDICTIONS)
+        judged.table.write_parquet(folder / PREDICTIONS)
     for check in checks:
         (progress.note if check.passed else progress.warning)(check.message)
     return evaluation
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What was found out of `rows` test rows; of `wrong` of them the predictions are not finite numbers. `details` are
+    fields of an Evaluation, `table` is predictions.parquet."""
+
+    rows: int
+    wrong: int
+    metrics: dict[str, float]
+    slices: tuple[SliceMetrics, ...]
+    details: dict[str, Any]
+    latency: Latency
+    table: pl.DataFrame
+
+
+def _judge_rows(
+    config: EvaluateConfig, predictor: Predictor, prepared: Path, data: PreparedManifest, progress: Progress
+) -> _Judged:
+    """Compare predictions with the truth, row by row."""
+    test = _test_split(predictor, prepared)
+    columns = _slice_columns(config, test.rows)
+    predictions = _predict(predictor, test.rows, progress)
+    latency = speed.measure(predictor, test.rows, requests=config.latency_requests, batch=config.throughput_batch)
+    wrong = _not_finite(predictions)
+    return _Judged(
+        rows=len(test.truth),
+        wrong=wrong,
+        metrics=_baseline(predictor, prepared, data, test)
+        | ({} if wrong else _metrics(predictions, test.truth, config)),
+        slices=_slices(columns, test, predictions, predictor, config, measured=not wrong),
+        details={} if wrong else _details(predictions, test.truth, config, data),
+        latency=latency,
+        table=_table(test, predictions),
+    )
+
+
+def _judge_documents(
+    config: EvaluateConfig, predictor: Predictor, prepared: Path, data: PreparedManifest, progress: Progress
+) -> _Judged:
+    """Measure how well the documents are foretold, and sample what the model writes."""
+    from runwright_components.evaluate import generation
+
+    count = data.rows["test"]
+    known = pl.scan_parquet(prepared / RAW_TEST)
+    columns = _slice_columns(config, known.head(0).collect())
+    scores = generation.score(predictor, prepared, count, progress)
+    wrong = _not_finite(scores.T)
+    latency, tokens = generation.latency(predictor)
+    rows = known.select(ROW_ID, *columns).collect()
+    return _Judged(
+        rows=count,
+        wrong=wrong,
+        metrics=tokens | ({} if wrong else generation.metrics(scores)),
+        slices=tuple(
+            SliceMetrics(
+                column=column,
+                value=name,
+                rows=len(index),
+                metrics={} if wrong else generation.metrics(scores[:, index]),
+            )
+            for column in columns
+            for name, index in slices.groups(rows, column, {}, predictor.preprocessing.target_state.words)
+        ),
+        details={} if wrong else {"samples": generation.samples(predictor, prepared, count)},
+        latency=latency,
+        table=rows.select(ROW_ID).with_columns(
+            pl.Series(name, values) for name, values in zip(generation.COLUMNS, scores, strict=True)
+        ),
+    )
+
+
+def _slice_columns(config: EvaluateConfig, rows: pl.DataFrame) -> tuple[str, ...]:
+    """The columns that the metrics are given by. Raises StageError for one that the rows lack."""
+    columns = tuple(dict.fromkeys((*config.slices, *gate.columns(config.gate))))
+    for column in columns:
+        slices.require(column, rows, where="evaluate.slices" if column in config.slices else "evaluate.gate")
+    return columns
 
 
 def _inputs(config: EvaluateConfig, model: Path, prepared: Path) -> tuple[ModelManifest, PreparedManifest]:

@@ -9,6 +9,16 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Generation:
+    """A generated text of `tokens` tokens; `finish_reason` is `stop` (the model ended it, or a stop string did) or
+    `length` (the limit of tokens, or the context's)."""
+
+    text: str
+    finish_reason: str
+    tokens: int
+
+
+@dataclass(frozen=True)
 class Predictions:
     """Classification: `labels` [N] and `probabilities` [N, K], K in the order of the signature's labels, float64.
     Regression: `values` [N], float64, in the unit of the target. What does not apply is None."""
@@ -16,10 +26,13 @@ class Predictions:
     labels: list[str] | None = None
     probabilities: NDArray[np.float64] | None = None
     values: NDArray[np.float64] | None = None
+    generations: list[Generation] | None = None  # a text for each prompt
 
     def __len__(self) -> int:
         if self.values is not None:
             return len(self.values)
+        if self.generations is not None:
+            return len(self.generations)
         return 0 if self.labels is None else len(self.labels)
 
 

@@ -1,19 +1,25 @@
-"""Proof that the ONNX graph says what the torch weights say."""
+"""Proof that the ONNX graph says what the model's own weights say."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from runwright_components.contract.artifacts import ONNX, OUTPUTS, RAW_TEST
+from runwright_components.contract.artifacts import ONNX, OUTPUTS, RAW_TEST, ModelManifest
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.serve.predictor import Predictor
+from runwright_components.train.boosting import BOOSTERS, native
 
+IDS = "input_ids"
 _ROWS = 4096  # of the test split, at most
 _BATCH = 256
+_DOCUMENTS = 16  # each has an output for every token of the vocabulary at every place
 
 
 def check_parity(model: Path, prepared: Path, tolerance: float, progress: Progress) -> float:
@@ -22,13 +28,11 @@ def check_parity(model: Path, prepared: Path, tolerance: float, progress: Progre
     Both sides get the same tensors, from the raw rows through the packaged preprocessing. Raises StageError
     (ParityFailed) with the figures when the difference is beyond `tolerance`, or an output is not a number.
     """
-    import torch
-
-    from runwright_components.models import load_model
-
     predictor = Predictor(model, verify=False)
-    module = load_model(model)
-    rows = pl.scan_parquet(prepared / RAW_TEST).head(_ROWS).collect()
+    whose, answer = _own_weights(model)
+    texts = predictor.generator is not None
+    rows = pl.scan_parquet(prepared / RAW_TEST).head(_DOCUMENTS if texts else _ROWS).collect()
+    batch = 1 if texts else _BATCH
     if rows.is_empty():
         raise StageError(
             Reason.DATA_INVALID,
@@ -37,26 +41,44 @@ def check_parity(model: Path, prepared: Path, tolerance: float, progress: Progre
             cure="give the split a test share above 0, or more data",
         )
     largest, where = 0.0, 0
-    for start in range(0, len(rows), _BATCH):
-        inputs = predictor.preprocessing.transform(rows[start : start + _BATCH])
-        (served,) = predictor.run(inputs).values()
-        with torch.inference_mode():
-            trained = module(**{name: torch.from_numpy(value) for name, value in inputs.items()}).numpy()
+    for start in range(0, len(rows), batch):
+        inputs = predictor.preprocessing.transform(rows[start : start + batch])
+        served = _served(predictor, inputs)
+        trained = answer(inputs)
         difference = np.abs(served.reshape(len(trained), -1) - trained.reshape(len(trained), -1)).max(axis=1)
         # A NaN compares as no difference, so it must be looked for.
         worst = int(np.where(np.isnan(difference), np.inf, difference).argmax())
         if not difference[worst] <= largest:
             largest, where = float(difference[worst]), start + worst
-        progress.update(min(start + _BATCH, len(rows)), len(rows), unit="rows", message="comparing torch with ONNX")
+        progress.update(min(start + batch, len(rows)), len(rows), unit="rows", message=f"comparing {whose} with ONNX")
     if not largest <= tolerance:
         raise StageError(
             Reason.PARITY_FAILED,
-            f"the outputs of torch and ONNX Runtime differ by {largest:.3g} at test row {where} of {len(rows)}; "
+            f"the outputs of {whose} and ONNX Runtime differ by {largest:.3g} at test row {where} of {len(rows)}; "
             f"{tolerance:g} is allowed",
             where=str(model / ONNX),
             cure="raise package.parityTolerance if that is little for this model, else report its configuration",
         )
     return largest
+
+
+def _own_weights(model: Path) -> tuple[str, Callable[[Mapping[str, NDArray[Any]]], NDArray[Any]]]:
+    """What computes the model from its own weights rather than the graph, and its outputs for the graph's inputs."""
+    name = ModelManifest.read(model).model.name
+    if name in BOOSTERS:
+        return name, native(model)
+    import torch
+
+    from runwright_components.models import load_model
+
+    module = load_model(model)
+
+    def answer(inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        with torch.inference_mode():
+            outputs: NDArray[Any] = module(**{key: torch.from_numpy(value) for key, value in inputs.items()}).numpy()
+        return outputs
+
+    return "torch", answer
 
 
 def check_own_outputs(model: Path, prepared: Path, tolerance: float, progress: Progress) -> float | None:
@@ -75,3 +97,17 @@ def check_own_outputs(model: Path, prepared: Path, tolerance: float, progress: P
             cure="export the model in evaluation mode and in float32, or raise package.parityTolerance",
         )
     return largest
+
+
+def _served(predictor: Predictor, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """The graph's output; of a language model in two parts, the second with the keys and values of the first, as text
+    is generated."""
+    if predictor.generator is None:
+        (output,) = predictor.run(inputs).values()
+        return output
+    ids = inputs[IDS]
+    half = ids.shape[1] // 2
+    first = predictor.run({IDS: ids[:, :half], **predictor.generator.empty_past(len(ids))})
+    past = {name.replace("present.", "past_key_values."): value for name, value in first.items() if name != "logits"}
+    second = predictor.run({IDS: ids[:, half:], **past})
+    return np.concatenate([first["logits"], second["logits"]], axis=1)

@@ -40,9 +40,10 @@ from runwright_components.contract.progress import Progress
 from runwright_components.package.card import model_card
 from runwright_components.package.parity import check_own_outputs, check_parity
 from runwright_components.prepare.quality import Quality
+from runwright_components.train.boosting import BOOSTERS
 
 ARCHITECTURE = "model.json"
-_ENCODER = "encoder.json"  # beside the weights of a pretrained encoder
+_SETTINGS = ("encoder.json", "decoder.json")  # beside the weights of an encoder or decoder
 
 
 class Architecture(Document):
@@ -69,7 +70,7 @@ def package(
 
     The package's digest depends on the inputs alone: it holds no times, and nothing that was timed. Raises StageError:
     DigestMismatch when the model was altered or the evaluation is of another model or other data, GateRejected when it
-    did not pass, ParityFailed when the ONNX graph and the torch weights disagree.
+    did not pass, ParityFailed when the ONNX graph and the model's own weights disagree.
     """
     manifest, data = ModelManifest.read(model), PreparedManifest.read(prepared)
     judged = Evaluation.read(evaluation, EVALUATION)
@@ -153,7 +154,7 @@ def _refuse_rejected(judged: Evaluation, evaluation: Path) -> None:
 
 
 def _copy_model(config: PackageConfig, manifest: ModelManifest, model: Path, folder: Path) -> None:
-    """The graph and the preprocessing always, for without them nothing can be served; the torch weights when asked."""
+    """The graph and the preprocessing always, for nothing can be served without; the family's own weights when asked."""
     left_out = {HISTORY, OUTPUTS}
     if "safetensors" in config.formats:
         Architecture(
@@ -164,7 +165,7 @@ def _copy_model(config: PackageConfig, manifest: ModelManifest, model: Path, fol
             vocabulary=manifest.vocabulary,
         ).write(folder, ARCHITECTURE)
     else:
-        left_out |= {WEIGHTS, _ENCODER}
+        left_out |= {WEIGHTS, *_SETTINGS, *BOOSTERS.values()}
     for name in sorted(set(manifest.files) - left_out):
         link_or_copy(model / name, folder / name)
 

@@ -51,7 +51,8 @@ class RunwrightModel(kserve.Model):  # type: ignore[misc]
     def answer_v1(self, body: bytes) -> tuple[bytes, int]:
         """The answer to a V1 request, and its rows. Raises RequestError."""
         predictor = self._loaded()
-        answer = predictor.predict_rows(protocol.instances(_json(body)))  # type: ignore[arg-type]
+        request = _json(body)
+        answer = predictor.predict_rows(protocol.instances(request), protocol.parameters(request))  # type: ignore[arg-type]
         return orjson.dumps({"predictions": protocol.predictions(predictor.signature, answer)}), len(answer)
 
     def answer_v2(self, body: bytes) -> tuple[bytes, int]:
@@ -60,7 +61,7 @@ class RunwrightModel(kserve.Model):  # type: ignore[misc]
         request = _json(body)
         columns = protocol.columns(request, predictor.signature)
         names = protocol.requested(request, predictor.signature)  # type: ignore[arg-type]
-        answer = predictor.predict_columns(columns)
+        answer = predictor.predict_columns(columns, protocol.parameters(request))
         return orjson.dumps(
             {
                 "model_name": self.name,
@@ -79,10 +80,10 @@ class RunwrightModel(kserve.Model):  # type: ignore[misc]
         predictor = self._loaded()
         try:
             if not isinstance(payload, kserve.InferRequest):
-                answer = predictor.predict_rows(protocol.instances(payload))  # type: ignore[arg-type]
+                answer = predictor.predict_rows(protocol.instances(payload), protocol.parameters(payload))  # type: ignore[arg-type]
                 return {"predictions": protocol.predictions(predictor.signature, answer)}
             columns = protocol.columns({"inputs": _tensors(payload)}, predictor.signature)
-            answer = predictor.predict_columns(columns)
+            answer = predictor.predict_columns(columns, _parameters(payload))
         except RequestError as error:
             raise InvalidInput(str(error)) from error
         names = protocol.outputs_of(predictor.signature)
@@ -105,6 +106,16 @@ class RunwrightModel(kserve.Model):  # type: ignore[misc]
         if self.predictor is None:
             raise kserve.errors.ModelNotReady(self.name)
         return self.predictor
+
+
+def _parameters(request: kserve.InferRequest) -> dict[str, Any] | None:
+    """Those of a request over gRPC, whose values KServe wraps by their type."""
+    given = {name: value for name, value in (request.parameters or {}).items() if not name.startswith("binary_data")}
+    return {name: _plain(value) for name, value in given.items()} or None
+
+
+def _plain(value: Any) -> Any:
+    return getattr(value, value.WhichOneof("parameter_choice")) if hasattr(value, "WhichOneof") else value
 
 
 def _json(body: bytes) -> object:
@@ -149,8 +160,8 @@ def _cell(value: object) -> object:
 
 
 def _output(tensor: Mapping[str, Any]) -> kserve.InferOutput:
-    is_text = tensor["datatype"] == "BYTES"
-    data = np.array(tensor["data"], dtype=object if is_text else np.float64).reshape(tensor["shape"])
+    kind = {"BYTES": object, "INT64": np.int64}.get(tensor["datatype"], np.float64)
+    data = np.array(tensor["data"], dtype=kind).reshape(tensor["shape"])
     output = kserve.InferOutput(
         tensor["name"], tensor["shape"], tensor["datatype"], parameters=tensor.get("parameters")
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -33,6 +33,9 @@ from runwright_components.serve.encoding import TableEncoder, frame_of
 from runwright_components.serve.reading import WordReader, no_words
 from runwright_components.serve.request_error import Limits, RequestError, Root
 from runwright_components.serve.validation import Columns, Validator
+
+if TYPE_CHECKING:  # a served table needs no tokenizer
+    from runwright_components.serve.generation import Generator, Sampling
 
 __all__ = ["Limits", "Predictor", "RequestError"]
 
@@ -62,6 +65,7 @@ class Predictor:
         table = self.preprocessing if isinstance(self.preprocessing, TabularPreprocessing) else None
         self._validator = Validator(self.signature, WordReader(table).read if table else no_words, limits)
         self._encoder = TableEncoder(table) if table and TableEncoder.fits(table) else None
+        self.generator = _generator(self._session, self.preprocessing)
 
     @property
     def name(self) -> str:
@@ -82,20 +86,31 @@ class Predictor:
         parts = (self.preprocessing.transform(part) for part in frame.iter_slices(self._batch))
         return self._answer([self.run(part) for part in parts])
 
-    def predict_rows(self, rows: Sequence[Mapping[str, JsonValue]]) -> Predictions:
-        """Predictions for the rows of a request. Raises RequestError."""
-        return self._predict_cells(self._validator.rows(rows), "instances")
+    def predict_rows(self, rows: Sequence[Mapping[str, JsonValue]], parameters: object = None) -> Predictions:
+        """Predictions for the rows of a request; `parameters` are those of a generation. Raises RequestError."""
+        return self._predict_cells(self._validator.rows(rows), "instances", self._sampling(parameters))
 
-    def predict_columns(self, columns: Mapping[str, Sequence[object]]) -> Predictions:
+    def predict_columns(self, columns: Mapping[str, Sequence[object]], parameters: object = None) -> Predictions:
         """Predictions for a request that gives a column of JSON values a field. Raises RequestError."""
-        return self._predict_cells(self._validator.columns(columns), "inputs")
+        return self._predict_cells(self._validator.columns(columns), "inputs", self._sampling(parameters))
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The graph's outputs by name for its input tensors."""
         given = {name: value for name, value in inputs.items() if name in self._inputs}
         return dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))
 
-    def _predict_cells(self, columns: Columns, root: Root) -> Predictions:
+    def _sampling(self, parameters: object) -> Sampling | None:
+        """How to generate; None for models that do not, whose requests' parameters KServe's clients may fill."""
+        if self.generator is None:
+            return None
+        from runwright_components.serve.generation import read_sampling
+
+        return read_sampling(parameters)
+
+    def _predict_cells(self, columns: Columns, root: Root, sampling: Sampling | None = None) -> Predictions:
+        if self.generator is not None and sampling is not None:
+            (prompts,) = columns.values()
+            return Predictions(generations=self.generator.generate([str(prompt) for prompt in prompts], sampling))
         if self._encoder is not None:
             tensors = self._encoder.tensors(columns)
             rows = len(next(iter(tensors.values())))
@@ -182,6 +197,17 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
             where=str(path),
             cure="copy the whole package again from the registry, or update onnxruntime",
         ) from error
+
+
+def _generator(session: onnxruntime.InferenceSession, preprocessing: Preprocessing) -> Generator | None:
+    """The generator of a language model; None for others, which need no tokenizer."""
+    if preprocessing.signature.task != "generation":
+        return None
+    from runwright_components.features.corpus import GenerationPreprocessing
+    from runwright_components.serve.generation import Generator
+
+    assert isinstance(preprocessing, GenerationPreprocessing)
+    return Generator(session, preprocessing)
 
 
 def _rows_in(budget: int, signature: Signature) -> int:

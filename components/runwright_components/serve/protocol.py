@@ -1,6 +1,6 @@
 """The two protocols of KServe, from JSON to rows or columns and from predictions to JSON. Pure.
 
-V1: `{"instances": [{field: value, ...}, ...]}` -> `{"predictions": [...]}`
+V1: `{"instances": [{field: value, ...}, ...]}` -> `{"predictions": [...]}`; `parameters` beside them say how to generate
 (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol).
 V2, the Open Inference Protocol: a tensor a field, `[N]` or `[N, 1]` -> tensors `label` and `probabilities`, or `value`
 (https://github.com/kserve/open-inference-protocol).
@@ -26,6 +26,7 @@ _DATATYPES: dict[str, frozenset[str]] = {
     "text": frozenset(["BYTES"]),
     "image": frozenset(["BYTES"]),
 }
+_GENERATED = (("text", "BYTES"), ("finish_reason", "BYTES"), ("tokens", "INT64"))  # outputs of a language model
 _PREFERRED = {"numeric": "FP64", "boolean": "BOOL"}
 
 
@@ -46,7 +47,10 @@ def instances(body: object) -> Sequence[object]:
 
 
 def predictions(signature: Signature, answer: Predictions) -> list[dict[str, Any]]:
-    """The `predictions` of a V1 answer: `{"label", "probabilities": {label: p}}` or `{"value"}` for each row."""
+    """The `predictions` of a V1 answer for each row: `{"label", "probabilities": {label: p}}`, `{"value"}`, or
+    `{"text", "finish_reason", "tokens"}`."""
+    if answer.generations is not None:
+        return [vars(generation) for generation in answer.generations]
     if answer.values is not None:
         return [{"value": value} for value in answer.values.tolist()]
     if answer.labels is None or answer.probabilities is None:
@@ -56,6 +60,11 @@ def predictions(signature: Signature, answer: Predictions) -> list[dict[str, Any
         {"label": label, "probabilities": dict(zip(names, row, strict=True))}
         for label, row in zip(answer.labels, answer.probabilities.tolist(), strict=True)
     ]
+
+
+def parameters(body: object) -> object:
+    """The `parameters` of a request of either protocol, for the predictor to check; None where there are none."""
+    return body.get("parameters") if isinstance(body, Mapping) else None
 
 
 def columns(body: object, signature: Signature) -> dict[str, Sequence[object]]:
@@ -96,17 +105,22 @@ def requested(body: Mapping[str, Any], signature: Signature) -> tuple[str, ...]:
 
 
 def outputs_of(signature: Signature) -> tuple[str, ...]:
-    return ("label", "probabilities") if signature.task == "classification" else ("value",)
+    return tuple(output["name"] for output in output_metadata(signature))
 
 
 def tensors(signature: Signature, answer: Predictions, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The `outputs` of a V2 answer: `label` BYTES [N] and `probabilities` FP64 [N, K], or `value` FP64 [N].
+    """The `outputs` of a V2 answer: `label` BYTES [N] and `probabilities` FP64 [N, K], or `value` FP64 [N], or `text`
+    and `finish_reason` BYTES [N] and `tokens` INT64 [N].
 
     The tensor of probabilities says the order of the labels in its parameter `labels`, a JSON list.
     """
     found: dict[str, dict[str, Any]] = {}
     if answer.values is not None:
         found["value"] = {"datatype": "FP64", "shape": [len(answer)], "data": answer.values.tolist()}
+    if answer.generations is not None:
+        for name, datatype in _GENERATED:
+            data = [getattr(generation, name) for generation in answer.generations]
+            found[name] = {"datatype": datatype, "shape": [len(answer)], "data": data}
     if answer.labels is not None and answer.probabilities is not None:
         found["label"] = {"datatype": "BYTES", "shape": [len(answer)], "data": answer.labels}
         found["probabilities"] = {
@@ -130,6 +144,8 @@ def output_metadata(signature: Signature) -> list[dict[str, Any]]:
     """The `outputs` of the V2 metadata of a model."""
     if signature.task == "regression":
         return [{"name": "value", "datatype": "FP64", "shape": [-1]}]
+    if signature.task == "generation":
+        return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in _GENERATED]
     return [
         {"name": "label", "datatype": "BYTES", "shape": [-1]},
         {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(signature.labels)]},
