@@ -127,7 +127,9 @@ def train(
     here, cluster = Surroundings.of(os.environ), in_cluster()
 
     def inputs() -> dict[str, str]:
-        return {"prepared_data": PreparedManifest.read(prepared).digest, **_pretrained(parsed.model.pretrained, base)}
+        code = _code(parsed) if cluster is None else {}  # there, no result is taken from a cache
+        own = {**_pretrained(parsed.model.pretrained, base), **code}
+        return {"prepared_data": PreparedManifest.read(prepared).digest, **own}
 
     def make(progress: Progress, key: str) -> None:
         from runwright_components.report import curves_page
@@ -146,7 +148,8 @@ def train(
         metadata.show(model, metadata.model(manifest))
         metadata.show(training_metrics, metadata.training_metrics(manifest, history))
         epochs = len(history.epochs)
-        return f"{manifest.parameters:,} parameters, {epochs} epochs, best at {history.best_epoch}"
+        curve = f", {epochs} epochs, best at {history.best_epoch}" if epochs else ""
+        return f"{manifest.parameters:,} parameters{curve}"
 
     outputs = {"model": out, "learning_curves": page}
     here.kept("train", config=given.digest(), inputs=inputs, outputs=outputs, make=make, say=say)
@@ -184,7 +187,7 @@ def evaluate(
         metadata.show(evaluation, metadata.evaluation(document))
         metadata.show(metrics, metadata.metrics(document))
         metadata.show(classification, metadata.classification(document))
-        name = "accuracy" if document.task == "classification" else "r2"
+        name = {"classification": "accuracy", "regression": "r2", "generation": "bitsPerByte"}[document.task]
         figure = f"{name} {document.metrics[name]:.4f}, " if name in document.metrics else ""
         return f"{figure}{document.rows:,} test rows, gate {document.verdict}"
 
@@ -369,6 +372,15 @@ def _pretrained(folder: str | None, base: str) -> dict[str, str]:
         return {}
     found = sorted(path for path in (Path(base) / folder).rglob("*") if path.is_file())
     return {"pretrained": str([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in found])}
+
+
+def _code(config: TrainConfig) -> dict[str, str]:
+    """What names the content of the user's own code."""
+    if config.code is None:
+        return {}
+    from runwright_components.train.code.sources import fingerprint
+
+    return {"code": fingerprint(config.code, base=Path(config.base))}
 
 
 __all__ = ["collect", "data", "deploy", "evaluate", "model", "package", "prepare", "register", "train"]

@@ -156,9 +156,9 @@ class _Runner:
         if self._stop.requested:
             raise cancelled()
         ended = _signal_of_worker(place.endings, ended)
-        error = failure_of(ended, read_endings(place.endings), output.last_lines(12), oom=oom_kills() > kills)
-        if error is not None:
-            raise error
+        failure = failure_of(ended, read_endings(place.endings), output.last_lines(12), oom=oom_kills() > kills)
+        if failure is not None:
+            raise failure
 
 
 def _nothing() -> None:
