@@ -25,8 +25,14 @@ _ROWS = 1_000_000_000  # a file may hold as many rows as memory does
 
 @click.command()
 @click.argument("model", required=False)
+@click.option("--input", "source", help="Rows: .json, .jsonl, .csv or .parquet; - reads JSON from stdin.")
+@click.option("--prompt", help="In place of rows: what a language model continues; its text alone is printed.")
 @click.option(
-    "--input", "source", required=True, help="Rows: .json, .jsonl, .csv or .parquet; - reads JSON from stdin."
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Of a generation: max_tokens, temperature, top_k, top_p, stop, seed; may be repeated.",
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; by default stdout.")
 @click.option(
@@ -36,18 +42,32 @@ _ROWS = 1_000_000_000  # a file may hold as many rows as memory does
     default=None,
     help="By default json, or csv for *.csv.",
 )
-def predict(model: str | None, source: str, output: Path | None, form: Literal["json", "table", "csv"] | None) -> None:
-    """Predict the rows of --input with MODEL, named as for `runwright serve`.
+def predict(
+    model: str | None,
+    source: str | None,
+    prompt: str | None,
+    parameters: tuple[str, ...],
+    output: Path | None,
+    form: Literal["json", "table", "csv"] | None,
+) -> None:
+    """Predict the rows of --input, or continue --prompt, with MODEL, named as for `runwright serve`.
 
-    JSON rows are a list of objects, one object, or a V1 request {"instances": [...]}.
+    JSON rows are a list of objects, one object, or a V1 request {"instances": [...], "parameters": {...}}.
     """
+    if (source is None) == (prompt is None):
+        raise click.UsageError("give --input FILE, or --prompt TEXT for a language model")
     from runwright_components.contract.outcome import StageError
     from runwright_components.serve.predictor import Limits, Predictor, RequestError
 
     form = form or ("csv" if output is not None and output.suffix == ".csv" else "json")
     try:
         predictor = Predictor(find_model(model, beside=Path.cwd()), limits=Limits(rows=_ROWS))
-        text = _render(form, predictor.signature, _answer(predictor, source))
+        given = {name: value for name, value in map(_parameter, parameters)}
+        if prompt is not None:
+            text = _continued(predictor, prompt, given)
+        else:
+            assert source is not None
+            text = _render(form, predictor.signature, _answer(predictor, source, given))
         if output is None:
             click.echo(text, nl=not text.endswith("\n"))
         else:
@@ -55,25 +75,46 @@ def predict(model: str | None, source: str, output: Path | None, form: Literal["
     except StageError as error:
         raise click.ClickException(str(error)) from error
     except RequestError as error:
-        raise click.ClickException(f"{source}: {error}") from error
+        raise click.ClickException(f"{source}: {error}" if source else str(error)) from error
 
 
-def _answer(predictor: Predictor, source: str) -> Predictions:
+def _parameter(text: str) -> tuple[str, Any]:
+    """`NAME=VALUE`; the value is a number where it reads as one."""
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise click.UsageError(f"--parameter {text}: write NAME=VALUE, for example temperature=0.8")
+    try:
+        return name, json.loads(value) if name != "stop" else value
+    except ValueError:
+        return name, value
+
+
+def _continued(predictor: Predictor, prompt: str, parameters: dict[str, Any]) -> str:
+    if predictor.generator is None:
+        raise click.UsageError("--prompt is for language models; give this one rows with --input")
+    generations = predictor.predict_rows([{"prompt": prompt}], parameters).generations
+    assert generations is not None
+    return generations[0].text + "\n"
+
+
+def _answer(predictor: Predictor, source: str, parameters: dict[str, Any]) -> Predictions:
     suffix = Path(source).suffix.lower()
     if suffix in (".csv", ".parquet"):
-        return predictor.predict_columns(_columns(Path(source), suffix, predictor.signature))
-    return predictor.predict_rows(_rows(source, suffix))
+        return predictor.predict_columns(_columns(Path(source), suffix, predictor.signature), parameters)
+    rows, own = _rows(source, suffix)
+    return predictor.predict_rows(rows, {**own, **parameters} if isinstance(own, dict) else own)
 
 
-def _rows(source: str, suffix: str) -> Any:
-    """Rows of a JSON text; whether they fit is for the predictor to say."""
+def _rows(source: str, suffix: str) -> tuple[Any, Any]:
+    """Rows of a JSON text and the parameters beside them; whether they fit is for the predictor to say."""
     content = _read(source)
     if suffix in (".jsonl", ".ndjson"):
-        return [_parse(line, f"{source}, line {number}") for number, line in enumerate(content.splitlines(), 1) if line]
+        lines = enumerate(content.splitlines(), 1)
+        return [_parse(line, f"{source}, line {number}") for number, line in lines if line], {}
     body = _parse(content, source)
-    if isinstance(body, dict):
-        return body.get("instances", [body])
-    return body
+    if isinstance(body, dict) and "instances" in body:
+        return body["instances"], body.get("parameters", {})
+    return [body] if isinstance(body, dict) else body, {}
 
 
 def _columns(path: Path, suffix: str, signature: Signature) -> dict[str, Sequence[object]]:

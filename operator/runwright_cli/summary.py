@@ -17,8 +17,12 @@ from runwright_components.contract.artifacts import EXAMPLE, Check, Evaluation
 from runwright_pipelines.local import Result
 
 LOG_LINES = 10
-CLASSIFICATION = ("accuracy", "balancedAccuracy", "f1Macro", "rocAuc", "logLoss", "calibrationError")
-REGRESSION = ("r2", "rmse", "mae")
+SHOWN: dict[str, tuple[str, ...]] = {
+    "classification": ("accuracy", "balancedAccuracy", "f1Macro", "rocAuc", "logLoss", "calibrationError"),
+    "regression": ("r2", "rmse", "mae"),
+    "generation": ("bitsPerByte", "perplexity", "tokenAccuracy"),
+}
+"""Metrics on the terminal, by the task's kind."""
 
 
 def print_verdict(console: Console, result: Result) -> None:
@@ -45,7 +49,7 @@ def print_verdict(console: Console, result: Result) -> None:
 
 
 def _print_metrics(console: Console, evaluation: Evaluation) -> None:
-    shown = CLASSIFICATION if evaluation.task == "classification" else REGRESSION
+    shown = SHOWN[evaluation.task]
     figures = [f"{name} {evaluation.metrics[name]:.4g}" for name in shown if name in evaluation.metrics]
     figures.append(f"p50 {evaluation.latency.p50_ms:.2f} ms")
     console.print(f"on {evaluation.rows:,} test rows: " + ", ".join(figures), markup=False)
@@ -141,7 +145,7 @@ def print_plan(console: Console, found: RunFile, workspace: Path, layout: str | 
     rows = (
         ("run", run.metadata.name),
         ("data", sources),
-        ("task", f"{spec.train.task}, target {spec.prepare.target}"),
+        ("task", spec.train.task + (f", target {spec.prepare.target}" if spec.prepare.target else "")),
         ("model", f"{spec.train.model.name}, at most {spec.train.epochs} epochs"),
         ("gate", ", ".join(f"{bound.metric} {_limits(bound)}" for bound in spec.evaluate.gate) or "none"),
         ("layout", layout or spec.layout),

@@ -39,10 +39,14 @@ _NAMES = {
     "mae": "Mean absolute error",
     "rmse": "Root mean squared error",
     "r2": "R²",
+    "bitsPerByte": "Bits per byte",
+    "perplexity": "Perplexity a token",
+    "tokenAccuracy": "Token accuracy",
+    "baselineBitsPerByte": "Bits per byte by the tokens' frequencies alone",
     "baselineAccuracy": "Accuracy of always saying the most frequent class",
     "baselineRmse": "Root mean squared error of always saying the mean",
 }
-_ON_SLICES = ("accuracy", "balancedAccuracy", "f1Macro", "mae", "rmse", "r2")
+_ON_SLICES = ("accuracy", "balancedAccuracy", "f1Macro", "mae", "rmse", "r2", "bitsPerByte", "perplexity")
 
 
 def model_card(
@@ -89,7 +93,7 @@ def _front_matter(config: PackageConfig, model: ModelManifest) -> Iterator[str]:
 
 
 def _summary(model: ModelManifest, evaluation: Evaluation) -> str:
-    head = {"classification": "accuracy", "regression": "r2"}[model.task]
+    head = {"classification": "accuracy", "regression": "r2", "generation": "bitsPerByte"}[model.task]
     value = evaluation.metrics.get(head)
     score = f" {_NAMES[head]} on {evaluation.rows:,} untouched test rows: **{value:.4g}**." if value is not None else ""
     size = f"A model of the family `{model.model.name}` with {model.parameters:,} parameters"
@@ -103,6 +107,12 @@ def _use(signature: Signature) -> Iterator[str]:
         if signature.task == "classification"
         else "a number"
     )
+    if signature.task == "generation":
+        yield (
+            "Writes text that continues a prompt. It was trained and judged on text like the one described below; what "
+            "it writes is likely, not true: check it before relying on it."
+        )
+        return
     yield (
         f"Predicts `{signature.target}`: {what}. It was trained and judged on data like the ones described below; on "
         "other data, measure before trusting it."

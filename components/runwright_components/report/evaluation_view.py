@@ -15,6 +15,11 @@ from runwright_components.report.wording import METRICS, count, digits, fixed, m
 LARGEST_MATRIX = 16  # classes; a larger one is drawn without figures
 SMALL_SLICE = 30  # rows; below, a slice's metrics are mostly chance
 _CONFUSIONS = 8
+_SLICED: dict[str, tuple[str, ...]] = {
+    "classification": ("accuracy", "f1Macro", "rocAuc", "logLoss"),
+    "regression": ("rmse", "mae", "r2"),
+    "generation": ("bitsPerByte", "perplexity", "tokenAccuracy"),
+}  # metrics of slices by the task's kind, the main one first
 _NAMED_CURVES = 4  # more lines cannot be told apart by their colour
 
 
@@ -75,6 +80,7 @@ class EvaluationView:
     classes: tuple[tuple[str, tuple[tuple[str, str], ...], str], ...]  # (label, ((figure, width) ...), support)
     charts: tuple[Chart, ...]
     slices: tuple[SliceTable, ...]
+    samples: tuple[tuple[str, str, str], ...]  # (prompt, what the model wrote, what stands in the test split)
     latency: tuple[Tile, ...]
 
 
@@ -102,6 +108,7 @@ def evaluation_view(evaluation: Evaluation) -> EvaluationView:
         ),
         charts=tuple(_charts(evaluation)),
         slices=tuple(_slices(evaluation)),
+        samples=tuple((sample.prompt, sample.text, sample.truth) for sample in evaluation.samples),
         latency=_latency(evaluation),
     )
 
@@ -126,13 +133,22 @@ def _caution(evaluation: Evaluation) -> str:
         )
     if "rmse" in found and found["rmse"] >= found.get("baselineRmse", math.inf):
         return "The model is no better than always guessing the mean of the training split."
+    if "bitsPerByte" in found and found["bitsPerByte"] >= found.get("baselineBitsPerByte", math.inf):
+        return "The model foretells the text no better than the frequencies of its tokens do."
     return ""
 
 
 def _tiles(evaluation: Evaluation) -> Iterator[Tile]:
     found = evaluation.metrics
     wanted: tuple[str, ...]
-    if evaluation.task == "classification":
+    if evaluation.task == "generation":
+        wanted = ("bitsPerByte", "perplexity", "tokenAccuracy")
+        context = {
+            "bitsPerByte": f"by the tokens' frequencies alone: {number(found.get('baselineBitsPerByte'))}",
+            "perplexity": "a token",
+            "tokenAccuracy": "share of tokens that are the likeliest",
+        }
+    elif evaluation.task == "classification":
         wanted = ("accuracy", "f1Macro", "rocAuc", "logLoss")
         context = {
             "accuracy": f"guessing the commonest class: {fixed(found.get('baselineAccuracy'))}",
@@ -266,15 +282,13 @@ def _regression(evaluation: Evaluation) -> Iterator[Chart]:
 
 
 def _slices(evaluation: Evaluation) -> Iterator[SliceTable]:
-    classification = evaluation.task == "classification"
-    main = "accuracy" if classification else "rmse"
-    others = ("f1Macro", "rocAuc", "logLoss") if classification else ("mae", "r2")
+    main, *others = _SLICED[evaluation.task]
     for column in dict.fromkeys(part.column for part in evaluation.slices):
         parts = [part for part in evaluation.slices if part.column == column]
         whole = SliceMetrics(column=column, value="all test rows", rows=evaluation.rows, metrics=evaluation.metrics)
         every = (*parts, whole)
         places = {name: _places(name, every) for name in (main, *others)}
-        largest = 1.0 if classification else max(part.metrics.get(main, 0.0) for part in every) or 1.0
+        largest = 1.0 if metric(main).ratio else max(part.metrics.get(main, 0.0) for part in every) or 1.0
         yield SliceTable(
             column=column,
             main=metric(main).name,

@@ -17,6 +17,7 @@ _STOPPED = {
     "steps": "the limit of steps was reached",
     "early": "stopped early, for the validation loss no longer fell",
 }
+_METRICS = {"classification": "accuracy", "regression": "R\u00b2", "generation": "bits per byte"}  # of validation
 LONGEST_EXAMPLE = 1500
 
 
@@ -51,7 +52,7 @@ class UseView:
 def training_view(model: ModelManifest, history: History) -> TrainingView:
     epochs = history.epochs
     best = next((entry for entry in epochs if entry.epoch == history.best_epoch), None)
-    metric_name = "accuracy" if model.task == "classification" else "R\u00b2"
+    metric_name = _METRICS[model.task]
     mark = (float(history.best_epoch), "best") if best else None
     charts = (
         curves(

@@ -106,9 +106,16 @@ METRICS: dict[str, MetricText] = {
         "RMSE", "root of the mean squared error, in the target's unit", higher_is_better=False, ratio=False
     ),
     "r2": MetricText("R\u00b2", "share of the target's variance that is explained"),
+    "bitsPerByte": MetricText("Bits per byte", "to write the text down with the model's help", False, False),
+    "perplexity": MetricText("Perplexity", "tokens that the model hesitates between", False, False),
+    "tokenAccuracy": MetricText("Token accuracy", "share of tokens that the model finds likeliest"),
     "latencyP50Ms": MetricText("Latency p50, ms", "half of single requests are faster", False, False),
     "latencyP99Ms": MetricText("Latency p99, ms", "99 % of single requests are faster", False, False),
     "rowsPerSecond": MetricText("Rows a second", "in batches, preprocessing included", ratio=False),
+    "tokensPerSecond": MetricText("Tokens a second", "one text after the other", ratio=False),
+    "baselineBitsPerByte": MetricText(
+        "Bits per byte of a guess", "by the tokens' frequencies in the training split", False, False
+    ),
     "baselineAccuracy": MetricText("Accuracy of a guess", "always the most frequent class of the training split"),
     "baselineRmse": MetricText("RMSE of a guess", "always the mean of the training split", False, False),
 }
