@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from runwright_components.contract.artifacts import ROW_ID, TARGET, PreparedManifest
-from runwright_components.contract.config import SplitName
+from runwright_components.contract.config import SplitName, TaskKind
+from runwright_components.contract.outcome import Reason, StageError
 
 NUMERIC = "n:"
 CATEGORICAL = "c:"
@@ -34,19 +36,44 @@ class Split:
 def load_split(prepared: Path, split: SplitName) -> Split:
     """Read a split of the prepared data in `prepared` into memory."""
     manifest = PreparedManifest.read(prepared)
-    path = prepared / f"{split}.parquet"
+    return _as_split(pl.read_parquet(prepared / f"{split}.parquet"), prepared, manifest)
+
+
+def load_parts(prepared: Path, split: SplitName, rows: int) -> Iterator[Split]:
+    """A split in parts of `rows`, one after the other in memory. Texts of a part are as wide as its longest."""
+    manifest = PreparedManifest.read(prepared)
+    scanned = pl.scan_parquet(prepared / f"{split}.parquet")
+    for start in range(0, manifest.rows[split], rows):
+        yield _as_split(scanned.slice(start, rows).collect(), prepared, manifest)
+
+
+def _as_split(frame: pl.DataFrame, prepared: Path, manifest: PreparedManifest) -> Split:
     if manifest.modality == "text":
         from runwright_components.features.text import split_inputs
     elif manifest.modality == "image":
         from runwright_components.features.image import split_inputs
     else:
         split_inputs = table_inputs
-    frame = pl.read_parquet(path)
     return Split(
         split_inputs(frame, prepared, manifest),
         frame[TARGET].to_numpy(),
         frame[ROW_ID].cast(pl.Int64).to_numpy(),
     )
+
+
+def check_target(
+    target: NDArray[Any], task: TaskKind, classes: int, *, split: SplitName, where: str, first: int = 0
+) -> None:
+    """Raise StageError (DataInvalid) for a target [N] that is no class or no number, in rows from `first` on."""
+    bad = (target < 0) | (target >= classes) if task == "classification" else ~np.isfinite(target)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise StageError(
+            Reason.DATA_INVALID,
+            f"row {first + row} of the {split} split has the target {target[row]}",
+            where=where,
+            cure="the prepared data was altered or made by another version; run prepare again",
+        )
 
 
 def table_inputs(frame: pl.DataFrame, _prepared: Path, _manifest: PreparedManifest, /) -> dict[str, NDArray[Any]]:

@@ -70,6 +70,12 @@ class BatchPlan:
             rows = mine[part * size // self.accumulate : (part + 1) * size // self.accumulate]
             yield rows, len(rows) * self.world / (last - first)
 
+    def upcoming(self, order: Tensor, step: int, rank: int) -> Iterator[Tensor]:
+        """The rows of each micro-batch of one rank from `step` to the end of the epoch."""
+        for later in range(step, self.steps):
+            for rows, _ in self.micro_batches(order, later, rank):
+                yield rows
+
     @property
     def smallest(self) -> int:
         """Rows of the smallest micro-batch."""
@@ -85,8 +91,11 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def start(self, epoch: int) -> None:
-        """Called before the first batch of an epoch, and again where a training continues in the midst of it."""
+    def start(self, epoch: int, upcoming: Iterator[Tensor]) -> None:
+        """Called before the first batch of an epoch, and again where a training continues in the midst of it.
+
+        `upcoming`: the rows that `take` will be asked for, batch by batch, so that they may be read ahead.
+        """
 
     def take(self, rows: Tensor) -> tuple[Inputs, Tensor]:
         """Inputs by tensor name and targets of `rows` (int64, CPU)."""
@@ -97,10 +106,13 @@ class TensorSplit:
 
     evaluation_factor = 4
 
-    def __init__(self, inputs: Inputs, target: Tensor, device: torch.device) -> None:
+    def __init__(
+        self, inputs: Inputs, target: Tensor, device: torch.device, *, lengths: Tensor | None = None
+    ) -> None:
+        """`lengths` [N] of the texts where it is known; else the attention mask tells."""
         self.device = device
         mask = inputs.get("attention_mask")
-        self._lengths = None if mask is None else mask.sum(dim=1)
+        self._lengths = lengths if lengths is not None or mask is None else mask.sum(dim=1)
         self._inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
         self._target = target.to(device)
 
@@ -111,20 +123,30 @@ class TensorSplit:
     def target(self) -> Tensor:
         return self._target
 
-    def start(self, epoch: int) -> None:
+    def start(self, epoch: int, upcoming: Iterator[Tensor]) -> None:
         """Every epoch has the same rows."""
 
     def take(self, rows: Tensor) -> tuple[Inputs, Tensor]:
         """Inputs by tensor name and targets of `rows` (int64, CPU); texts cut to the longest, pixels in [0, 1]."""
+        inputs, target = self.pick(rows)
+        return scaled(inputs), target
+
+    def pick(self, rows: Tensor) -> tuple[Inputs, Tensor]:
+        """As `take`, with pixels as they are stored."""
         index = rows.to(self.device, non_blocking=True)
         if self._lengths is not None:
             longest = max(int(self._lengths[rows].max()), 1)
             inputs = {name: tensor[:, :longest].index_select(0, index) for name, tensor in self._inputs.items()}
         else:
             inputs = {name: tensor.index_select(0, index) for name, tensor in self._inputs.items()}
-        if "pixels" in inputs:
-            inputs["pixels"] = inputs["pixels"].to(torch.float32).div_(255)
         return inputs, self._target.index_select(0, index)
+
+
+def scaled(inputs: Inputs) -> Inputs:
+    """Inputs with uint8 pixels in [0, 1]."""
+    if "pixels" in inputs:
+        inputs["pixels"] = inputs["pixels"].to(torch.float32).div_(255)
+    return inputs
 
 
 def read_split(prepared: Path, name: SplitName, task: TaskKind, classes: int, device: torch.device) -> TensorSplit:

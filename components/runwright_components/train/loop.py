@@ -14,6 +14,7 @@ from runwright_components.contract.artifacts import Epoch
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
+from runwright_components.models.pretrained import Pretrained
 from runwright_components.train import parallel
 from runwright_components.train.augment import Augmenter
 from runwright_components.train.checkpoints import CheckpointStore
@@ -90,7 +91,7 @@ class Trainer:
             len(training), config.batch_size, self.ranks.world, max(1, config.accumulate), config.seed
         )  # fmt: skip
         self.share_out()
-        self._learning = [parameter for parameter in state.module.parameters() if parameter.requires_grad]
+        self._learning = [weight for group in state.optimizer.param_groups for weight in group["params"]]
 
     def share_out(self) -> None:
         """Settle the steps: those that the cursor began with, or, at its start, those of the configuration."""
@@ -120,7 +121,9 @@ class Trainer:
         cursor = self.state.cursor
         started = self.clock() - cursor.epoch_seconds
         order = self.plan.order(cursor.epoch)
-        self.training.start(cursor.epoch)
+        if isinstance(self.state.module, Pretrained):
+            self.state.module.thaw(cursor.epoch)
+        self.training.start(cursor.epoch, self.plan.upcoming(order, cursor.batch, self.ranks.rank))
         self.forward.train()
         self.cost.begin()
         every = self.config.checkpoint_every_steps

@@ -14,7 +14,7 @@ from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.models import Shape, build, shape_of
-from runwright_components.train import faults, parallel, rng
+from runwright_components.train import faults, parallel, rng, streaming
 from runwright_components.train.artifact import write_model
 from runwright_components.train.averaging import Average
 from runwright_components.train.checkpoints import CheckpointStore
@@ -60,7 +60,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress, watchdog:
     shape = shape_of(prepared)
     manifest = PreparedManifest.read(prepared)
     precision = resolve(config.precision, ranks.device)
-    training, validation = _splits(config, shape, prepared, ranks.device)
+    training, validation = _splits(config, shape, job, ranks)
     if not len(validation):
         progress.note("there are no validation rows; the training split stands in for them")
         validation = training
@@ -87,7 +87,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress, watchdog:
         forward=forward,
         training=training,
         validation=validation,
-        objective=_objective(config, shape, training, validation),
+        objective=_objective(config, shape, training, validation, ranks),
         precision=precision,
         store=store,
         recipe=recipe(config, manifest.digest, ranks, precision),
@@ -175,19 +175,22 @@ def _distribute(
     return layout, parallel.distribute(module, layout, ranks, precision), Work.of(costs, sample)
 
 
-def _splits(config: TrainConfig, shape: Shape, prepared: Path, device: torch.device) -> tuple[Rows, Rows]:
+def _splits(config: TrainConfig, shape: Shape, job: Job, ranks: Ranks) -> tuple[Rows, Rows]:
+    prepared, device = Path(job.prepared), ranks.device
     if config.task == "generation":
         from runwright_components.train.tokens import TokenSplit
 
         training = TokenSplit(prepared, "train", device, phased=True, seed=config.seed)
         return training, TokenSplit(prepared, "validation", device)
+    if streaming.is_streamed(config, prepared, shape, ranks):
+        return streaming.open_splits(prepared, config, shape, ranks, beside=Path(job.checkpoints))
     return (
         read_split(prepared, "train", config.task, shape.classes, device),
         read_split(prepared, "validation", config.task, shape.classes, device),
     )
 
 
-def _objective(config: TrainConfig, shape: Shape, training: Rows, validation: Rows) -> Objective:
+def _objective(config: TrainConfig, shape: Shape, training: Rows, validation: Rows, ranks: Ranks) -> Objective:
     if config.task == "generation":
         from runwright_components.train.tokens import TokenObjective, TokenSplit
 
@@ -196,8 +199,8 @@ def _objective(config: TrainConfig, shape: Shape, training: Rows, validation: Ro
         return TokenObjective(training, validation)
     weights: Tensor | None = None
     if config.task == "classification" and config.class_weights == "balanced":
-        assert isinstance(training, TensorSplit)
-        weights = balanced_weights(torch.bincount(training.target, minlength=shape.classes))
+        assert isinstance(training, TensorSplit | streaming.StreamedSplit)
+        weights = balanced_weights(torch.bincount(training.target.to(ranks.device), minlength=shape.classes))
     return Objective(config.task, smoothing=config.label_smoothing, weights=weights)
 
 

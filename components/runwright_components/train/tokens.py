@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,7 @@ class TokenSplit:
         learned = self.figures.tokens - 1 if self._learned is None else self.figures.learned
         return learned / self.figures.size
 
-    def start(self, epoch: int) -> None:
+    def start(self, epoch: int, upcoming: Iterator[Tensor]) -> None:
         """Settle where the windows of an epoch start."""
         if self._phased and self._learned is None:
             spare = len(self._tokens) - 1 - self._rows * self.context
