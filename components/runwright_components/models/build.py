@@ -50,7 +50,7 @@ def build(config: ModelConfig, shape: Shape, *, base: Path = Path()) -> nn.Modul
     from runwright_components.storage.encoder import encoder_digest, encoder_folder
 
     assert config.pretrained is not None
-    with encoder_folder(config.pretrained, base, weights=True) as folder:
+    with encoder_folder(config.pretrained, base) as folder:
         encoder = load_encoder(folder, "input_ids" if shape.modality == "text" else "pixel_values")
         digest = encoder_digest(folder)
     if shape.modality == "text":

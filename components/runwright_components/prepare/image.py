@@ -35,6 +35,7 @@ from runwright_components.features.image import (
     unreadable,
 )
 from runwright_components.prepare import outputs
+from runwright_components.prepare.image_normalization import pretrained_normalization
 from runwright_components.prepare.labelled import CONTENT, Selection, columns_of, require_content, select
 from runwright_components.prepare.quality import ColumnQuality, Measure, Repair, Summary
 from runwright_components.prepare.raw import RawData
@@ -97,7 +98,11 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
     table = survey.table()
     selection = select(table.drop("width", "height", "brightness"), config, _IMAGE)
     _write_splits(selection, spool, folder, config.image)
-    mean, std = _channel_statistics(folder / "train.parquet", config.image)
+    inputs: dict[str, str] = {}
+    if config.pretrained is None:
+        mean, std = _channel_statistics(folder / "train.parquet", config.image)
+    else:
+        mean, std, inputs["preprocessor"] = pretrained_normalization(config.pretrained, config)
     state = _state(config, data, selection, mean, std, folder)
     shutil.rmtree(spool)
     kept = selection.rows.select(ROW_ID).join(table, on=ROW_ID, maintain_order="left")
@@ -109,7 +114,7 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
         measures=_measures(kept),
         warnings=_warnings(kept, config.image),
     )
-    return outputs.finish(config, data, selection, ImagePreprocessing(state), report, folder)
+    return outputs.finish(config, data, selection, ImagePreprocessing(state), report, folder, inputs=inputs)
 
 
 def _decode_all(config: PrepareConfig, data: RawData, spool: Path, progress: Progress) -> _Survey:

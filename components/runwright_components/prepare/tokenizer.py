@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from runwright_components.contract.artifacts import TOKENIZER
 from runwright_components.contract.config import PrepareConfig, TextRules
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.storage.encoder import encoder_files
 
 PAD, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 FILES = (TOKENIZER, "vocab.txt")  # of a pretrained encoder, in the order in which they are looked for
@@ -49,14 +50,7 @@ def pretrained(config: PrepareConfig) -> tuple[Tokenizer, int, Path]:
 
     Reads tokenizer.json, or else vocab.txt (WordPiece). Raises StageError that names what was looked for.
     """
-    folder = Path(config.base) / (config.pretrained or "")
-    if not folder.is_dir():
-        raise StageError(
-            Reason.SOURCE_NOT_FOUND,
-            "the folder of the pretrained encoder does not exist",
-            where=str(folder),
-            cure="set train.model.pretrained to a folder in the Hugging Face layout",
-        )
+    folder = _folder(config)
     file = next((folder / name for name in FILES if (folder / name).is_file()), None)
     if file is None:
         raise StageError(
@@ -81,14 +75,18 @@ def pretrained(config: PrepareConfig) -> tuple[Tokenizer, int, Path]:
 
 def settings(config: PrepareConfig) -> dict[str, Any]:
     """`config.json` of the pretrained model; empty where there is none."""
-    return _json(Path(config.base) / (config.pretrained or "") / "config.json")
+    return _json(_folder(config) / "config.json")
+
+
+def _folder(config: PrepareConfig) -> Path:
+    return encoder_files(config.pretrained or "", Path(config.base))
 
 
 def pad_token(tokenizer: Tokenizer, config: PrepareConfig) -> int:
     """The number of the padding token; 0 where there is none, since padding is masked."""
     if config.pretrained is None:
         return SPECIAL.index(PAD)
-    folder = Path(config.base) / config.pretrained
+    folder = _folder(config)
     named = _json(folder / "special_tokens_map.json").get("pad_token")
     names = (named["content"] if isinstance(named, dict) else named, PAD, "<pad>")
     found = (tokenizer.token_to_id(name) for name in names if isinstance(name, str))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from runwright_components.contract.files import disk_errors, file_digest, files_digest
@@ -13,20 +14,40 @@ from runwright_components.contract.outcome import Reason, StageError
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 WEIGHTS = ".safetensors"
 _SMALL = (".json", ".txt")
+_S3 = "s3://"
 
 
 @contextmanager
-def encoder_folder(address: str, base: Path, *, weights: bool) -> Iterator[Path]:
+def encoder_folder(address: str, base: Path) -> Iterator[Path]:
     """The encoder at `address` as a folder of this machine, for the time of the block: a path relative to `base`, or an
-    s3:// prefix, whose files come into a temporary folder; without `weights`, only its JSON and text files.
+    s3:// prefix, whose files come into a temporary folder.
 
     Raises StageError: nothing there, or weights as pickle alone.
     """
-    if address.startswith("s3://"):
+    if address.startswith(_S3):
         with tempfile.TemporaryDirectory(prefix="encoder-") as folder:
-            _download(address, Path(folder), weights=weights)
+            _download(address, Path(folder), weights=True)
             yield Path(folder)
         return
+    found = _local(address, base)
+    require_weights([path.name for path in found.iterdir()], str(found))
+    yield found
+
+
+def encoder_files(address: str, base: Path) -> Path:
+    """A folder with the encoder's JSON and text files, which are all that preparing data needs. Raises StageError."""
+    return Path(_small_files(address).name) if address.startswith(_S3) else _local(address, base)
+
+
+@cache
+def _small_files(address: str) -> tempfile.TemporaryDirectory[str]:
+    """Fetched once a process, and removed when it ends."""
+    folder = tempfile.TemporaryDirectory(prefix="encoder-")
+    _download(address, Path(folder.name), weights=False)
+    return folder
+
+
+def _local(address: str, base: Path) -> Path:
     found = base / address
     if not found.is_dir():
         raise StageError(
@@ -35,9 +56,7 @@ def encoder_folder(address: str, base: Path, *, weights: bool) -> Iterator[Path]
             where=str(found),
             cure="set train.model.pretrained to a folder in the Hugging Face layout",
         )
-    if weights:
-        require_weights([path.name for path in found.iterdir()], str(found))
-    yield found
+    return found
 
 
 def encoder_digest(folder: Path) -> str:

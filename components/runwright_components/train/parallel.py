@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from runwright_components.contract.config import DistributedConfig, TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.models.pretrained import Pretrained
 from runwright_components.train.estimate import Estimate, state_bytes
 from runwright_components.train.precision import Precision, autocast
 from runwright_components.train.ranks import Ranks
@@ -71,6 +72,13 @@ def choose(config: TrainConfig, module: nn.Module, ranks: Ranks, costs: Estimate
     memory = torch.cuda.get_device_properties(ranks.device).total_memory if ranks.device.type == "cuda" else None
     state = state_bytes(module, config.optimizer)
     strategy = strategy_for(asked, world=ranks.world, state=state, memory=memory)
+    if strategy == "fsdp" and config.model.unfreeze is not None:
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            "a model whose weights are sharded cannot begin to learn layer by layer",
+            where="train.model.unfreeze",
+            cure="set train.distributed.strategy to ddp, or use train.layerDecay in place of freeze and unfreeze",
+        )
     share = state / ranks.world if strategy == "fsdp" else state
     full = memory is not None and costs is not None and share + costs.activations > FULL_SHARE * memory
     return Layout(
@@ -155,8 +163,23 @@ def distribute(module: nn.Module, layout: Layout, ranks: Ranks, precision: Preci
         return _shard(module, blocks, layout, ranks, precision)
     if layout.strategy == "ddp":
         devices = [ranks.device.index] if ranks.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True)
+        thawing = isinstance(module, Pretrained) and module.unfreeze is not None
+        with _learning(module) if thawing else contextlib.nullcontext():
+            return nn.parallel.DistributedDataParallel(
+                module, device_ids=devices, gradient_as_bucket_view=True, find_unused_parameters=thawing
+            )
     return module
+
+
+@contextlib.contextmanager
+def _learning(module: nn.Module) -> Iterator[None]:
+    """All weights learn in the block, so that DDP also averages the gradients of those that are frozen at first."""
+    frozen = [weight for weight in module.parameters() if not weight.requires_grad]
+    for weight in frozen:
+        weight.requires_grad_(True)
+    yield
+    for weight in frozen:
+        weight.requires_grad_(False)
 
 
 def _recomputing(forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -235,3 +235,58 @@ def test_a_huge_image_is_refused_by_its_header(raw, stripes, tmp_path, monkeypat
 def test_data_that_cannot_be_learned_from_are_refused(raw, stripes, tmp_path, change, says):
     change(stripes)
     assert says in refused(config(), raw(stripes), tmp_path / "out").message
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Path:
+    """An encoder's folder as far as prepare reads it."""
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    settings = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def test_a_pretrained_encoder_brings_its_normalization(
+    raw: Callable[[Rows], Path], stripes: Rows, encoder: Path, tmp_path: Path
+) -> None:
+    rules = config(pretrained="encoder", base=str(encoder.parent))
+    manifest, _ = run(rules, raw(stripes), tmp_path / "out")
+    state = json.loads((tmp_path / "out" / "preprocessing" / "state.json").read_bytes())["image"]
+    assert (state["mean"], state["std"]) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    assert set(manifest.lineage.inputs) == {"raw", "preprocessor"}
+
+
+@pytest.mark.parametrize(
+    ("content", "image", "message", "cure"),
+    [
+        (None, {}, "preprocessor_config.json, which says", "copy preprocessor_config.json"),
+        ('{"image_mean": [0.5]}', {}, "preprocessor_config.json, which says", "image_mean and image_std"),
+        (
+            '{"image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}',
+            {"channels": 1},
+            "takes images of 3 channels, prepared are 1",
+            "set it to 3",
+        ),
+    ],
+)
+def test_a_pretrained_encoder_without_usable_normalization_is_refused(
+    raw: Callable[[Rows], Path],
+    stripes: Rows,
+    encoder: Path,
+    tmp_path: Path,
+    content: str | None,
+    image: dict[str, Any],
+    message: str,
+    cure: str,
+) -> None:
+    path = encoder / "preprocessor_config.json"
+    path.unlink() if content is None else path.write_text(content)
+    rules = config(
+        pretrained="encoder",
+        base=str(encoder.parent),
+        image=ImageRules.model_validate({"height": 8, "width": 8, "channels": 3, **image}),
+    )
+    with pytest.raises(StageError, match=message) as caught:
+        run(rules, raw(stripes), tmp_path / "out")
+    assert cure in caught.value.cure
