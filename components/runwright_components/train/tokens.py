@@ -98,7 +98,7 @@ class TokenSplit:
         learned = self.figures.tokens - 1 if self._learned is None else self.figures.learned
         return learned / self.figures.size
 
-    def start(self, epoch: int, upcoming: Iterator[Tensor]) -> None:
+    def start(self, epoch: int, upcoming: Iterator[Tensor]) -> None:  # noqa: ARG002 (the kernel reads ahead)
         """Settle where the windows of an epoch start."""
         if self._phased and self._learned is None:
             spare = len(self._tokens) - 1 - self._rows * self.context
