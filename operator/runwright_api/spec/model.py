@@ -71,7 +71,7 @@ class ModelSpec(Part):
     embedding: Annotated[int | None, Field(ge=1, le=16384)] = None
     """Size of the embeddings of categories or tokens. Default: by the number of categories."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-    """Share of activations dropped in training. Default: 0.1."""
+    """Share of activations dropped in training. Default: 0.1; text-generation: 0."""
     activation: Literal["relu", "gelu", "silu"] = "relu"
     """Activation function. Default: relu."""
     normalization: Literal["batch", "layer", "none"] = "batch"

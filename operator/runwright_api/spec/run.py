@@ -11,6 +11,7 @@ from runwright_api.part import Broken, Part, Path, Rule, fill, unless
 from runwright_api.spec.data import DataSpec
 from runwright_api.spec.delivery import DeploySpec, PackageSpec, RegisterSpec, StorageSpec
 from runwright_api.spec.evaluate import METRICS, EvaluateSpec
+from runwright_api.spec.language import EXAMPLES_RULE
 from runwright_api.spec.later import MonitorSpec, RetrainSpec
 from runwright_api.spec.model import models_of
 from runwright_api.spec.prepare import PrepareSpec
@@ -105,6 +106,7 @@ class TrainingRunSpec(Part):
             cel="!self.train.task.startsWith('tabular-') || (has(self.prepare) && has(self.prepare.target))",
             cure="add `prepare: {target: COLUMN}`",
         ),
+        EXAMPLES_RULE,
         Rule(
             message="the metrics of the gate fit the task",
             broken=_foreign_metrics,

@@ -14,6 +14,7 @@ from runwright_api.spec.backend import TRAIN_RULES as BACKEND_RULES
 from runwright_api.spec.backend import Backend
 from runwright_api.spec.code import TRAIN_RULES, Code
 from runwright_api.spec.distributed import DISTRIBUTED_RULES, Distributed
+from runwright_api.spec.language import LANGUAGE_RULES
 from runwright_api.spec.model import MODELS, OWN_MODELS, Modality, ModelSpec, Task, TaskKind, modality, models_of
 from runwright_api.spec.placement import Retries, Scheduling, TrainResources
 from runwright_api.spec.transfer import Ema
@@ -132,6 +133,7 @@ class TrainSpec(Part):
         *BACKEND_RULES,
         *DISTRIBUTED_RULES,
         *TREE_RULES,
+        *LANGUAGE_RULES,
         Rule(
             message=f"model.name fits the task: {_fitting_models()}",
             broken=_foreign_model,
@@ -197,6 +199,8 @@ class TrainSpec(Part):
         if found is None or value.get("code") is not None:
             return value
         model = {} if value.get("model") is None else value["model"]
+        if task in OWN_MODELS:  # language models see a token so seldom that they need none
+            model = fill(model, "dropout", 0.0)
         stopping = patient(value.get("earlyStopping", value.get("early_stopping")), model)
         rest = {key: item for key, item in value.items() if key not in ("earlyStopping", "early_stopping")}
         filled = {} if stopping is None else {"earlyStopping": stopping}

@@ -40,6 +40,8 @@ class Trees(Part):
     """lightgbm: fewest rows of a leaf. Default: 20, for regression 5."""
     min_gain: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
     """Least gain of a split. Default: 0."""
+    one_hot: Annotated[int, Field(ge=1, le=1_000_000)] = 255
+    """Columns of up to so many categories are split by one against the rest, of more into two sets. Default: 255."""
     bins: Annotated[int, Field(ge=2, le=65_535)] = 255
     """Bins of the histogram of each input. Default: 255."""
 
