@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,9 +15,10 @@ import pytest
 import yaml
 
 from tests.cluster.tier import kubeconfig as kubeconfigs
-from tests.cluster.tier.api import Api
-from tests.cluster.tier.binaries import binary
+from tests.cluster.tier.api import Api, Refused
+from tests.cluster.tier.binaries import GO_NEEDED, binary, present
 from tests.cluster.tier.cluster import Tier, refusal
+from tests.cluster.tier.peers import JOB_SET, KUBERAY, TRAINER, Peer
 from tests.cluster.tier.processes import Process, run_again
 from tests.machine import unable
 
@@ -70,6 +72,31 @@ def kubeconfig(tier: Cluster) -> Path:
 @pytest.fixture(scope="session")
 def api(tier: Cluster) -> Api:
     return tier.api
+
+
+def with_peers(tier: Cluster, kind: tuple[str, str], *wanted: Peer) -> None:
+    """Have the controllers run; of a given cluster, nothing is known but whether it has the kind."""
+    if isinstance(tier, Tier):
+        if any(not present(peer.name) for peer in wanted) and shutil.which("go") is None:
+            unable(GO_NEEDED)
+        tier.add(*wanted)
+        return
+    try:
+        tier.api.path(*kind)
+    except (LookupError, Refused):
+        unable(f"the cluster that {GIVEN} names has no {kind[1]} of {kind[0]}")
+
+
+@pytest.fixture(scope="session")
+def trainer(tier: Cluster) -> None:
+    """Kubeflow Trainer 2 and JobSet run in the cluster."""
+    with_peers(tier, ("trainer.kubeflow.org/v1alpha1", "TrainJob"), JOB_SET, TRAINER)
+
+
+@pytest.fixture(scope="session")
+def kuberay(tier: Cluster) -> None:
+    """KubeRay runs in the cluster."""
+    with_peers(tier, ("ray.io/v1", "RayJob"), KUBERAY)
 
 
 @pytest.fixture

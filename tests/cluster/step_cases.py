@@ -40,12 +40,19 @@ from tests.cluster.tier.api import Api
 ACCOUNT = "runwright-run"
 RECIPE = "sha256:" + "a" * 64
 JOB = ("kubeflow.org/v1", "PyTorchJob")
+TRAIN_JOB = ("trainer.kubeflow.org/v1alpha1", "TrainJob")
+RAY_JOB = ("ray.io/v1", "RayJob")
+JOBS = {"pytorchjob": JOB, "trainjob": TRAIN_JOB, "rayjob": RAY_JOB}
 SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
 # As the table in runwright_components.cluster says; the tests show that the steps need no more.
 RULES = [
     {"apiGroups": ["runwright.dev"], "resources": ["trainingruns"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch"]},
     {"apiGroups": ["kubeflow.org"], "resources": ["pytorchjobs"], "verbs": ["get", "create", "patch", "delete"]},
+    {"apiGroups": ["trainer.kubeflow.org"], "resources": ["trainjobs"], "verbs": ["get", "create", "patch", "delete"]},
+    {"apiGroups": ["trainer.kubeflow.org"], "resources": ["trainingruntimes"], "verbs": ["create", "patch"]},
+    {"apiGroups": ["jobset.x-k8s.io"], "resources": ["jobsets"], "verbs": ["get", "delete"]},
+    {"apiGroups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["get", "create", "patch", "delete"]},
     {"apiGroups": ["serving.kserve.io"], "resources": ["inferenceservices"], "verbs": ["get", "create", "patch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
@@ -125,7 +132,8 @@ class Case:
         return read_record(self.api.find("v1", "ConfigMap", name, self.namespace), stage)
 
     def job(self) -> dict[str, Any] | None:
-        return self.api.find(*JOB, record_name(self.run.name, self.run.revision), self.namespace)
+        kind = JOBS[self.run.job.backend]
+        return self.api.find(*kind, record_name(self.run.name, self.run.revision), self.namespace)
 
     def service(self) -> dict[str, Any] | None:
         return self.api.find(*SERVICE, self.run.name, self.namespace)

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 import yaml
 
-from tests.cluster.tier import controlplane, kserve, kubeconfig, nodes, training_operator, webhooks
+from tests.cluster.tier import controlplane, kserve, kubeconfig, nodes, peers, training_operator, webhooks
 from tests.cluster.tier.api import Api, Refused
 from tests.cluster.tier.binaries import GO_NEEDED, binary, module, present
 from tests.cluster.tier.certificates import Authority, signing_pair, write_private
@@ -111,6 +111,31 @@ class Tier:
             self._api = Api.from_kubeconfig(self.kubeconfig)
         return self._api
 
+    def add(self, *wanted: peers.Peer) -> None:
+        """Adds controllers that run from now on, building what is missing; those that run already stay."""
+        new = [peer for peer in wanted if peer.name not in self.processes]
+        for peer in new:
+            binary(peer.name)
+        crds = [crd for peer in new for crd in peer.definitions(module(peer.name))]
+        self._install(crds)
+        self._served(crds)
+        for peer in new:
+            self._start_peer(peer)
+        if new:  # the garbage collector learns of new kinds when it starts, and else after half a minute
+            self.processes["kube-controller-manager"].restart()
+
+    def _start_peer(self, peer: peers.Peer) -> None:
+        objects = peer.objects(module(peer.name), self._authority.pair.certificate)
+        self._install([_namespace(peer.namespace), *objects])
+        config = self._identity(peer.name, peer.user, ["system:serviceaccounts"])
+        folder = self._webhook(peer.name)
+        command = [str(binary(peer.name)), f"--kubeconfig={config}", *peer.command(folder, self.address)]
+        if peer.webhook:
+            self._authority.issue(peer.account, hosts=[peer.host]).write(folder, "tls")
+            command = webhooks.seeing(command, {folder: webhooks.SERVING_CERTS})
+        ready = answers(f"http://{self.address}:{peer.probe_port}/readyz")
+        self._add(peer.name, command, ready, {"POD_NAMESPACE": peer.namespace}).start()
+
     def popen(
         self, arguments: Sequence[str], *, name: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
@@ -152,16 +177,20 @@ class Tier:
         hosts = [*controlplane.SERVER_HOSTS, self.address]
         self._authority.issue("kube-apiserver", hosts=hosts).write(self.certificates, "server")
         for component, (user, groups) in self.components.items():
-            pair = self._authority.issue(user, groups=groups)
-            pair.write(self.certificates, component)
-            config = kubeconfig.for_certificate(self.server, self._authority.pair.certificate, pair)
-            kubeconfig.write(self.kubeconfigs / component, config)
+            self._identity(component, user, groups)
+
+    def _identity(self, component: str, user: str, groups: Sequence[str]) -> Path:
+        """A certificate for a component, and its kubeconfig."""
+        pair = self._authority.issue(user, groups=groups)
+        pair.write(self.certificates, component)
+        config = kubeconfig.for_certificate(self.server, self._authority.pair.certificate, pair)
+        return kubeconfig.write(self.kubeconfigs / component, config)
 
     def _control_plane(self) -> None:
         etcd = [str(binary("etcd")), *controlplane.etcd(self.folder, self.address)]
         self._add("etcd", etcd, answers(f"http://{self.address}:2381/readyz")).start()
         hosts = self.folder / "hosts"
-        hosts.write_text(webhooks.hosts_file([training_operator.HOST, kserve.HOST]))
+        hosts.write_text(webhooks.hosts_file([training_operator.HOST, kserve.HOST, *peers.HOSTS]))
         server = webhooks.seeing(
             [str(binary("kube-apiserver")), *controlplane.apiserver(self.certificates, self.address)],
             {hosts: webhooks.HOSTS_FILE},

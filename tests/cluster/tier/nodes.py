@@ -2,8 +2,8 @@
 
 kwok plays the kubelet by stages (pod_stages.yaml), which read annotations `sim/KEY` of a pod. Pods that a controller
 makes carry no such annotation, so an admission policy of the tier copies them from the pod's namespace:
-`sim.training/KEY` to all pods of a training job, `sim.training-worker-1/KEY` to that replica, `sim.serving/KEY` to pods
-of an InferenceService.
+`sim.training/KEY` to all pods of a training job, `sim.training-worker-1/KEY` to that replica (`node-1` of a TrainJob,
+`head-` and `worker-` of a RayJob), `sim.serving/KEY` to pods of an InferenceService.
 """
 
 from __future__ import annotations
@@ -71,12 +71,16 @@ def simulation_policy() -> list[Manifest]:
         "given": "object.metadata.?annotations.orValue({})",
         "said": "namespaceObject.metadata.?annotations.orValue({})",
         "kind": (
-            "'training.kubeflow.org/job-name' in variables.labels ? 'training' : "
+            "['training.kubeflow.org/job-name', 'jobset.sigs.k8s.io/jobset-name', 'ray.io/cluster']"
+            ".exists(label, label in variables.labels) ? 'training' : "
             "'serving.kserve.io/inferenceservice' in variables.labels ? 'serving' : 'other'"
         ),
         "replica": (
-            "variables.labels[?'training.kubeflow.org/replica-type'].orValue('') + '-' + "
-            "variables.labels[?'training.kubeflow.org/replica-index'].orValue('')"
+            "variables.labels[?'training.kubeflow.org/replica-type']"
+            ".or(variables.labels[?'jobset.sigs.k8s.io/replicatedjob-name'])"
+            ".or(variables.labels[?'ray.io/node-type']).orValue('') + '-' + "
+            "variables.labels[?'training.kubeflow.org/replica-index']"
+            ".or(variables.labels[?'batch.kubernetes.io/job-completion-index']).orValue('')"
         ),
     }
     prefixes = ("'sim.' + variables.kind + '/'", "'sim.' + variables.kind + '-' + variables.replica + '/'")
