@@ -21,6 +21,7 @@ ENCODER = "encoder.json"  # in a model's folder: the configuration of its pretra
 # Each family's module in this package and its class, imported when it is asked for: a table's training loads no other.
 _FAMILIES: dict[tuple[str, str], tuple[str, str]] = {
     ("tabular", "mlp"): ("mlp", "Mlp"),
+    ("tabular", "transformer"): ("tabular_transformer", "TabularTransformer"),
     ("image", "cnn"): ("cnn", "Cnn"),
     ("image", "resnet"): ("resnet", "ResNet"),
     ("image", "vit"): ("vit", "ViT"),
@@ -84,9 +85,13 @@ def check(config: ModelConfig, shape: Shape) -> None:
             raise _invalid(field, f"{size} is not a size", "give a number of 1 or more")
     if not 0 <= config.dropout < 1:
         raise _invalid("dropout", f"{config.dropout} is not a probability below 1", "0.1 is a good start")
-    if config.name == "transformer" and config.width % (2 * config.heads):
-        message = f"{config.width} does not divide into {config.heads} heads of an even width"
-        raise _invalid("width", message, f"use a multiple of {2 * config.heads}")
+    if config.name == "transformer":
+        least, even = (
+            (2, " of an even width") if shape.modality == "text" else (1, "")
+        )  # positions turn pairs of features
+        if config.width % (least * config.heads):
+            message = f"{config.width} does not divide into {config.heads} heads{even}"
+            raise _invalid("width", message, f"use a multiple of {least * config.heads}")
     if config.name == "vit":
         _check_patches(config, shape)
     if config.name == "pretrained" and not config.pretrained:

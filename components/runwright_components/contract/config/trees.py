@@ -31,6 +31,7 @@ class TreesConfig(Config):
     min_child_weight: float = 1e-3  # sum of the second derivatives of the loss over a leaf
     min_child_rows: int = 20  # lightgbm
     min_gain: float = 0.0  # of the loss, by a split
+    one_hot: int = 255  # columns of up to so many categories: one against the rest; of more: two sets
     bins: int = 255  # of the histogram of an input
 
     @classmethod

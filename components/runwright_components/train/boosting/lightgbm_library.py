@@ -16,7 +16,7 @@ _NUDGE = 1e-9  # of the share of rows; far less than one row
 
 
 class LightGbm(Library):
-    """Leaf-wise histogram trees; categories are split into two sets by their gradients."""
+    """Leaf-wise histogram trees; categories are split by one against the rest, many into two sets."""
 
     file = BOOSTERS["lightgbm"]
     error = lightgbm.basic.LightGBMError
@@ -108,6 +108,7 @@ def _settings(growth: Growth) -> dict[str, Any]:
         "lambda_l2": trees.l2,
         "min_sum_hessian_in_leaf": trees.min_child_weight,
         "min_data_in_leaf": trees.min_child_rows,
+        "max_cat_to_onehot": trees.one_hot,
         "min_gain_to_split": trees.min_gain,
         "max_bin": trees.bins,
         "num_threads": growth.threads,

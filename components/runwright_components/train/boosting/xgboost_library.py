@@ -14,7 +14,7 @@ from runwright_components.train.boosting.table import Columns, Matrix, Table
 
 
 class XGBoost(Library):
-    """Histogram trees; categories are split into two sets (Fisher 1958), those of few by one against the rest."""
+    """Histogram trees; categories are split by one against the rest, many into two sets (Fisher 1958)."""
 
     file = BOOSTERS["xgboost"]
     error = xgboost.core.XGBoostError
@@ -94,6 +94,7 @@ def _settings(growth: Growth) -> dict[str, Any]:
         "reg_alpha": trees.l1,
         "reg_lambda": trees.l2,
         "min_child_weight": trees.min_child_weight,
+        "max_cat_to_onehot": trees.one_hot + 1,  # below it, and code 0 is the unseen category
         "gamma": trees.min_gain,
         "max_bin": trees.bins,
         "nthread": growth.threads,
