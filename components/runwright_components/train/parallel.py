@@ -6,7 +6,7 @@ import contextlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -204,6 +204,23 @@ def _shard(module: nn.Module, blocks: list[nn.Module], layout: Layout, ranks: Ra
         fully_shard(block, mesh=mesh, reshard_after_forward=layout.reshard, mp_policy=policy)
     fully_shard(module, mesh=mesh, mp_policy=policy)
     return module
+
+
+def settle(forward: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+    """Have DistributedDataParallel lay out its buckets before the first step, where it does so after it.
+
+    The layout decides in which order gradients of more than two ranks are summed, and so their last bits: it must be
+    the same in a training that begins and in one that goes on. Weights, buffers and random states stay as they are.
+    """
+    if not isinstance(forward, nn.parallel.DistributedDataParallel):
+        return
+    buffers = [(buffer, buffer.clone()) for buffer in forward.buffers()]
+    device = next(forward.parameters()).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        forward(**inputs).float().mean().backward()
+    forward.zero_grad()
+    for buffer, before in buffers:
+        buffer.copy_(before)
 
 
 def synchronizing(forward: nn.Module, *, wanted: bool) -> AbstractContextManager[Any]:

@@ -97,6 +97,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress, watchdog:
         cost=CostMeter(Path(job.checkpoints), ranks, work, resume=job.resume, precision=precision),
     )
     _check_batches(trainer, module)
+    parallel.settle(forward, training.take(torch.arange(trainer.plan.smallest))[0])
     try:
         resumed = _open(store, trainer, resume=job.resume)
         _check_batches(trainer, module)

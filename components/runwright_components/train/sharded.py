@@ -32,10 +32,14 @@ from runwright_components.train.shards import Chunk, Layout, TensorLayout, key, 
 def save(folder: Path, tensors: dict[str, Tensor], group: Any) -> Layout:
     """Write each process's part of `tensors` to `folder`; every process of `group` calls. Returns the layout on rank 0.
 
-    A failure of any process raises dcp.CheckpointException on all of them.
+    What any process fails with, all raise.
     """
     writer = ShardWriter(folder)
-    dcp.save(tensors, storage_writer=writer, process_group=group)
+    try:
+        dcp.save(tensors, storage_writer=writer, process_group=group)
+    except dcp.CheckpointException as error:
+        first, _ = next(iter(error.failures.values()))
+        raise first from error
     return writer.layout
 
 

@@ -116,6 +116,38 @@ def images(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    """Prepared texts of 3 to 11 tokens: the class is whether the first token is above the middle."""
+    signature = Signature(
+        task="classification",
+        modality="text",
+        inputs=(Field(name="text", type="text"),),
+        labels=("low", "high"),
+        tensors=(
+            Tensor(name="input_ids", dtype="int64", shape=(None, None)),
+            Tensor(name="attention_mask", dtype="int64", shape=(None, None)),
+        ),
+    )
+
+    def split(rows: int, seed: int) -> pl.DataFrame:
+        random = np.random.default_rng(seed)
+        tokens = [random.integers(1, 50, size=random.integers(3, 12)).tolist() for _ in range(rows)]
+        target = np.array([row[0] > 25 for row in tokens], dtype=np.int32)
+        return pl.DataFrame({"input_ids": tokens, TARGET: target}, schema_overrides={"input_ids": pl.List(pl.Int32)})
+
+    state = {
+        "kind": "text",
+        "signature": signature.model_dump(mode="json"),
+        "target": {"name": "y", "task": "classification", "keys": ["low", "high"], "labels": ["low", "high"]},
+        "text": {
+            "column": "text", "max_tokens": 12, "pad": 0, "vocabulary": 50, "special": {"[PAD]": 0}, "source": "trained"
+        },
+    }  # fmt: skip
+    splits = {name: split(ROWS[name], seed) for seed, name in enumerate(SPLITS)}
+    return write_prepared(tmp_path / "prepared", splits, signature, vocabulary=50, state=state)
+
+
+@pytest.fixture
 def config() -> TrainConfig:
     """Quick and deterministic; tests change what they are about."""
     return TrainConfig(
@@ -127,6 +159,19 @@ def config() -> TrainConfig:
         learning_rate=0.01,
         device="cpu",
     )
+
+
+@pytest.fixture
+def pair(config: TrainConfig) -> TrainConfig:
+    """Two processes; the norm is over layers, since ranks would see other batches."""
+    model = config.model.model_copy(update={"normalization": "layer", "dropout": 0.0})
+    update = {"model": model, "processes": 2, "batch_size": 16, "checkpoint_every_steps": 5}
+    return config.model_copy(update=update)
+
+
+@pytest.fixture
+def one_thread_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
