@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from runwright_components.contract.config import CodeConfig
+from runwright_components.train.code.on_ray import BEGINNING, ray_defaults
 
 _NAMES = {
     "PATH",
@@ -62,9 +63,10 @@ _BEGINNINGS = (
 
 def environment_of(surrounding: Mapping[str, str], code: CodeConfig, contract: Mapping[str, str]) -> dict[str, str]:
     """The environment of user code: what is harmless, what it asked for by name, its own values, and the contract."""
+    beginnings = _BEGINNINGS if code.ray_workers is None else (*_BEGINNINGS, BEGINNING)
     seen = {
         name: value
         for name, value in surrounding.items()
-        if name in _NAMES or name.startswith(_BEGINNINGS) or name in code.pass_env
+        if name in _NAMES or name.startswith(beginnings) or name in code.pass_env
     }
-    return {"PYTHONUNBUFFERED": "1", **seen, **code.env, **contract}
+    return {"PYTHONUNBUFFERED": "1", **ray_defaults(code), **seen, **code.env, **contract}

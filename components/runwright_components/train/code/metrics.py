@@ -84,11 +84,11 @@ class Metrics:
             for name, value in list(numbers.items())[:MOST_VALUES]
             if name not in _PLACE
         }
-        if math.isfinite(numbers.get("epoch", math.nan)):
-            values["epoch"] = numbers["epoch"]
         if "loss" not in values and "train_loss" in values:
-            values["loss"] = values["train_loss"]
+            values["loss"] = values.pop("train_loss")
         if "step" in numbers:
+            if math.isfinite(numbers.get("epoch", math.nan)):
+                values["epoch"] = numbers["epoch"]
             self.steps = max(self.steps, _whole(numbers["step"]))
             total = numbers.get("total", numbers.get("steps"))
             self._progress.update(numbers["step"], total, unit="steps", values=values)

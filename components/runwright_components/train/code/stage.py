@@ -30,6 +30,7 @@ from runwright_components.train.code.exports import TENSORS, Export, find_export
 from runwright_components.train.code.failing import failure_of, oom_kills, read_endings, too_long
 from runwright_components.train.code.launch import CodeJob
 from runwright_components.train.code.metrics import Metrics
+from runwright_components.train.code.on_ray import ray_variables
 from runwright_components.train.code.output import Output
 from runwright_components.train.code.process import run_process
 from runwright_components.train.code.schema import output_of
@@ -83,7 +84,7 @@ def train_code(
             out=out,
             history=metrics.history(resumed=resume),
             steps=metrics.steps,
-            world=config.processes * (nodes.count if nodes else 1),
+            world=config.code.ray_workers or config.processes * (nodes.count if nodes else 1),
             seconds=round(seconds, 3),
         )
 
@@ -135,7 +136,11 @@ class _Runner:
 
     def _run(self, command: tuple[str, ...], folder: Path, metrics: Metrics | None, variables: dict[str, str]) -> None:
         place, code = self._place, self._code
-        contract = {**place.variables, bootstrap.ENDINGS: str(place.endings)}
+        contract = {
+            **place.variables,
+            **ray_variables(code, str(place.checkpoints)),
+            bootstrap.ENDINGS: str(place.endings),
+        }
         kills = oom_kills()
         output = Output(self._progress)
         self._stop.deferred = True
