@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from runwright_components.report.wording import MINUS, number
+from runwright_components.report.wording import MINUS, number, percent
 
 Tone = Literal["one", "two", "quiet", "good", "bad"]
 Point = tuple[float, float]
@@ -49,6 +49,8 @@ class Frame:
 LARGE = Frame(440.0, 290.0, left=58.0, right=426.0, top=14.0, bottom=246.0)
 SMALL = Frame(330.0, 232.0, left=48.0, right=318.0, top=18.0, bottom=190.0)
 SPARK = Frame(240.0, 70.0, left=0.0, right=240.0, top=2.0, bottom=56.0)
+
+LONGEST_NAME = 19  # of a bar to the right, in characters
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,33 @@ def histogram(
         bars=_bars(edges, counts, x, y, "one"),
         rules=(Rule(x(0), LARGE.top, x(0), LARGE.bottom),) if edges[0] < 0 < edges[-1] else (),
     )
+
+
+def shares(title: str, description: str, items: Sequence[tuple[str, float]], *, x_label: str) -> Chart:
+    """A bar to the right for each name, in the given order; `items` are shares of one."""
+    frame = replace(SMALL, left=128.0)
+    x = frame.x(0, max((share for _, share in items), default=0) * 1.04 or 1.0)
+    pitch = (frame.bottom - frame.top) / max(len(items), 1)
+    thick = min(pitch * 0.72, 16.0)
+    middles = [frame.top + (place + 0.5) * pitch for place in range(len(items))]
+    return Chart(
+        title,
+        description,
+        x_label,
+        x_ticks=tuple(Tick(x(value), percent(value)) for value in nice_ticks(x.low, x.high, 4)),
+        y_ticks=tuple(
+            Tick(round(middle, 2), name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}\u2026")
+            for middle, (name, _) in zip(middles, items, strict=True)
+        ),
+        bars=tuple(
+            Bar(
+                frame.left, round(middle - thick / 2, 2), round(max(x(share) - frame.left, 0.5), 2), round(thick, 2),
+                "one", f"{name}: {percent(share)}",
+            )
+            for middle, (name, share) in zip(middles, items, strict=True)
+        ),
+        frame=frame,
+    )  # fmt: skip
 
 
 def spark(

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from runwright_components.contract.artifacts import Epoch, Evaluation, History, Lineage, ModelManifest, Signature
-from runwright_components.report.charts import Chart, curves
-from runwright_components.report.wording import count, fixed, number, seconds, short
+from runwright_components.contract.config.trees import TreesConfig
+from runwright_components.report.charts import Chart, curves, shares
+from runwright_components.report.wording import count, fixed, number, percent, seconds, short
 
 _STOPPED = {
-    "epochs": "all epochs were run",
+    "epochs": "all {unit}s were run",
     "steps": "the limit of steps was reached",
     "early": "stopped early, for the validation loss no longer fell",
 }
 _METRICS = {"classification": "accuracy", "regression": "R\u00b2", "generation": "bits per byte"}  # of validation
 LONGEST_EXAMPLE = 1500
+MOST_INPUTS = 12  # whose importance is drawn
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class UseView:
 
 def training_view(model: ModelManifest, history: History) -> TrainingView:
     epochs = history.epochs
+    unit, learned = ("round", "trees are those up to the end") if model.model.trees else ("epoch", "weights are those")
     best = next((entry for entry in epochs if entry.epoch == history.best_epoch), None)
     metric_name = _METRICS[model.task]
     mark = (float(history.best_epoch), "best") if best else None
@@ -64,32 +68,46 @@ def training_view(model: ModelManifest, history: History) -> TrainingView:
                 ("training", "quiet", [(entry.epoch, entry.train_loss) for entry in epochs]),
                 ("validation", "one", [(entry.epoch, entry.validation_loss) for entry in epochs]),
             ),
-            x_label="epoch",
+            x_label=unit,
             mark=mark,
         ),
         curves(
             f"Validation {metric_name}",
             _trend(f"validation {metric_name}", [entry.validation_metric for entry in epochs]),
             (("validation", "one", [(entry.epoch, entry.validation_metric) for entry in epochs]),),
-            x_label="epoch",
+            x_label=unit,
             mark=mark,
         ),
-        curves(
+        _importance(history.importance)
+        if history.importance
+        else curves(
             "Learning rate",
             _trend("learning rate", [entry.learning_rate for entry in epochs]),
             (("rate", "two", [(entry.epoch, entry.learning_rate) for entry in epochs]),),
-            x_label="epoch",
+            x_label=unit,
         ),
     )
-    sentence = f"{_STOPPED[history.stopped]}"
+    sentence = _STOPPED[history.stopped].format(unit=unit)
     if best:
         sentence += (
-            f"; the weights are those of epoch {best.epoch} (validation loss {number(best.validation_loss)}, "
+            f"; the {learned} of {unit} {best.epoch} (validation loss {number(best.validation_loss)}, "
             f"{metric_name} {fixed(best.validation_metric)})"
         )
     if history.resumed_from_step:
         sentence += f"; resumed from step {count(history.resumed_from_step)}"
     return TrainingView(_facts(model, epochs), charts if epochs else (), sentence[:1].upper() + sentence[1:] + ".")
+
+
+def _importance(importance: Mapping[str, float]) -> Chart:
+    """The inputs whose splits gained most."""
+    ordered = sorted(importance.items(), key=lambda item: -item[1])[:MOST_INPUTS]
+    told = ", ".join(f"{name} {percent(share)}" for name, share in ordered[:3])
+    return shares("Importance", f"what each input gained: {told}", ordered, x_label="share of the gain of all splits")
+
+
+def _sizes_of_trees(trees: TreesConfig) -> str:
+    depth = f"depth {trees.depth}" if trees.depth else f"{trees.leaves} leaves"
+    return f"trees of {depth}, learning rate {trees.learning_rate:g}"
 
 
 def _facts(model: ModelManifest, epochs: tuple[Epoch, ...]) -> tuple[tuple[str, str], ...]:
@@ -99,11 +117,15 @@ def _facts(model: ModelManifest, epochs: tuple[Epoch, ...]) -> tuple[tuple[str, 
         "code": "the user's own",
         "pretrained": f"from {shape.pretrained}" + (", encoder frozen" if shape.freeze else ""),
     }
+    if shape.trees:
+        sizes[shape.name] = _sizes_of_trees(shape.trees)
     speed = [entry.samples_per_second for entry in epochs]
     facts = [
         ("Architecture", f"{shape.name}, {sizes.get(shape.name, f'width {shape.width}, depth {shape.depth}')}"),
         ("Parameters", count(model.parameters)),
-        ("Epochs and steps", f"{count(len(epochs))} and {count(model.steps)}"),
+        ("Rounds", count(model.steps))
+        if shape.trees
+        else ("Epochs and steps", f"{count(len(epochs))} and {count(model.steps)}"),
         ("Precision", model.precision),
         ("Device", f"{model.device}, {model.world_size} {'process' if model.world_size == 1 else 'processes'}"),
         ("Duration", seconds(model.seconds)),

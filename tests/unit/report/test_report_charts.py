@@ -22,6 +22,17 @@ def test_ticks_are_round_few_and_inside(low: float, span: float) -> None:
     assert all(low - air <= tick <= high + air for tick in found)
 
 
+def test_shares_are_bars_to_the_right_with_their_names() -> None:
+    chart = charts.shares(
+        "Importance", "what gained", [("a column of a very long name", 0.75), ("b", 0.25), ("c", 0.0)], x_label="share"
+    )
+    assert [tick.text for tick in chart.y_ticks] == ["a column of a very\u2026", "b", "c"]
+    assert chart.bars[0].width == pytest.approx(3 * chart.bars[1].width, rel=0.01)
+    assert chart.bars[0].y < chart.bars[1].y < chart.bars[2].y
+    assert chart.bars[0].note == "a column of a very long name: 75 %"
+    assert all(bar.x + bar.width <= chart.frame.right for bar in chart.bars)
+
+
 def test_ticks_by_hand() -> None:
     assert charts.nice_ticks(0, 1) == [0, 0.2, 0.4, 0.6, 0.8, 1]
     assert charts.nice_ticks(2700, 6300) == [3000, 4000, 5000, 6000]

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from runwright_components.contract.artifacts import EVALUATION, Check, Evaluation
+from runwright_components.contract.artifacts import EVALUATION, HISTORY, Check, Evaluation, History, ModelManifest
+from runwright_components.contract.config import ModelConfig
+from runwright_components.contract.config.trees import TreesConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.report import curves_page, quality_page, report_page
 
@@ -201,3 +203,23 @@ def test_a_missing_artifact_is_named(tmp_path: Path) -> None:
         quality_page(tmp_path)
     assert caught.value.reason is Reason.DATA_UNREADABLE
     assert "manifest.json is missing" in caught.value.message
+
+
+def test_trees_have_rounds_and_the_importance_of_their_inputs(run_of) -> None:
+    run = run_of(column=HOSTILE)
+    trees = TreesConfig.of("lightgbm", "classification")
+    model = ModelConfig(name="lightgbm", trees=trees)
+    ModelManifest.read(run.model).model_copy(update={"model": model}).write(run.model)
+    history = History.read(run.model, HISTORY)
+    importance = {HOSTILE: 0.2, **{f"input {index}": 0.8 * (20 - index) / 210 for index in range(20)}}
+    history.model_copy(update={"importance": importance}).write(run.model, HISTORY)
+    page = curves_page(run.model)
+    outline = Outline(page)
+    assert outline.crossed == []
+    assert "script" not in outline.tags
+    assert "trees of 50 leaves, learning rate 0.04" in outline.words
+    assert "the trees are those up to the end of round 25" in outline.words
+    assert "Importance" in outline.words
+    assert "Learning rate" not in outline.words
+    assert "input 10" in outline.words
+    assert "input 11" not in outline.words, "the twelve that gained most are drawn"
