@@ -2,9 +2,9 @@
 
 A TrainingRun whose recipe changes gets a new model; any other change must not train again. So left out are: how the
 data are reached (secrets, request headers), where and when training runs (CPU, memory, scheduling, retries, timeout,
-backend), how often it is saved (a resumed training is bit-exact), and what is said about the package (description,
-license) or asked of it (parity tolerance). Nodes, GPUs and processes stay: they set the world size, and with it the
-effective batch.
+backend), how often it is saved (a resumed training is bit-exact), how long its processes wait for each other, and what
+is said about the package (description, license) or asked of it (parity tolerance). Nodes, GPUs and processes stay: they
+set the world size, and with it the effective batch.
 
 Values equal to their default are left out. So writing a default down changes nothing, and a field that a later version
 adds does not change the recipes of today. A default itself may only change with the version of the API.
@@ -32,6 +32,7 @@ _LEFT_OUT: dict[str, Any] = {
         "resources": {"cpu": True, "memory": True},
         "scheduling": True,
         "retries": True,
+        "collective_timeout": True,
         "timeout": True,
         "backend": True,
     },

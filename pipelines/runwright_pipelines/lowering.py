@@ -113,6 +113,7 @@ _ELSEWHERE = {
 
 def _train(train: TrainSpec) -> TrainConfig:
     stop = train.early_stopping
+    processes = 1 if train.backend == "rayjob" else train.resources.processes_per_node
     return TrainConfig.model_validate(
         {
             **_same(train, without=_ELSEWHERE),
@@ -123,8 +124,12 @@ def _train(train: TrainSpec) -> TrainConfig:
             "early_stopping": {"patience": stop.patience, "min_delta": stop.min_delta} if stop.enabled else None,
             "gradient_clip": train.gradient_clip or None,
             "checkpoint_every_steps": train.checkpoint.every_steps,
+            "checkpoint_every_minutes": train.checkpoint.every_minutes,
             "checkpoint_keep": train.checkpoint.keep,
-            "processes": train.resources.processes_per_node,
+            "checkpoint_keep_every": train.checkpoint.keep_every,
+            "collective_timeout": seconds(train.collective_timeout),
+            "max_restarts": train.retries.failures if processes > 1 else 0,
+            "processes": processes,
         }
     )
 
@@ -142,7 +147,9 @@ def _own_code(train: TrainSpec) -> Mapping[str, Any]:
     if train.code is None:
         return {}
     limit = seconds(train.timeout) if train.timeout else None
-    return {"model": {"name": "code"}, "code": {**_same(train.code), "timeout_seconds": limit}}
+    workers = train.resources.processes_per_node if train.backend == "rayjob" else None
+    code = {**_same(train.code), "timeout_seconds": limit, "ray_workers": workers}
+    return {"model": {"name": "code"}, "code": code}
 
 
 def _same(part: BaseModel, *, without: set[str] | None = None) -> Mapping[str, Any]:

@@ -139,7 +139,10 @@ def train(
         else:
             from runwright_components.train import train as run
 
-            with here.checkpoints(key, beside=out) as checkpoints:
+            lasting = cache_key(
+                "train", config=given.continued().digest(), inputs=inputs(), version=here.version
+            )  # fmt: skip
+            with here.checkpoints(lasting, beside=out) as checkpoints:
                 run(parsed, prepared=prepared, out=out, checkpoints=checkpoints, resume=here.resume, progress=progress)
         write_bytes(page, curves_page(out).encode())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,18 +30,6 @@ from runwright_components.train.signals import StopSignal
 from runwright_components.train.state import TrainingState
 from runwright_components.train.watchdog import Watchdog
 
-UNRELATED = (
-    "base",
-    "processes",
-    "distributed",
-    "max_restarts",
-    "checkpoint_every_steps",
-    "checkpoint_every_minutes",
-    "checkpoint_keep",
-    "checkpoint_keep_every",
-    "collective_timeout",
-)
-"""Fields that may differ between a checkpoint and the training that continues from it."""
 
 
 def run(
@@ -156,12 +143,7 @@ def _open(store: CheckpointStore, trainer: Trainer, *, resume: bool) -> int:
 
 def recipe(config: TrainConfig, prepared_digest: str, ranks: Ranks, precision: Precision) -> str:
     """What a training must have in common with a checkpoint to continue from it."""
-    numbers = config.model_copy(update=_defaults(*UNRELATED)).digest()
-    return f"{numbers} {prepared_digest} {ranks.device.type} {precision}"
-
-
-def _defaults(*names: str) -> dict[str, Any]:
-    return {name: TrainConfig.model_fields[name].get_default() for name in names}
+    return f"{config.continued().digest()} {prepared_digest} {ranks.device.type} {precision}"
 
 
 def _distribute(

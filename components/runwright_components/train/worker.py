@@ -39,6 +39,8 @@ def main(folder: Path) -> int:
             if int(os.environ.get("LOCAL_RANK", "0")) == 0:
                 clear_stacks(stacks)
             progress = Progress(job.stage, sink=file_sink(folder / EVENTS), interval=0.0)
+            if attempt and rank == 0:
+                progress.warning(_again(read_failures(folder), attempt, job.config.max_restarts))
             ranks = join(job.config)
             seconds = job.config.collective_timeout
             peers = range(rank - ranks.local, rank - ranks.local + ranks.neighbours)
@@ -51,6 +53,13 @@ def main(folder: Path) -> int:
         except Exception as error:  # noqa: BLE001 (whatever it is, the stage must hear of it)
             return _leave(folder, rank, attempt, unexpected(error))
     return 0
+
+
+def _again(failures: list[Failure], attempt: int, restarts: int) -> str:
+    """What is said when all workers start again."""
+    first = next((failure for failure in failures if failure.attempt == attempt - 1), None)
+    why = "a process was killed" if first is None else f"rank {first.rank} failed: {first.message.splitlines()[0]}"
+    return f"{why}; all start again from the newest checkpoint ({attempt} of {restarts} restarts)"
 
 
 def is_final(failure: Failure) -> bool:

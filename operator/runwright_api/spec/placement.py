@@ -66,9 +66,9 @@ class Scheduling(Part):
 
 
 class Retries(Part):
-    """How often training starts again. Used in a cluster only."""
+    """How often training starts again, from its newest checkpoint."""
 
     failures: Annotated[int, Field(ge=0, le=100)] = 2
-    """After failures of its own. Default: 2."""
+    """After failures of its own; on one machine, those of one of several processes. Default: 2."""
     preemptions: Annotated[int, Field(ge=0, le=10_000)] = 10
-    """After its pods were taken away. Default: 10."""
+    """After its pods were taken away. Used in a cluster only. Default: 10."""

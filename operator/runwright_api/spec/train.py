@@ -12,6 +12,7 @@ from runwright_api.part import Part, Path, Rule, fill, unless
 from runwright_api.spec.augment import IMAGE_FIELDS, TEXT_FIELDS, Augment, unused_cel
 from runwright_api.spec.backend import TRAIN_RULES as BACKEND_RULES
 from runwright_api.spec.backend import Backend
+from runwright_api.spec.checkpoint import CheckpointPolicy
 from runwright_api.spec.code import TRAIN_RULES, Code
 from runwright_api.spec.distributed import DISTRIBUTED_RULES, Distributed
 from runwright_api.spec.language import LANGUAGE_RULES
@@ -32,15 +33,6 @@ class EarlyStopping(Part):
     """Epochs, or rounds of boosting, to wait for an improvement. Default: 10; rounds 50."""
     min_delta: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
     """Smaller improvements do not count. Default: 0."""
-
-
-class CheckpointPolicy(Part):
-    """When the state of training is saved, so that a killed training continues bit-exactly."""
-
-    every_steps: Annotated[int | None, Field(ge=1, le=2**31 - 1)] = None
-    """Steps between checkpoints. Default: once an epoch."""
-    keep: Annotated[int, Field(ge=1, le=100)] = 2
-    """Checkpoints kept. Default: 2."""
 
 
 def _foreign_model(train: TrainSpec) -> list[Path]:
@@ -122,7 +114,9 @@ class TrainSpec(Part):
     scheduling: Scheduling = Scheduling()
     """Queue, priority, nodes. Used in a cluster only."""
     retries: Retries = Retries()
-    """How often training starts again. Used in a cluster only."""
+    """How often training starts again, from its newest checkpoint."""
+    collective_timeout: Duration = "10m"
+    """Processes that wait so long for each other, no step ending, are stopped, each with its stack. Default: 10m."""
     timeout: Duration | None = None
     """Training that takes longer is stopped and fails. Default: no limit."""
     backend: Backend = "pytorchjob"

@@ -73,7 +73,9 @@ def test_training_settings_that_are_spelled_otherwise(make_run: MakeRun) -> None
                 "augment": {"crop": True, "flip": True},
                 "gradientClip": 0,
                 "earlyStopping": {"enabled": False},
-                "checkpoint": {"everySteps": 7, "keep": 3},
+                "checkpoint": {"everySteps": 7, "keep": 3, "keepEvery": 1000, "everyMinutes": 5},
+                "collectiveTimeout": "2m",
+                "retries": {"failures": 4},
                 "resources": {"nodes": 4, "processesPerNode": 2},
             },
         )
@@ -81,7 +83,9 @@ def test_training_settings_that_are_spelled_otherwise(make_run: MakeRun) -> None
     assert (train.augment.crop, train.augment.flip, train.augment.mixup) == (True, True, 0.0)
     assert train.gradient_clip is None
     assert train.early_stopping is None
-    assert (train.checkpoint_every_steps, train.checkpoint_keep, train.processes) == (7, 3, 2)
+    assert (train.checkpoint_every_steps, train.checkpoint_every_minutes) == (7, 5)
+    assert (train.checkpoint_keep, train.checkpoint_keep_every) == (3, 1000)
+    assert (train.processes, train.max_restarts, train.collective_timeout) == (2, 4, 120)
     assert train.model.name == "cnn"
 
 

@@ -78,3 +78,21 @@ class TrainConfig(Config):
     max_restarts: int = 0  # of torchrun's elastic agent
     tune: TuneConfig | None = None  # None: this one training
     base: str = "."  # folder that `model.pretrained` is relative to
+
+    def continued(self) -> TrainConfig:
+        """What a training must have in common with a checkpoint to continue from it: this, without what may differ."""
+        return self.model_copy(update={name: TrainConfig.model_fields[name].get_default() for name in _MAY_DIFFER})
+
+
+# A training goes on with other processes, which share the same steps out anew, and saves as it is told now.
+_MAY_DIFFER = (
+    "base",
+    "processes",
+    "distributed",
+    "max_restarts",
+    "checkpoint_every_steps",
+    "checkpoint_every_minutes",
+    "checkpoint_keep",
+    "checkpoint_keep_every",
+    "collective_timeout",
+)
