@@ -62,7 +62,7 @@ def predict(
     form = form or ("csv" if output is not None and output.suffix == ".csv" else "json")
     try:
         predictor = Predictor(find_model(model, beside=Path.cwd()), limits=Limits(rows=_ROWS))
-        given = {name: value for name, value in map(_parameter, parameters)}
+        given = dict(map(_parameter, parameters))
         if prompt is not None:
             text = _continued(predictor, prompt, given)
         else:

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from runwright_components.contract.artifacts import RAW_TEST, Latency, Sample
 from runwright_components.contract.progress import Progress
 from runwright_components.evaluate.speed import machine
-from runwright_components.features.corpus import CORPUS, IDS, PROMPT, Corpus, GenerationPreprocessing, GenerationState, Tokens
+from runwright_components.features.corpus import (
+    CORPUS,
+    IDS,
+    PROMPT,
+    Corpus,
+    GenerationPreprocessing,
+    GenerationState,
+    Tokens,
+)
 from runwright_components.serve.generation import Sampling
 from runwright_components.serve.predictor import Predictor
 
@@ -83,9 +91,7 @@ class _Window:
     learned: list[bool]
 
 
-def _score_chunk(
-    predictor: Predictor, state: GenerationState, documents: list[Tokens], frequencies: Floats
-) -> Floats:
+def _score_chunk(predictor: Predictor, state: GenerationState, documents: list[Tokens], frequencies: Floats) -> Floats:
     whole = state.layout == "text"
     windows = sorted(
         (window for number, found in enumerate(documents) for window in _windows(number, found, state.context, whole)),

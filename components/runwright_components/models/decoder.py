@@ -227,7 +227,7 @@ class Decoder(nn.Module):
 
 
 def rotary(settings: DecoderSettings) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [context, head width] of the angles by which heads are rotated; the halves of a head pair up."""
+    """Cosines and sines [context, head width] of the angles that heads are rotated by; the halves of a head pair up."""
     half = torch.arange(0, settings.head_width, 2, dtype=torch.float64) / settings.head_width
     frequencies = settings.theta**-half
     if settings.scaling is not None:

@@ -47,9 +47,7 @@ def export_onnx(module: nn.Module, shape: Shape, path: Path) -> tuple[GraphTenso
     fails.
     """
     inputs = example_inputs(shape)
-    return export_graph(
-        module, inputs, dynamic=_dynamic(shape), inputs=list(inputs), outputs=[shape.output], path=path
-    )
+    return export_graph(module, inputs, dynamic=_dynamic(shape), inputs=list(inputs), outputs=[shape.output], path=path)
 
 
 def export_graph(

@@ -129,7 +129,8 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
 def _columns(config: PrepareConfig, data: RawData) -> tuple[Layout, tuple[str, ...]]:
     rules = config.text
     layout: Layout = "chat" if rules.messages else "prompt" if rules.prompt else "text"
-    named = {"chat": (rules.messages,), "prompt": (rules.prompt, rules.response), "text": (rules.column,)}[layout]
+    asked = {"chat": (rules.messages,), "prompt": (rules.prompt, rules.response), "text": (rules.column,)}[layout]
+    named = tuple(name for name in asked if name is not None)
     schema = data.frame.collect_schema()
     for name in named:
         if name not in schema:
@@ -146,7 +147,7 @@ def _columns(config: PrepareConfig, data: RawData) -> tuple[Layout, tuple[str, .
                 where="prepare.text",
                 cure="name the column that holds the texts",
             )
-    return layout, tuple(name for name in named if name is not None)
+    return layout, named
 
 
 def _survey(config: PrepareConfig, data: RawData, columns: tuple[str, ...]) -> _Documents:

@@ -32,7 +32,7 @@ def fit(texts: Iterable[str], config: PrepareConfig) -> Fitted:
     """Train on `texts`, or take the tokenizer of `config.pretrained`. Raises StageError for a folder without one."""
     if config.pretrained is None:
         tokenizer = _train(texts, config.text)
-        end = tokenizer.token_to_id(END)
+        end = SPECIAL.index(END)
         return Fitted(tokenizer, end, end, config.text.max_tokens, {})
     tokenizer, context, file = tokens.pretrained(config)
     settings = tokens.settings(config)

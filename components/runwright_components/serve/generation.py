@@ -67,7 +67,7 @@ class Generator:
         pasts = [value for value in session.get_inputs() if value.name.startswith(_PAST)]
         self._pasts = [value.name for value in pasts]
         # Of the shape [N, heads, P, width], what is free is 1 row and nothing past.
-        self._shapes = [tuple((1, value.shape[1], 0, value.shape[3])) for value in pasts]
+        self._shapes = [(1, value.shape[1], 0, value.shape[3]) for value in pasts]
 
     def empty_past(self, rows: int) -> dict[str, Floats]:
         """Keys and values of no token yet."""

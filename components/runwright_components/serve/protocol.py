@@ -1,6 +1,6 @@
 """The two protocols of KServe, from JSON to rows or columns and from predictions to JSON. Pure.
 
-V1: `{"instances": [{field: value, ...}, ...]}` -> `{"predictions": [...]}`; `parameters` beside them say how to generate
+V1: `{"instances": [{field: value, ...}, ...]}` -> `{"predictions": [...]}`; `parameters` beside them: how to generate
 (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol).
 V2, the Open Inference Protocol: a tensor a field, `[N]` or `[N, 1]` -> tensors `label` and `probabilities`, or `value`
 (https://github.com/kserve/open-inference-protocol).

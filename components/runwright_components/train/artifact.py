@@ -90,7 +90,7 @@ def _encoder(module: nn.Module) -> dict[str, str]:
 
 
 def _write_graph(module: nn.Module, shape: Shape, config: TrainConfig, folder: Path) -> tuple[Tensor, ...]:
-    """The graph, and beside it what else than the configuration builds the module again; returns the graph's tensors."""
+    """The graph, and what besides the configuration builds the module again; returns the graph's tensors."""
     if config.task == "generation":
         from runwright_components.models.decoder import DECODER, Decoder
         from runwright_components.models.decoder_export import export_decoder

@@ -106,9 +106,7 @@ class TensorSplit:
 
     evaluation_factor = 4
 
-    def __init__(
-        self, inputs: Inputs, target: Tensor, device: torch.device, *, lengths: Tensor | None = None
-    ) -> None:
+    def __init__(self, inputs: Inputs, target: Tensor, device: torch.device, *, lengths: Tensor | None = None) -> None:
         """`lengths` [N] of the texts where it is known; else the attention mask tells."""
         self.device = device
         mask = inputs.get("attention_mask")

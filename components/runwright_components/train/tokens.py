@@ -55,9 +55,7 @@ class TokenSplit:
         self._device, self._seed, self._phased = device, seed, phased
         self._tokens = np.memmap(prepared / f"{name}.tokens.bin", dtype=corpus.dtype, mode="r")
         self._ends = np.memmap(prepared / f"{name}.ends.bin", dtype=np.int64, mode="r")
-        self._learned = (
-            np.memmap(prepared / f"{name}.learned.bin", dtype=np.uint8, mode="r") if corpus.masked else None
-        )
+        self._learned = np.memmap(prepared / f"{name}.learned.bin", dtype=np.uint8, mode="r") if corpus.masked else None
         if len(self._tokens) != self.figures.tokens or len(self._ends) != self.figures.documents:
             raise StageError(
                 Reason.DATA_INVALID,
