@@ -28,7 +28,9 @@ TARGET_NAMES = ("target", "label", "class", "y", "outcome", "species", "category
 IDENTIFIER = re.compile(r"(^|[\s_-])(id|uuid|key|index|number)$|^(id|uuid)([\s_-]|$)", re.IGNORECASE)
 MISSING = ("", "na", "n/a", "nan", "null", "none", "missing", "unknown", "?", "-", ".")
 
-Task = Literal["tabular-classification", "tabular-regression", "image-classification", "text-classification"]
+Task = Literal[
+    "tabular-classification", "tabular-regression", "image-classification", "text-classification", "text-regression"
+]
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,10 @@ def _of_table(rows: polars.DataFrame, path: Path, target: str | None) -> Guess:
     used = [name for name in rows.columns if name not in {chosen, *(name for name, _ in ignored)}]
     numeric, distinct = _is_numeric(rows[chosen]), rows[chosen].n_unique()
     complete = rows.height < LOOKED_AT
-    if text is not None and used == [text] and not (numeric and distinct > MOST_CLASSES):
+    if text is not None and used == [text] and numeric and distinct > MOST_CLASSES:
+        reasons = (why, f"{text!r} is prose and the only input, and {chosen!r} has {distinct:,} different numbers")
+        return Guess("text-regression", chosen, rows.height, complete, reasons, ignored, stratified=False, text=text)
+    if text is not None and used == [text]:
         reasons = (why, f"{text!r} is prose and the only input, so the task is text")
         return Guess("text-classification", chosen, rows.height, complete, reasons, ignored, text=text)
     if text is not None:

@@ -66,6 +66,7 @@ def _train(found: Guess) -> str:
         "tabular-regression": ("mlp, hidden: [128, 128]", 100),
         "image-classification": ("cnn", 20),
         "text-classification": ("textcnn", 10),
+        "text-regression": ("textcnn", 10),
     }[found.task]
     return f"""  train:
     task: {found.task}
@@ -76,7 +77,7 @@ def _train(found: Guess) -> str:
 
 
 def _rest(found: Guess) -> str:
-    bound = "r2, min: 0.5" if found.task == "tabular-regression" else "accuracy, min: 0.8"
+    bound = "r2, min: 0.5" if found.task.endswith("-regression") else "accuracy, min: 0.8"
     return f"""  evaluate:
     # A model below a bound is not published. Without a gate every model is.
     gate: []

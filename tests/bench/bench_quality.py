@@ -33,6 +33,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVC
 
 from runwright_components.contract.artifacts import (
     EVALUATION,
@@ -138,19 +139,18 @@ def texts(manifest: PreparedManifest, prepared: Path, raw: Path, train: Split, t
     known, unknown = (texts.gather(part.row_id).to_list() for part in (train, test))
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True)
+    classification = manifest.task == "classification"
+    linear = LogisticRegression(C=10, max_iter=2000) if classification else Ridge(alpha=1.0)
+    title = "logistic regression" if classification else "ridge"
     for name, vectors in (("words", words), ("letters", letters)):
-        yield (
-            f"logistic regression on {name}",
-            make_pipeline(vectors, LogisticRegression(C=10, max_iter=2000)),
-            known,
-            unknown,
-        )
+        yield f"{title} on {name}", make_pipeline(vectors, linear), known, unknown
 
 
 def images(_manifest: PreparedManifest, prepared: Path, _raw: Path, train: Split, test: Split) -> Scores:
     known, unknown = (part.inputs["pixels"].reshape(len(part), -1) / 255.0 for part in (train, test))
     yield "logistic regression", LogisticRegression(max_iter=2000), known, unknown
     yield "gradient boosting", HistGradientBoostingClassifier(random_state=0), known, unknown
+    yield "support vectors", SVC(C=10), known, unknown
 
 
 if __name__ == "__main__":

@@ -49,7 +49,12 @@ _BESIDE: Mapping[str, Spec] = {
     "spec.train.model.heads": {"train": {**_TEXT, "model": {"name": "transformer"}}},
     "spec.train.model.pretrained": {"train": {**_TEXT, "model": {"name": "pretrained"}}},
     "spec.train.model.freeze": {"train": {**_TEXT, "model": {"name": "pretrained", "pretrained": "encoder"}}},
+    "spec.train.model.unfreeze": {
+        "train": {**_TEXT, "model": {"name": "pretrained", "pretrained": "encoder", "freeze": True}}
+    },
+    "spec.train.layerDecay": {"train": {**_TEXT, "model": {"name": "pretrained", "pretrained": "encoder"}}},
     "spec.train.augment": _IMAGE,
+    "spec.train.augment.tokenDropout": {"train": _TEXT},
     "spec.train.scheduling.tolerations[]": {"train": {"scheduling": {"tolerations": [{"key": "gpu"}]}}},
     "spec.tune": {"tune": _TUNE},
     "spec.tune.searchSpace[].choices": {"tune": {"searchSpace": [{"name": "epochs", "type": "choice"}]}},

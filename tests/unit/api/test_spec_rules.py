@@ -87,7 +87,33 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("smoothing", REGRESSION | {"spec.train.labelSmoothing": 0.1}, "spec.train.labelSmoothing", "classification"),
     ("weights", REGRESSION | {"spec.train.classWeights": "balanced"}, "spec.train.classWeights", "classification"),
-    ("augment", {"spec.train.augment": {"flip": True}}, "spec.train.augment", "images"),
+    ("augment", {"spec.train.augment": {"flip": True}}, "spec.train.augment.flip", "for images"),
+    ("mixup of texts", TEXT | {"spec.train.augment": {"mixup": 0.2}}, "spec.train.augment.mixup", "for images"),
+    (
+        "hidden tokens of images",
+        IMAGE | {"spec.train.augment": {"tokenDropout": 0.1}},
+        "spec.train.augment.tokenDropout",
+        "for texts",
+    ),
+    ("layer decay", IMAGE | {"spec.train.layerDecay": 0.8}, "spec.train.layerDecay", "needs a pretrained model"),
+    (
+        "unfreeze alone",
+        IMAGE | {"spec.train.model": {"name": "pretrained", "pretrained": "vit", "unfreeze": {"after": 1}}},
+        "spec.train.model.unfreeze",
+        "ends a `freeze`",
+    ),
+    (
+        "heads of a vision transformer",
+        IMAGE | {"spec.train.model": {"name": "vit", "width": 64, "heads": 5}},
+        "spec.train.model.heads",
+        "divides",
+    ),
+    (
+        "smoothing of numbers of texts",
+        {"spec.train.task": "text-regression", "spec.prepare": None, "spec.train.labelSmoothing": 0.1},
+        "spec.train.labelSmoothing",
+        "classification",
+    ),
     ("no bound", {"spec.evaluate.gate": [{"metric": "accuracy"}]}, "spec.evaluate.gate[0]", "`min` or `max`"),
     (
         "min above max",
@@ -159,6 +185,25 @@ USED_WELL: list[tuple[str, dict[str, Any]]] = [
     ("onehot", {"spec.prepare.categorical": {"encode": "onehot"}}),
     ("images", IMAGE | {"spec.train.augment": {"flip": True, "crop": True}}),
     ("text", TEXT),
+    (
+        "numbers of texts",
+        {
+            "spec.train.task": "text-regression",
+            "spec.prepare": {"target": "stars"},
+            "spec.train.augment": {"tokenDropout": 0.1},
+            "spec.evaluate.gate": [{"metric": "r2", "min": 0.2}],
+        },
+    ),
+    (
+        "fine-tuned images",
+        IMAGE
+        | {
+            "spec.train.model": {"name": "pretrained", "pretrained": "s3://b/vit", "freeze": True, "unfreeze": {}},
+            "spec.train.layerDecay": 0.8,
+            "spec.train.ema": {},
+            "spec.train.augment": {"mixup": 0.2, "policy": "trivialaugment"},
+        },
+    ),
     ("pretrained", TEXT | {"spec.train.model": {"name": "pretrained", "pretrained": "models/bert", "freeze": True}}),
     ("transformer", TEXT | {"spec.train.model": {"name": "transformer", "width": 96, "heads": 6}}),
     ("linear", {"spec.train.model": {"hidden": []}}),

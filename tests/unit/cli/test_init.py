@@ -69,6 +69,13 @@ def test_prose_is_text(invoke: Invoke, tmp_path: Path) -> None:
     assert run.spec.prepare.text.column == "review"
 
 
+def test_prose_with_a_number_is_text_regression(invoke: Invoke, tmp_path: Path) -> None:
+    rows = [[f"this is sentence number {i}, which goes on and on for a while", i / 7] for i in range(60)]
+    run = _init(invoke, _table(tmp_path / "reviews.csv", ["review", "stars"], rows))
+    assert run.spec.train.task == "text-regression"
+    assert (run.spec.prepare.target, run.spec.prepare.text.column) == ("stars", "review")
+
+
 def test_a_folder_of_images(invoke: Invoke, tmp_path: Path) -> None:
     for label in ("cat", "dog"):
         (tmp_path / "pets" / label).mkdir(parents=True)
