@@ -30,7 +30,7 @@ def _raw(file: Path) -> dict[str, Any]:
 
 def test_there_are_examples_for_a_cluster_and_for_a_machine() -> None:
     assert {file.parent.name for file in CLUSTER} >= {"penguins", "birdstrikes"}
-    assert len(LAPTOP) == 5
+    assert len(LAPTOP) >= 5
 
 
 @pytest.mark.parametrize("file", CLUSTER, ids=lambda file: file.parent.name)
