@@ -1,5 +1,6 @@
-"""Step time against a bare torch loop, and what a checkpoint stalls: `python tests/bench/bench_train.py`.
+"""Step time against a bare torch loop, and what a checkpoint stalls: `python tests/bench/bench_train.py [FAMILY ...]`.
 
+Families: mlp, cnn, resnet, vit, textcnn, transformer, pretrained (a BERT of four layers with random weights).
 Both loops run the same module on the same batches in one process; rounds of the two alternate, and the median of the
 rounds' ratios counts, so that a busy machine slows both. On a machine that is very busy, `--clock thread` counts the
 training thread's processor time instead (with `--threads 1`, all of the work). Prints JSON.
@@ -56,13 +57,41 @@ def table() -> Case:
     return Case(shape, ModelConfig(name="mlp"), inputs, torch.randint(0, 5, (rows,)), batch=256, steps=200)
 
 
-def images() -> Case:
+def images(model: ModelConfig) -> Case:
     sides = (3, 32, 32)
     shape = Shape(
         task="classification", modality="image", classes=10, image=sides, mean=(0.5,) * 3, std=(0.25,) * 3
     )  # fmt: skip
     inputs = {"pixels": torch.randint(0, 256, (2_000, *sides), dtype=torch.uint8)}
-    return Case(shape, ModelConfig(name="cnn", width=32), inputs, torch.randint(0, 10, (2_000,)), batch=64, steps=10)
+    return Case(shape, model, inputs, torch.randint(0, 10, (2_000,)), batch=64, steps=10)
+
+
+def texts(model: ModelConfig, steps: int) -> Case:
+    rows, length = 4_000, 64
+    shape = Shape(task="classification", modality="text", classes=10, vocabulary=4_000, max_tokens=length)
+    ids = torch.randint(4, shape.vocabulary, (rows, length))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    return Case(shape, model, inputs, torch.randint(0, 10, (rows,)), batch=32, steps=steps)
+
+
+def pretrained(folder: Path) -> Case:
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 512}
+    BertModel(BertConfig(vocab_size=4_000, **sizes)).save_pretrained(folder)
+    return texts(ModelConfig(name="pretrained", pretrained=str(folder)), steps=10)
+
+
+CASES: dict[str, Callable[[Path], Case]] = {
+    "mlp": lambda _: table(),
+    "cnn": lambda _: images(ModelConfig(name="cnn", width=32)),
+    "resnet": lambda _: images(ModelConfig(name="resnet", width=16, depth=1)),
+    "vit": lambda _: images(ModelConfig(name="vit", width=64, depth=4)),
+    "textcnn": lambda _: texts(ModelConfig(name="textcnn"), steps=40),
+    "transformer": lambda _: texts(ModelConfig(name="transformer"), steps=20),
+    "pretrained": pretrained,
+}
 
 
 def trained(
@@ -169,16 +198,21 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=11)
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--clock", choices=("wall", "thread"), default="wall")
+    arguments.add_argument("families", nargs="*", metavar="FAMILY", help="default: all")
     options = arguments.parse_args()
+    if unknown := set(options.families) - set(CASES):
+        arguments.error(f"there is no family {sorted(unknown)[0]}; there are {', '.join(CASES)}")
     clock = time.thread_time if options.clock == "thread" else time.perf_counter
     torch.set_num_threads(options.threads)
     figures: dict[str, object] = {"torch": torch.__version__, "machine": platform.machine(), "clock": options.clock}
-    for name, case in (("mlp_100k_rows", table()), ("cnn_32x32", images())):
-        figures[name] = {
-            "step": step_time(case, options.rounds, "fused", clock),
-            "step_default_optimizer": step_time(case, max(3, options.rounds // 3), "default", clock),
-            "checkpoint": stall(case),
-        }
+    for name in options.families or CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            case = CASES[name](Path(folder) / "encoder")
+            figures[name] = {
+                "step": step_time(case, options.rounds, "fused", clock),
+                "step_default_optimizer": step_time(case, max(3, options.rounds // 3), "default", clock),
+                "checkpoint": stall(case),
+            }
     print(json.dumps(figures, indent=2))
 
 

@@ -13,7 +13,7 @@ from runwright_components.contract.step import STAGES
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = ("birdstrikes", "digits", "languages", "penguins", "reviews")
+EXAMPLES = ("birdstrikes", "digits", "handwriting", "languages", "penguins", "ratings", "reviews")
 
 
 def _events(workspace: Path) -> list[dict[str, Any]]:
