@@ -35,7 +35,7 @@ class Told(keras.callbacks.Callback):
             "validation_metric": logs["val_r2_score"],
             "learning_rate": float(self.model.optimizer.learning_rate),
         }
-        with open(os.environ["RUNWRIGHT_METRICS"], "a") as file:
+        with Path(os.environ["RUNWRIGHT_METRICS"]).open("a") as file:
             file.write(json.dumps(line) + "\n")
 
 

@@ -47,7 +47,7 @@ class Told(TrainerCallback):
             "validation_loss": metrics["eval_loss"],
             "validation_metric": metrics["eval_accuracy"],
         }
-        with open(os.environ["RUNWRIGHT_METRICS"], "a") as file:
+        with Path(os.environ["RUNWRIGHT_METRICS"]).open("a") as file:
             file.write(json.dumps(line) + "\n")
 
 

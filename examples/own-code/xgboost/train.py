@@ -37,7 +37,7 @@ class Told(xgboost.callback.TrainingCallback):
             "validation_metric": 1 - evals_log["validation_1"]["error"][-1],
             "learning_rate": config["learningRate"],
         }
-        with open(os.environ["RUNWRIGHT_METRICS"], "a") as file:
+        with Path(os.environ["RUNWRIGHT_METRICS"]).open("a") as file:
             file.write(json.dumps(line) + "\n")
         return False
 

@@ -33,7 +33,7 @@ def load(split: str) -> tuple[Tensor, Tensor]:
 
 def tell(**figures: float) -> None:
     """Append a line to RUNWRIGHT_METRICS."""
-    with open(os.environ["RUNWRIGHT_METRICS"], "a") as file:
+    with Path(os.environ["RUNWRIGHT_METRICS"]).open("a") as file:
         file.write(json.dumps(figures) + "\n")
 
 
