@@ -4,14 +4,18 @@
 talk to the Kubernetes API and to storage. The ServiceAccount of the steps needs these rights in the run's namespace,
 and no others; pods of a training and of a service need none:
 
-| API group          | resource          | verbs                                | who                               |
-|--------------------|-------------------|--------------------------------------|-----------------------------------|
-| runwright.dev      | trainingruns      | get                                  | the fence of train and deploy     |
-| "" (core)          | configmaps        | get, create, patch                   | every stage keeps its record      |
-| kubeflow.org       | pytorchjobs       | get, create, patch, delete           | train                             |
-| serving.kserve.io  | inferenceservices | get, create, patch                   | deploy                            |
-| "" (core)          | pods              | get, list                            | train and deploy: why pods wait   |
-| "" (core)          | events            | list                                 | train: why there are no pods      |
+| API group            | resource          | verbs                      | who                                 |
+|----------------------|-------------------|----------------------------|-------------------------------------|
+| runwright.dev        | trainingruns      | get                        | the fence of train and deploy       |
+| "" (core)            | configmaps        | get, create, patch         | every stage keeps its record        |
+| kubeflow.org         | pytorchjobs       | get, create, patch, delete | train                               |
+| trainer.kubeflow.org | trainjobs         | get, create, patch, delete | train, with backend trainjob        |
+| trainer.kubeflow.org | trainingruntimes  | create, patch              | train, with backend trainjob        |
+| jobset.x-k8s.io      | jobsets           | get, delete                | train, with backend trainjob        |
+| ray.io               | rayjobs           | get, create, patch, delete | train, with backend rayjob          |
+| serving.kserve.io    | inferenceservices | get, create, patch         | deploy                              |
+| "" (core)            | pods              | get, list                  | train and deploy: why pods wait     |
+| "" (core)            | events            | list                       | train: why there are no pods        |
 
 (`create` beside `patch`: server-side apply of an object that does not exist yet needs both.)
 """

@@ -109,6 +109,10 @@ class RayJobHandle(JobHandle):
         names = filter(None, (self._name, self._cluster(job)))
         return [event for name in names for event in self._events(f"involvedObject.name={name}", job)]
 
+    def removed(self, job: Mapping[str, Any]) -> list[Manifest]:
+        told = self._events(f"reason={rayjob.REMOVED},involvedObject.name={self._cluster(job)}", job)
+        return [head for event in told if (head := rayjob.removed_head(text(event.get("message")))) is not None]
+
     def needed(self, pods: Iterable[Manifest]) -> Iterable[Manifest]:
         """The head: Ray Train starts again on what is left and on the workers that KubeRay replaces."""
         return (pod for pod in pods if dig(pod, "metadata", "labels", rayjob.LABEL_NODE_TYPE) == rayjob.HEAD)

@@ -89,6 +89,10 @@ class JobHandle(ABC):
         """Those of its pods without which the training cannot go on, be they replaced or not."""
         return pods
 
+    def removed(self, job: Mapping[str, Any]) -> list[Manifest]:  # noqa: ARG002 (kinds that tell need it)
+        """Pods that ended and that the controller removed at once, as far as it tells of them."""
+        return []
+
     def get(self) -> Manifest | None:
         live = self._kubernetes.get(self.resource, self._run.namespace, self._name)
         return None if live is None else {"kind": self.kind, **live}

@@ -34,6 +34,7 @@ INDEX = ".index.json"
 PREPARED = "prepared"
 CHECKPOINTS = "checkpoints"
 MODEL = "model"
+RAY = "ray"  # what Ray Train keeps itself
 PROGRESS = "progress.json"
 
 
@@ -60,6 +61,10 @@ class Place(Protocol):
 
     def folders(self) -> list[str]:
         """Names of the folders directly under here."""
+        ...
+
+    def files(self) -> set[str]:
+        """Names of all files under here."""
         ...
 
     def remove(self) -> None:
@@ -119,6 +124,9 @@ class Objects:
     def folders(self) -> list[str]:
         return self._bucket.folders(self._prefix)
 
+    def files(self) -> set[str]:
+        return {info.key.removeprefix(f"{self._prefix}/") for info in self._bucket.objects(self._prefix)}
+
     def remove(self) -> None:
         keys = [info.key for info in self._bucket.objects(self._prefix)]
         if keys:
@@ -169,6 +177,9 @@ class Folder:
 
     def folders(self) -> list[str]:
         return sorted(path.name for path in self._folder.glob("*") if path.is_dir())
+
+    def files(self) -> set[str]:
+        return {path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file()}
 
     def remove(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)

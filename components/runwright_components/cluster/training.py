@@ -166,7 +166,7 @@ class Follower:
             return True
         pods = self._job.pods(live)
         if state == "failed":
-            self._restart(live, faults.job_fault(live, self._known(pods), self._job.disruptions(live)))
+            self._restart(live, faults.job_fault(live, self._known(live, pods), self._job.disruptions(live)))
         elif state == "suspended":
             self._suspended(live, pods)
         elif (gone := self._gone(pods)) is not None:
@@ -176,9 +176,10 @@ class Follower:
             self._going_on(live, pods, running=state == "running")
         return False
 
-    def _known(self, pods: list[Manifest]) -> list[Manifest]:
-        """The pods, and those that are gone as they were seen last."""
-        return [*pods, *(pod for name, pod in self._seen.items() if name not in _names(pods))]
+    def _known(self, live: Manifest, pods: list[Manifest]) -> list[Manifest]:
+        """The pods, and those that are gone as they were seen last, by us or by their controller."""
+        seen = [pod for name, pod in self._seen.items() if name not in _names(pods)]
+        return [*pods, *seen, *self._job.removed(live)]
 
     def _gone(self, pods: list[Manifest]) -> Manifest | None:
         """A pod that vanished, or came back as another: the controller makes a new one for it, which the others do not
@@ -189,7 +190,7 @@ class Follower:
 
     def _why_gone(self, live: Manifest, gone: Manifest, pods: list[Manifest]) -> Fault:
         """A controller ends the peers of a pod that failed before it calls the job failed."""
-        events, known = self._job.disruptions(live), self._known(pods)
+        events, known = self._job.disruptions(live), self._known(live, pods)
         if any(faults.has_ended_badly(pod) for pod in known):
             return faults.job_fault(live, known, events)
         return faults.gone_fault(gone, events)

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from runwright_components.cluster.ending import fault_of, leave_message
+from runwright_components.cluster.ending import fault_of, leave_message, message
 from runwright_components.cluster.manifests.faults import COLLECTIVE_TIMEOUT, LOG_LINES, Fault, lost_peer
 from runwright_components.cluster.manifests.training_pod import PREPARED_ENV, TRAIN_ENV
 from runwright_components.cluster.mirror import CheckpointMirror, ProgressMirror, fetch_checkpoints
-from runwright_components.cluster.storage import CHECKPOINTS, MODEL, Place, fetch_folder, place, store_folder
+from runwright_components.cluster.storage import CHECKPOINTS, MODEL, RAY, Place, fetch_folder, place, store_folder
 from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun, StageFault, record_name
 from runwright_components.contract.config import TrainConfig, parse
 from runwright_components.contract.outcome import Reason, StageError
@@ -45,7 +45,9 @@ class Node:
             return cls(1, 0, "")
         try:
             rank = int(environment.get("PET_NODE_RANK") or environment["RANK"])
-            host, port = (environment.get(f"PET_{name}") or environment[name] for name in ("MASTER_ADDR", "MASTER_PORT"))
+            host, port = (
+                environment.get(f"PET_{name}") or environment[name] for name in ("MASTER_ADDR", "MASTER_PORT")
+            )
             return cls(count, rank, f"{host}:{int(port)}")
         except (KeyError, ValueError) as error:
             raise StageError(
@@ -71,7 +73,10 @@ def main() -> int:
         trace = "".join(traceback.format_exception(error))
         failure = as_failure(error)
         print(trace if failure.reason is Reason.INTERNAL else f"error: {failure}", file=sys.stderr, flush=True)  # noqa: T201
-        leave_message(last_words(failure, trace))
+        words = last_words(failure, trace)
+        leave_message(words)
+        if os.environ.get("RAY_ADDRESS"):  # Ray tells the last lines of a program, not its termination message
+            print(message(words).decode(), flush=True)  # noqa: T201
         return failure.exit_code
     return 0
 
@@ -82,8 +87,10 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def work(run: ClusterRun, given: TrainConfig, *, prepared_uri: str, folder: Path) -> None:
     """Train in `folder`. Raises StageError."""
-    node = Node.of(os.environ, run.job.nodes)
-    config = given.model_copy(update={"processes": run.job.processes_per_node, "max_restarts": 0})
+    ray = run.job.backend == "rayjob"
+    node = Node.of(os.environ, 1 if ray else run.job.nodes)  # Ray's own head is the only one that runs us
+    config = as_ray_program(given, run) if ray else given.model_copy(update={"processes": run.job.processes_per_node})
+    config = config.model_copy(update={"max_restarts": 0})
     storage = place(run.storage)
     prepared, checkpoints, out = folder / "prepared", folder / "checkpoints", folder / "model"
     fetch_folder(place(run.storage, prepared_uri), prepared)
@@ -100,8 +107,30 @@ def work(run: ClusterRun, given: TrainConfig, *, prepared_uri: str, folder: Path
         store_folder(out, storage.under(MODEL))
 
 
+def as_ray_program(given: TrainConfig, run: ClusterRun) -> TrainConfig:
+    """The configuration of a program that has Ray start the workers of all nodes; past one node, Ray keeps their
+    checkpoints in storage, where each finds them."""
+    if given.code is None:
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            "a RayJob runs the user's own code, and there is none",
+            where="train.backend",
+            cure="give train.code, or use `backend: pytorchjob`",
+        )
+    storage = f"{run.storage.uri}/{RAY}" if run.job.nodes > 1 else None
+    workers = run.job.nodes * run.job.processes_per_node
+    code = given.code.model_copy(update={"ray_workers": workers, "ray_storage": storage})
+    return given.model_copy(update={"processes": 1, "code": code})
+
+
 def _kept(storage: Place, checkpoints: Path, config: TrainConfig, node: Node) -> CheckpointMirror:
-    return CheckpointMirror(checkpoints, storage.under(CHECKPOINTS), keep=config.checkpoint_keep, enabled=node.main)
+    return CheckpointMirror(
+        checkpoints,
+        storage.under(CHECKPOINTS),
+        keep=config.checkpoint_keep,
+        keep_every=config.checkpoint_keep_every,
+        main=node.main,
+    )
 
 
 def _among_nodes(

@@ -13,10 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runwright_components.cluster.manifests.pytorchjob import LABEL_JOB
 from runwright_components.cluster.manifests.training_pod import TRAIN_ENV
 from runwright_components.cluster.storage import MODEL, PROGRESS, place, store_folder
-from runwright_components.contract.cluster import CLUSTER_ENV, LABEL_RUN, ClusterRun
+from runwright_components.contract.cluster import CLUSTER_ENV, LABEL_RUN, LABEL_STAGE, ClusterRun
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import StageError
 from runwright_components.contract.progress import Event
@@ -27,7 +26,8 @@ from tests.doubles.kfp.store import Store
 
 RUN_MS, EXIT_CODE, REASON, MESSAGE = "sim/run-ms", "sim/exit-code", "sim/reason", "sim/message"
 ATTEMPT = "sim/attempt"
-_SELECTOR = f"{LABEL_RUN},{LABEL_JOB}"
+_INDEX = "batch.kubernetes.io/job-completion-index"
+_SELECTOR = f"{LABEL_RUN},{LABEL_STAGE}=train"
 
 
 class Workers:
@@ -79,7 +79,7 @@ class Workers:
             return  # another double works on this cluster as well
         script = Scripts.read(self._scripts).of(run, config)
         pods = script.pods_of(attempt)
-        first = pod["metadata"]["name"].endswith("-master-0")
+        first = _is_first(pod["metadata"])
         if first and pods.run_ms is not None and pods.exit_code == 0:
             await asyncio.to_thread(_train, run, config, script.salt)
         try:
@@ -119,6 +119,11 @@ class Workers:
         metadata = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]}
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
         await self._cluster.ask("POST", f"{path}/eviction", body=eviction)
+
+
+def _is_first(metadata: Mapping[str, Any]) -> bool:
+    """Whether the pod is node 0: the Master of a PyTorchJob, the first of an indexed Job."""
+    return metadata["name"].endswith("-master-0") or metadata["labels"].get(_INDEX) == "0"
 
 
 def _train(run: ClusterRun, config: TrainConfig, salt: str) -> None:

@@ -166,6 +166,8 @@ def job_fault(job: Mapping[str, Any], pods: Iterable[Any], events: Iterable[Any]
     said = failure_message(job)
     if "longer than specified deadline" in said:
         return Fault(DEADLINE, said)
+    if said.startswith("ValidationFailed"):  # KubeRay's word
+        return Fault(str(Reason.INVALID_CONFIG), said)
     if (told := _of_program(said)) is not None:
         return told
     return Fault(NODE_LOST, f"the pods of the training are gone and left no word: {said}".removesuffix(": "))

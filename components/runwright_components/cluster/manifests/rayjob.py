@@ -9,6 +9,7 @@ We own retries and time limits, as with a PyTorchJob. Ray itself replaces worker
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from runwright_components.cluster.manifests.pods import Manifest
@@ -32,8 +33,26 @@ LABEL_CLUSTER = "ray.io/cluster"
 LABEL_OF = "ray.io/originated-from-cr-name"
 LABEL_NODE_TYPE = "ray.io/node-type"
 HEAD = "head"
+REMOVED = "DeletedHeadPod"
 OLDEST_RAY = "2.52.0"  # the first with tokens; KubeRay wants a version that has them, and asks the image for its own
 SHUT_DOWN_SECONDS = 60  # after the end, for the pods' last words to be read
+
+_REMOVED = re.compile(
+    r"Deleted head Pod [^/\s]+/(?P<name>[^;\s]+);.*ContainerStateTerminated\{ExitCode:(?P<code>\d+),"
+    r".*?Reason:(?P<reason>\w*),Message:(?P<message>.*?),(?:StartedAt|$)",
+    re.DOTALL,
+)
+
+
+def removed_head(message: str) -> Manifest | None:
+    """The head as KubeRay saw it last, by its event DeletedHeadPod: a head that ended it removes at once, with all that
+    its status said. None for a head that had not ended."""
+    found = _REMOVED.search(message)
+    if found is None:
+        return None
+    ended = {"exitCode": int(found["code"]), "reason": found["reason"], "message": found["message"]}
+    status = {"phase": "Failed", "containerStatuses": [{"name": CONTAINER, "state": {"terminated": ended}}]}
+    return {"metadata": {"name": found["name"]}, "status": status}
 
 
 def ray_job(run: ClusterRun, *, config: TrainConfig, prepared_uri: str) -> Manifest:

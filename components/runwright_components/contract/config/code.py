@@ -20,3 +20,5 @@ class CodeConfig(Config):
     pass_env: tuple[str, ...] = ()  # further variables of the surrounding environment that the code may see
     exports: Literal["auto", "onnx", "safetensors", "mlflow"] = "auto"
     timeout_seconds: int | None = None
+    ray_workers: int | None = None  # for Ray Train: one program, which has Ray start so many workers; None: no Ray
+    ray_storage: str | None = None  # where all of Ray's nodes keep checkpoints; None: the folder of checkpoints
