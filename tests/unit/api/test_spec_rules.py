@@ -54,6 +54,31 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "spec.prepare.split.strategy",
         "classes",
     ),
+    ("trees of a network", {"spec.train.model": {"trees": {"rounds": 9}}}, "spec.train.model.trees", "is for xgboost"),
+    (
+        "depth beside trees",
+        {"spec.train.model": {"name": "xgboost", "depth": 3}},
+        "spec.train.model.depth",
+        "the sizes under `trees`",
+    ),
+    (
+        "leaves of xgboost",
+        {"spec.train.model": {"name": "xgboost", "trees": {"leaves": 9}}},
+        "spec.train.model.trees.leaves",
+        "sizes of lightgbm",
+    ),
+    (
+        "learning rate beside trees",
+        {"spec.train.model": {"name": "lightgbm"}, "spec.train.learningRate": 0.1},
+        "spec.train.learningRate",
+        "learn by rounds",
+    ),
+    (
+        "nodes for trees",
+        {"spec.train.model": {"name": "lightgbm"}, "spec.train.resources": {"nodes": 2}},
+        "spec.train.resources.nodes",
+        "one process on the CPU",
+    ),
     ("no target", {"spec.prepare": None}, "spec.prepare.target", "prepare.target"),
     ("fill alone", {"spec.prepare.columns": [{"name": "a", "fill": 3}]}, "spec.prepare.columns[0].fill", "fill"),
     (
