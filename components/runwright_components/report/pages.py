@@ -19,10 +19,12 @@ from runwright_components.contract.artifacts import (
     ModelManifest,
     PreparedManifest,
 )
+from runwright_components.contract.tuning import TUNING, Tuning
 from runwright_components.prepare.quality import Quality
 from runwright_components.report import model_view, wording
 from runwright_components.report.data_view import data_view
 from runwright_components.report.evaluation_view import SMALL_SLICE, evaluation_view
+from runwright_components.report.tuning_view import TuningView, tuning_view
 
 
 def report_page(*, run_name: str, prepared: Path, model: Path, evaluation: Path) -> str:
@@ -38,6 +40,7 @@ def report_page(*, run_name: str, prepared: Path, model: Path, evaluation: Path)
         evaluation=evaluation_view(judged),
         data=data_view(Quality.read(prepared, QUALITY)),
         training=model_view.training_view(manifest, History.read(model, HISTORY)),
+        tuning=_tuning(model),
         lineage=model_view.lineage(judged),
         use=model_view.use_view(run_name, manifest.signature),
         small_slice=SMALL_SLICE,
@@ -60,7 +63,12 @@ def curves_page(model: Path) -> str:
         title="Learning curves",
         manifest=manifest,
         training=model_view.training_view(manifest, History.read(model, HISTORY)),
+        tuning=_tuning(model),
     )
+
+
+def _tuning(model: Path) -> TuningView | None:
+    return tuning_view(Tuning.read(model, TUNING)) if (model / TUNING).exists() else None
 
 
 def _render(template: str, **context: Any) -> str:

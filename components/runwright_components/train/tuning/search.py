@@ -145,6 +145,7 @@ class _Search:
         self._values: dict[int, Values] = {}
         self._first_fault: StageError | None = None
         self._best = study.best()
+        self._overdue = False
 
     def run(self) -> str:
         """Returns the name of the limit that ended the search. Raises StageError."""
@@ -161,8 +162,8 @@ class _Search:
             if self._stop.requested:
                 self._crew.cancel()
                 raise cancelled()
-            if self._best is not None and exhausted(self._tune, self._study.spent):
-                self._stop_all()
+            if (limit := exhausted(self._tune, self._study.spent)) is not None:
+                self._end(limit)
             self._tell()
         if self._best is None:
             raise self._fruitless()
@@ -234,8 +235,13 @@ class _Search:
         self._trials.forget(number)
         self._progress.warning(f"trial {number} failed: {error.message.splitlines()[0]}: {self._shown(number)}")
 
-    def _stop_all(self) -> None:
-        """The budget is spent: what runs is given up."""
+    def _end(self, limit: str) -> None:
+        """The budget is spent: what runs is given up. While there is no result, the first is waited for."""
+        if self._best is None:
+            if not self._overdue:
+                self._progress.warning(f"the budget ({limit}) is spent and no trial has ended: waiting for the first")
+            self._overdue = True
+            return
         for worker in self._crew.busy():
             number = worker.number
             assert number is not None

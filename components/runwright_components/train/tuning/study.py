@@ -158,7 +158,8 @@ class Study:
         if len(complete) < IMPORTANT_TRIALS:
             return {}
         found = get_param_importances(self._study, evaluator=PedAnovaImportanceEvaluator(target_quantile=0.25))
-        return {name: round(float(share), 6) for name, share in found.items()}
+        ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        return {name: round(float(share), 6) for name, share in ordered}
 
     # -------------------------------------------------------- inside
 
@@ -214,7 +215,7 @@ def _is_kept(epoch: int) -> bool:
     return epoch % (1 << max(0, epoch.bit_length() - 7)) == 0
 
 
-class _OneWriter(BaseJournalFileLock):  # type: ignore[misc]
+class _OneWriter(BaseJournalFileLock):
     """No lock: one process at a time has the folder, and a lock file would outlive one that was killed."""
 
     def acquire(self) -> bool:
