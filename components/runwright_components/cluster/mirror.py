@@ -45,7 +45,7 @@ def _checkpoints(names: list[str]) -> list[str]:
     return [name for name in names if name.startswith(CHECKPOINT_PREFIX)]
 
 
-class _Mirror(ABC):
+class Mirror(ABC):
     """A thread that calls `_pass` now and then for the time of a `with` block, and once more at its end."""
 
     def __init__(self, *, every: float, enabled: bool) -> None:
@@ -81,7 +81,7 @@ class _Mirror(ABC):
             self._try()
 
 
-class CheckpointMirror(_Mirror):
+class CheckpointMirror(Mirror):
     """Copies each new checkpoint to storage, and removes there what need not stay.
 
     Of a sharded training each node holds what its processes wrote, and copies that. The main one holds the state, too,
@@ -172,7 +172,7 @@ def _step(name: str) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-class ProgressMirror(_Mirror):
+class ProgressMirror(Mirror):
     """A sink of events that writes the newest progress to storage, where the train step reads it."""
 
     def __init__(self, there: Place, *, enabled: bool = True, every: float = PROGRESS_SECONDS) -> None:

@@ -21,7 +21,8 @@ from types import FrameType
 from runwright_components.cluster.ending import fault_of, leave_message, message
 from runwright_components.cluster.manifests.faults import COLLECTIVE_TIMEOUT, LOG_LINES, Fault, lost_peer
 from runwright_components.cluster.manifests.training_pod import PREPARED_ENV, TRAIN_ENV
-from runwright_components.cluster.mirror import CheckpointMirror, ProgressMirror, fetch_checkpoints
+from runwright_components.cluster.mirror import CheckpointMirror, Mirror, ProgressMirror, fetch_checkpoints
+from runwright_components.cluster.own_checkpoints import OwnCheckpoints, fetch_own_checkpoint
 from runwright_components.cluster.storage import CHECKPOINTS, MODEL, RAY, Place, fetch_folder, place, store_folder
 from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun, StageFault, record_name
 from runwright_components.contract.config import TrainConfig, parse
@@ -94,7 +95,8 @@ def work(run: ClusterRun, given: TrainConfig, *, prepared_uri: str, folder: Path
     storage = place(run.storage)
     prepared, checkpoints, out = folder / "prepared", folder / "checkpoints", folder / "model"
     fetch_folder(place(run.storage, prepared_uri), prepared)
-    resume = fetch_checkpoints(storage.under(CHECKPOINTS), checkpoints)
+    fetch = fetch_checkpoints if config.code is None else fetch_own_checkpoint
+    resume = fetch(storage.under(CHECKPOINTS), checkpoints)
     with ProgressMirror(storage, enabled=node.main) as told, _kept(storage, checkpoints, config, node):
         progress = Progress("train", sink=told)
         if node.count == 1:
@@ -123,7 +125,10 @@ def as_ray_program(given: TrainConfig, run: ClusterRun) -> TrainConfig:
     return given.model_copy(update={"processes": 1, "code": code})
 
 
-def _kept(storage: Place, checkpoints: Path, config: TrainConfig, node: Node) -> CheckpointMirror:
+def _kept(storage: Place, checkpoints: Path, config: TrainConfig, node: Node) -> Mirror:
+    if config.code is not None:
+        there = storage.under(CHECKPOINTS)
+        return OwnCheckpoints(checkpoints, there, keep=config.checkpoint_keep, enabled=node.main)
     return CheckpointMirror(
         checkpoints,
         storage.under(CHECKPOINTS),
@@ -147,6 +152,19 @@ def _among_nodes(
     from runwright_components.train.job import Job, Nodes
 
     nodes = Nodes(count=node.count, rank=node.rank, rendezvous=node.rendezvous, job=record_name(run.name, run.revision))
+    if config.code is not None:
+        from runwright_components.train.code import train_code
+
+        train_code(
+            config,
+            prepared=prepared,
+            out=out,
+            checkpoints=checkpoints,
+            resume=resume,
+            progress=progress,
+            nodes=nodes,
+        )
+        return
     job = Job(
         config=config,
         prepared=str(prepared),
