@@ -13,6 +13,7 @@ from runwright_api import names
 from runwright_api.loading import load_object
 from runwright_api.problems import SpecError
 from runwright_api.recipe import recipe_digest
+from runwright_api.spec.train import TrainSpec
 from runwright_api.status import Condition, Revision, TrainingRunStatus
 from runwright_api.trainingrun import TrainingRun
 from runwright_components.contract.cluster import StageRecord
@@ -25,7 +26,7 @@ MOST_PROBLEMS = 5
 _INSTALL = {"trainjob": "Kubeflow Trainer 2 and JobSet", "rayjob": "KubeRay"}
 
 # What a status may lose and still say what was trained: what an older operator does not know of a newer one's.
-_DISPENSABLE = ("failure", "checks", "metrics", "trigger", "gpuSeconds", "deployTime", "startTime", "request")
+_DISPENSABLE = ("failure", "checks", "metrics", "trigger", "gpuSeconds", "cost", "deployTime", "startTime", "request")
 
 
 def read_run(
@@ -73,8 +74,21 @@ def _unreachable(run: TrainingRun) -> Iterable[str]:
             yield f"spec.data.sources[{index}].path: {cure}"
     if run.spec.train.model.pretrained is not None:  # nothing fetches one from storage yet
         yield "spec.train.model.pretrained: a pod has no such folder; use textcnn or transformer, or one machine"
+    yield from _own_code_out_of_reach(run.spec.train)
     if run.spec.train.backend == "rayjob" and run.spec.train.image is None:  # our own images are without Ray
         yield "spec.train.image: `backend: rayjob` needs an image with Ray and Runwright; docs/backends.md says how"
+
+
+def _own_code_out_of_reach(train: TrainSpec) -> Iterable[str]:
+    if train.code is None:
+        return
+    if train.code.path is not None and not train.code.path.startswith("s3://"):
+        yield (
+            "spec.train.code.path: a pod cannot read a path of your machine; copy the code to object storage and give its"
+            " s3:// address, or put it into train.image and give code.command"
+        )
+    if train.code.command and train.image is None:
+        yield "spec.train.image: a command is one of an image; give the image, made from Runwright's (docs/own-code.md)"
 
 
 def _not_installed(run: TrainingRun, missing: Collection[Resource]) -> Iterable[str]:

@@ -106,14 +106,21 @@ def _out_of_reach(run: TrainingRun, file: str) -> Iterator[Problem]:
     """Paths of this machine, which the operator refuses."""
     paths = {f"spec.data.sources[{index}].path": source.path for index, source in enumerate(run.spec.data.sources)}
     paths["spec.train.model.pretrained"] = run.spec.train.model.pretrained
+    paths["spec.train.code.path"] = run.spec.train.code.path if run.spec.train.code else None
     for path, value in paths.items():
         if value is not None and "://" not in value:
             yield Problem(
                 f"{value} is a path of this machine, which no pod can read",
                 path,
-                "give an http(s):// or s3:// address; `runwright run` takes paths",
+                _cure(path),
                 file,
             )
+
+
+def _cure(path: str) -> str:
+    if path == "spec.train.code.path":
+        return "copy the code to object storage and give its s3:// address, or put it into train.image (code.command)"
+    return "give an http(s):// or s3:// address; `runwright run` takes paths"
 
 
 _TITLES = {
