@@ -84,8 +84,8 @@ def _own_code_out_of_reach(train: TrainSpec) -> Iterable[str]:
         return
     if train.code.path is not None and not train.code.path.startswith("s3://"):
         yield (
-            "spec.train.code.path: a pod cannot read a path of your machine; copy the code to object storage and give its"
-            " s3:// address, or put it into train.image and give code.command"
+            "spec.train.code.path: a pod cannot read a path of your machine; copy the code to object storage and give"
+            " its s3:// address, or put it into train.image and give code.command"
         )
     if train.code.command and train.image is None:
         yield "spec.train.image: a command is one of an image; give the image, made from Runwright's (docs/own-code.md)"

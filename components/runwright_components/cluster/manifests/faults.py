@@ -52,6 +52,7 @@ _CURES = {
     DEADLINE: "raise train.timeout, or make training shorter (epochs, maxSteps)",
     COLLECTIVE_TIMEOUT: "a rank was too slow or lost its network; see the logs of all pods, and NetworkPolicies",
 }
+_FOREIGN_IMAGE = "make train.image from Runwright's training image; docs/own-code.md says how"
 _DISRUPTIONS = {  # reasons of the condition DisruptionTarget
     "PreemptionByScheduler": PREEMPTED,
     "EvictionByEvictionAPI": EVICTED,
@@ -318,6 +319,8 @@ def _of_end(ended: Mapping[str, Any], code: int | None) -> Fault:
     told_fault = _told(said)
     if told_fault is not None:
         return replace(told_fault, exit_code=exit_code)
+    if "No module named 'runwright_components'" in said:
+        return Fault(CONTAINER_CONFIG, "the image does not hold Runwright", _FOREIGN_IMAGE, exit_code=exit_code)
     reason, message = _of_code(code)
     if reason != USER_CODE and lost_peer(said):
         reason = COLLECTIVE_TIMEOUT
