@@ -28,10 +28,8 @@ BASE: Spec = {
     "evaluate": {"gate": [{"metric": "accuracy", "min": 0.5}]},
 }
 _TEXT = {"task": "text-classification"}
-_TUNE: Spec = {
-    "searchSpace": [{"name": "epochs", "type": "int", "min": 0.0, "max": 0.9}],
-    "objective": {"metric": "accuracy", "direction": "maximize"},
-}
+_TUNE: Spec = {"searchSpace": [{"name": "batchSize", "type": "int", "min": 1.0, "max": 64.0}]}
+_CHOICE: Spec = {"searchSpace": [{"name": "optimizer", "type": "choice", "choices": ["sgd", "adamw"]}]}
 _IMAGE = {"train": {"task": "image-classification"}}
 
 # What stands beside a leaf, by the beginning of its path.

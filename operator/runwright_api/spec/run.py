@@ -143,6 +143,28 @@ class TrainingRunSpec(Part):
             cure="remove `train.model` and `train.code`, or give a searchSpace in place of automl",
         ),
         Rule(
+            message="automl knows classification and regression",
+            broken=lambda self: unless(
+                self.tune is None or not self.tune.automl or self.train.kind in OBJECTIVE_METRICS, "tune", "automl"
+            ),
+            cel=(
+                "!has(self.tune) || !has(self.tune.automl) || !self.tune.automl"
+                " || self.train.task.endsWith('-classification') || self.train.task.endsWith('-regression')"
+            ),
+            cure="give a searchSpace in place of automl",
+        ),
+        Rule(
+            message="the trials of a search run on one node",
+            broken=lambda self: unless(
+                self.tune is None or self.train.resources.nodes == 1, "train", "resources", "nodes"
+            ),
+            cel=(
+                "!has(self.tune) || !has(self.train.resources) || !has(self.train.resources.nodes)"
+                " || self.train.resources.nodes == 1"
+            ),
+            cure="set it to 1; tune.parallel trials share the node's cores and GPUs",
+        ),
+        Rule(
             message="a stratified split needs classes",
             broken=lambda self: unless(
                 self.train.kind == "classification" or self.prepare.split.strategy != "stratified",

@@ -18,13 +18,6 @@ USES: dict[str, Any] = {
     "spec.data.sources.0": {"gcs": {"uri": "gs://bucket/x"}},
     "spec.train.code": {"path": "src", "entrypoint": "churn.train"},
     "spec.train.image": "ghcr.io/acme/train:1.2",
-    "spec.tune": {
-        "searchSpace": [
-            {"name": "learningRate", "type": "float", "min": 1e-4, "max": 0.1, "log": True},
-            {"name": "model.activation", "type": "choice", "choices": ["relu", "gelu"]},
-        ],
-        "objective": {"metric": "accuracy", "direction": "maximize"},
-    },
     "spec.evaluate.gate": [{"metric": "accuracy", "minGain": 0.0}],
     "spec.evaluate.fairness": {"columns": ["sex"]},
     "spec.evaluate.explanations": {"method": "permutation"},
@@ -70,8 +63,8 @@ def test_every_refusal_is_tried() -> None:
 
 def test_the_shape_inside_is_not_nagged_about(make: Make) -> None:
     with pytest.raises(SpecError) as caught:
-        load_object(make({"spec.tune": {"serchSpace": 3}, "spec.data.sources.0": {"sql": {}}}))
-    assert {problem.path for problem in caught.value.problems} == {"spec.tune", "spec.data.sources[0].sql"}
+        load_object(make({"spec.monitor": {"drifft": 3}, "spec.data.sources.0": {"sql": {}}}))
+    assert {problem.path for problem in caught.value.problems} == {"spec.monitor", "spec.data.sources[0].sql"}
 
 
 def test_the_line_is_told(smallest_yaml: str) -> None:
