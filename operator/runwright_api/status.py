@@ -106,6 +106,30 @@ class Failure(StatusPart):
     time: _Time | None = None
 
 
+class Cost(StatusPart):
+    """What a training took, its restarts included. Rates are over the time of its steps."""
+
+    seconds: float
+    """That its processes were there."""
+    cpu_seconds: float
+    """Of all processes."""
+    processes: _Count
+    restarts: _Count = 0
+    """How often it was continued."""
+    samples_per_second: float
+    """Rows learned from."""
+    tokens_per_second: float | None = None
+    """Of texts, padding included."""
+    mfu: float | None = None
+    """Share of the GPUs' peak that the model's own operations took, from 0 to 1."""
+    peak_gpu_bytes: _Count | None = None
+    """Memory of a GPU, of the process that took most."""
+    peak_host_bytes: _Count
+    """Memory of a process, of the one that took most."""
+    energy_joules: float | None = None
+    """Of the GPUs, where they tell."""
+
+
 class Revision(StatusPart):
     """One attempt at a model: a recipe, the run that made it, and what came of it."""
 
@@ -139,6 +163,8 @@ class Revision(StatusPart):
     """Why it failed."""
     gpu_seconds: float | None = None
     """GPUs times the seconds that training held them."""
+    cost: Cost | None = None
+    """What training took, as its processes measured it."""
     deploy_time: _Time | None = None
     """When its model was last given to the InferenceService."""
     start_time: _Time | None = None

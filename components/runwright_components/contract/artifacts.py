@@ -27,6 +27,7 @@ WEIGHTS = "weights.safetensors"
 BOOSTER = "booster."  # begins the name of the file that holds boosted trees, in place of WEIGHTS
 ONNX = "model.onnx"
 HISTORY = "history.json"
+COST = "cost.json"  # beside a training's checkpoints: what it has cost so far
 OUTPUTS = "outputs.npy"  # in a model: what the user's own model gives for the first rows of the validation split
 PREPROCESSING = "preprocessing"
 STATE = "state.json"  # in PREPROCESSING

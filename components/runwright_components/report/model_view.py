@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from runwright_components.contract.artifacts import Epoch, Evaluation, History, Lineage, ModelManifest, Signature
+from runwright_components.contract.artifacts import Cost, Epoch, Evaluation, History, Lineage, ModelManifest, Signature
 from runwright_components.contract.config.trees import TreesConfig
 from runwright_components.report.charts import Chart, curves, shares
 from runwright_components.report.wording import count, fixed, number, percent, seconds, short
@@ -132,7 +132,21 @@ def _facts(model: ModelManifest, epochs: tuple[Epoch, ...]) -> tuple[tuple[str, 
     ]
     if speed:
         facts.append(("Throughput", f"{count(sum(speed) / len(speed))} rows/s"))
-    return tuple(facts)
+    return tuple(facts) + (_cost_facts(model.cost) if model.cost else ())
+
+
+def _cost_facts(cost: Cost) -> tuple[tuple[str, str], ...]:
+    facts = [
+        ("Processor time", seconds(cost.cpu_seconds)),
+        ("GPU time", seconds(cost.gpu_seconds) if cost.gpu_seconds else ""),
+        ("Tokens", f"{count(cost.tokens_per_second)} tokens/s" if cost.tokens else ""),
+        ("Use of the GPU's peak (MFU)", f"{cost.mfu:.1%}" if cost.mfu else ""),
+        ("Peak memory of a process", f"{cost.peak_host_bytes / 1e9:.2f} GB"),
+        ("Peak memory of a GPU", f"{cost.peak_gpu_bytes / 1e9:.2f} GB" if cost.peak_gpu_bytes else ""),
+        ("Energy of the GPUs", f"{cost.energy_joules / 3.6e6:.3f} kWh" if cost.energy_joules else ""),
+        ("Continued", f"{count(cost.restarts)} times" if cost.restarts else ""),
+    ]
+    return tuple(fact for fact in facts if fact[1])
 
 
 def _trend(name: str, values: list[float]) -> str:

@@ -155,7 +155,15 @@ def train(
         return f"{manifest.parameters:,} parameters{curve}"
 
     outputs = {"model": out, "learning_curves": page}
-    here.kept("train", config=given.digest(), inputs=inputs, outputs=outputs, make=make, say=say)
+    here.kept(
+        "train",
+        config=given.digest(),
+        inputs=inputs,
+        outputs=outputs,
+        make=make,
+        say=say,
+        result=lambda: clustered.training(ModelManifest.read(out)),
+    )
 
 
 def evaluate(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from runwright_components.contract.artifacts import Deployment, Evaluation, PackageManifest, Registration
+from runwright_components.contract.artifacts import Deployment, Evaluation, ModelManifest, PackageManifest, Registration
 from runwright_components.contract.config import RegisterConfig, TrainConfig
 from runwright_components.contract.progress import Progress
 from runwright_components.steps.surroundings import InCluster, in_cluster
@@ -53,6 +53,11 @@ def deploy(here: InCluster, *, registration: Registration, progress: Progress) -
 def evaluation(document: Evaluation) -> dict[str, Any]:
     kept = {"model_digest", "verdict", "metrics", "slices", "checks"}
     return document.model_dump(mode="json", include=kept)
+
+
+def training(manifest: ModelManifest) -> dict[str, Any]:
+    """What it cost; own code that trains elsewhere does not tell."""
+    return {} if manifest.cost is None else {"cost": manifest.cost.model_dump(mode="json", exclude_none=True)}
 
 
 def package(manifest: PackageManifest) -> dict[str, Any]:

@@ -64,6 +64,8 @@ def training_metrics(manifest: ModelManifest, history: History) -> Metadata:
         "seconds": manifest.seconds,
         "world_size": manifest.world_size,
     }
+    if manifest.cost:
+        metrics |= manifest.cost.model_dump(exclude={"seconds", "samples_per_second"}, exclude_none=True)
     if best:
         metrics |= {
             "train_loss": best.train_loss,

@@ -16,14 +16,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from runwright_components.contract.artifacts import Cost, Document
+from runwright_components.contract.artifacts import COST, Cost, Document
 from runwright_components.contract.outcome import StageError
 from runwright_components.train.data import Inputs
 from runwright_components.train.estimate import Estimate
 from runwright_components.train.gpus import EnergyMeter, peak_flops
 from runwright_components.train.ranks import Ranks
 
-LEDGER = "cost.json"
 KEEP_SECONDS = 5.0
 
 
@@ -129,7 +128,7 @@ class CostMeter:
             return
         self._kept_at = self._clock()
         with contextlib.suppress(OSError):  # a figure less; a full disk is the checkpoints' to tell
-            self._before.after(self._estimated()).write(self._path, LEDGER)
+            self._before.after(self._estimated()).write(self._path, COST)
 
     def total(self) -> Cost:
         """The whole training's cost; every rank calls."""
@@ -194,6 +193,6 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there
 
 def _read(folder: Path) -> Ledger:
     try:
-        return Ledger.read(folder, LEDGER)
+        return Ledger.read(folder, COST)
     except StageError:  # none was written, or a kill cut it short
         return Ledger()

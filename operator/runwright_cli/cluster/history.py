@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runwright_api.spec import Bound
-from runwright_api.status import GateCheck, Revision, TrainingRunStatus
+from runwright_api.status import Cost, GateCheck, Revision, TrainingRunStatus
 from runwright_cli.cluster.telling import failure_lines
 from runwright_cli.view import duration
 
@@ -91,6 +91,8 @@ def details(status: TrainingRunStatus, revision: Revision) -> Iterator[tuple[str
     yield "retries", retries if revision.failures or revision.preemptions else "none"
     if revision.gpu_seconds is not None:
         yield "GPU time", duration(revision.gpu_seconds)
+    if revision.cost:
+        yield from _named("cost", _cost_lines(revision.cost))
     yield from _named("metrics", (f"{name} {value:.6g}" for name, value in revision.metrics.items()))
     yield "gate", revision.verdict or ""
     yield from _named("", (check_line(check) for check in revision.checks))
@@ -101,6 +103,17 @@ def details(status: TrainingRunStatus, revision: Revision) -> Iterator[tuple[str
         yield "version", str(revision.artifact.version or "")
     if revision.failure:
         yield from _named("failure", failure_lines(revision.failure))
+
+
+def _cost_lines(cost: Cost) -> Iterator[str]:
+    yield f"{duration(cost.cpu_seconds)} of processors, {cost.processes} processes"
+    yield f"{cost.samples_per_second:,.0f} samples/s, {cost.peak_host_bytes / 1e9:.2f} GB at most"
+    if cost.tokens_per_second:
+        yield f"{cost.tokens_per_second:,.0f} tokens/s"
+    if cost.mfu is not None:
+        yield f"{cost.mfu:.1%} of the GPUs' peak"
+    if cost.energy_joules is not None:
+        yield f"{cost.energy_joules / 3.6e6:.3f} kWh of GPUs"
 
 
 def _named(name: str, lines: Any) -> Iterator[tuple[str, str]]:

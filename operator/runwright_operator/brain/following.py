@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from runwright_api.reasons import Reason, Stage
-from runwright_api.status import Artifact, Failure, Revision
+from runwright_api.status import Artifact, Cost, Failure, Revision
 from runwright_api.text import seconds
 from runwright_components.contract.cluster import StageFault, StageRecord
 from runwright_operator.brain.decision import StopAttempt, StopPipeline
@@ -128,6 +128,7 @@ def figures(records: Mapping[str, StageRecord], revision: Revision) -> dict[str,
         fields["failures"] = max(revision.failures, train.failures)
         fields["preemptions"] = max(revision.preemptions, train.preemptions)
         fields["gpu_seconds"] = train.gpu_seconds if train.gpu_seconds is not None else revision.gpu_seconds
+        fields["cost"] = _cost(train) or revision.cost
     judged = records.get(Stage.EVALUATE)
     if judged is not None and judged.state == "succeeded":
         fields["metrics"] = finite_metrics(judged.result.get("metrics"))
@@ -135,6 +136,13 @@ def figures(records: Mapping[str, StageRecord], revision: Revision) -> dict[str,
     if artifact is not None:
         fields["artifact"] = artifact
     return fields
+
+
+def _cost(train: StageRecord) -> Cost | None:
+    """What the training took; none that cannot be read."""
+    with contextlib.suppress(ValidationError):
+        return Cost.model_validate(train.result["cost"]) if "cost" in train.result else None
+    return None
 
 
 def finite_metrics(value: Any) -> dict[str, float]:

@@ -115,8 +115,7 @@ def images(tmp_path: Path) -> Path:
     return write_prepared(tmp_path / "prepared", splits, signature, state=state)
 
 
-@pytest.fixture
-def texts(tmp_path: Path) -> Path:
+def write_texts(folder: Path, rows: dict[SplitName, int]) -> Path:
     """Prepared texts of 3 to 11 tokens: the class is whether the first token is above the middle."""
     signature = Signature(
         task="classification",
@@ -129,9 +128,9 @@ def texts(tmp_path: Path) -> Path:
         ),
     )
 
-    def split(rows: int, seed: int) -> pl.DataFrame:
+    def split(count: int, seed: int) -> pl.DataFrame:
         random = np.random.default_rng(seed)
-        tokens = [random.integers(1, 50, size=random.integers(3, 12)).tolist() for _ in range(rows)]
+        tokens = [random.integers(1, 50, size=random.integers(3, 12)).tolist() for _ in range(count)]
         target = np.array([row[0] > 25 for row in tokens], dtype=np.int32)
         return pl.DataFrame({"input_ids": tokens, TARGET: target}, schema_overrides={"input_ids": pl.List(pl.Int32)})
 
@@ -143,8 +142,14 @@ def texts(tmp_path: Path) -> Path:
             "column": "text", "max_tokens": 12, "pad": 0, "vocabulary": 50, "special": {"[PAD]": 0}, "source": "trained"
         },
     }  # fmt: skip
-    splits = {name: split(ROWS[name], seed) for seed, name in enumerate(SPLITS)}
-    return write_prepared(tmp_path / "prepared", splits, signature, vocabulary=50, state=state)
+    splits = {name: split(rows[name], seed) for seed, name in enumerate(SPLITS)}
+    return write_prepared(folder, splits, signature, vocabulary=50, state=state)
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    """Prepared texts, two classes."""
+    return write_texts(tmp_path / "prepared", ROWS)
 
 
 @pytest.fixture
