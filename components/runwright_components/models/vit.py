@@ -55,10 +55,12 @@ class ViT(nn.Module):
         super().__init__()
         channels, height, width = shape.image
         self.standardize = Standardize(shape)
+        halving = 2 if config.patch % 2 == 0 else 1
+        step = config.patch // halving
         self.stem = nn.Sequential(
-            nn.Conv2d(channels, config.width // 2, 3, padding=1),
+            nn.Conv2d(channels, config.width // 2, 3, stride=halving, padding=1),
             activation(config.activation),
-            nn.Conv2d(config.width // 2, config.width, config.patch, stride=config.patch),
+            nn.Conv2d(config.width // 2, config.width, step, stride=step),
         )
         positions = sines(height // config.patch, width // config.patch, config.width)
         self.register_buffer("positions", positions, persistent=False)

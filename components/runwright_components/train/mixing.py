@@ -37,7 +37,7 @@ def cutmix(pixels: Tensor, target: Tensor, alpha: float) -> tuple[Tensor, Blend]
 
 
 def _share(alpha: float) -> float:
-    return float(torch.distributions.Beta(alpha, alpha).sample())  # type: ignore[no-untyped-call]
+    return float(torch.distributions.Beta(alpha, alpha).sample())
 
 
 def _stretch(length: int, side: int) -> tuple[int, int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
-from runwright_api.part import Part
+from runwright_api.part import Part, Path, Rule
 
 IMAGE_FIELDS = ("crop", "flip", "rotate", "color", "erase", "policy", "mixup", "cutmix")
 TEXT_FIELDS = ("token_dropout",)
@@ -42,12 +43,27 @@ class Augment(Part):
         return [name for name in fields if getattr(self, name) != type(self).model_fields[name].default]
 
 
-def unused_cel(fields: tuple[str, ...]) -> str:
-    """CEL: none of `fields` of self.augment changes anything."""
-    parts = []
-    for name in fields:
-        field = Augment.model_fields[name]
-        path = f"self.augment.{field.alias}"
-        default = repr(field.default) if not isinstance(field.default, bool) else str(field.default).lower()
-        parts.append(f"(!has({path}) || {path} == {default})")
-    return f"!has(self.augment) || ({' && '.join(parts)})"
+def _rule(modality: str, fields: tuple[str, ...]) -> Rule:
+    """A rule of TrainSpec: `fields` of augment change rows of `modality` alone."""
+
+    def broken(train: Any) -> list[Path]:
+        used = [] if train.modality == modality else train.augment.used(fields)
+        return [("augment", to_camel(name)) for name in used]
+
+    unused = " && ".join(f"(!has({path}) || {path} == {default})" for path, default in map(_cel, fields))
+    return Rule(
+        message=f"for {modality}s only, of augment: {', '.join(map(to_camel, fields))}",
+        broken=broken,
+        cel=f"self.task.startsWith('{modality}-') || !has(self.augment) || ({unused})",
+        cure="remove it",
+    )
+
+
+def _cel(field: str) -> tuple[str, str]:
+    """How CEL reaches a field from TrainSpec, and its default."""
+    default = Augment.model_fields[field].default
+    return f"self.augment.{to_camel(field)}", str(default).lower() if isinstance(default, bool) else repr(default)
+
+
+AUGMENT_RULES = (_rule("image", IMAGE_FIELDS), _rule("text", TEXT_FIELDS))
+"""Rules of TrainSpec."""

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, model_validator
-from pydantic.alias_generators import to_camel
 
 from runwright_api.part import Part, Path, Rule, fill, unless
-from runwright_api.spec.augment import IMAGE_FIELDS, TEXT_FIELDS, Augment, unused_cel
+from runwright_api.spec.augment import AUGMENT_RULES, Augment
 from runwright_api.spec.backend import TRAIN_RULES as BACKEND_RULES
 from runwright_api.spec.backend import Backend
 from runwright_api.spec.checkpoint import CheckpointPolicy
@@ -84,7 +83,7 @@ class TrainSpec(Part):
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     """Momentum of sgd. Default: 0.9."""
     schedule: Literal["constant", "cosine", "onecycle", "linear", "wsd", "inverse"] = "cosine"
-    """How the learning rate falls; wsd: in the last fifth alone; inverse: with the root of the steps. Default: cosine."""
+    """How the learning rate falls; wsd: in the last fifth alone; inverse: by the root of the steps. Default: cosine."""
     warmup_steps: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Steps in which the learning rate rises from 0. Default: 0."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -123,6 +122,7 @@ class TrainSpec(Part):
     """What runs training in a cluster; rayjob is for `code` written for Ray Train. Default: pytorchjob."""
 
     rules = (
+        *AUGMENT_RULES,
         *TRAIN_RULES,
         *BACKEND_RULES,
         *DISTRIBUTED_RULES,
@@ -149,17 +149,6 @@ class TrainSpec(Part):
                 " && (!has(self.classWeights) || self.classWeights == 'none'))"
             ),
             cure="remove it",
-        ),
-        *(
-            Rule(
-                message=f"of augment, {', '.join(to_camel(name) for name in fields)} {verb} for {what}s",
-                broken=lambda self, fields=fields, what=what: [
-                    ("augment", to_camel(name)) for name in self.augment.used(fields) if self.modality != what
-                ],
-                cel=f"self.task.startsWith('{what}-') || {unused_cel(fields)}",
-                cure="remove it",
-            )
-            for what, fields, verb in (("image", IMAGE_FIELDS, "are"), ("text", TEXT_FIELDS, "is"))
         ),
         Rule(
             message="layerDecay needs a pretrained model",

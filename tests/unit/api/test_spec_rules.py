@@ -113,13 +113,13 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("smoothing", REGRESSION | {"spec.train.labelSmoothing": 0.1}, "spec.train.labelSmoothing", "classification"),
     ("weights", REGRESSION | {"spec.train.classWeights": "balanced"}, "spec.train.classWeights", "classification"),
-    ("augment", {"spec.train.augment": {"flip": True}}, "spec.train.augment.flip", "for images"),
-    ("mixup of texts", TEXT | {"spec.train.augment": {"mixup": 0.2}}, "spec.train.augment.mixup", "for images"),
+    ("augment", {"spec.train.augment": {"flip": True}}, "spec.train.augment.flip", "for images only"),
+    ("mixup of texts", TEXT | {"spec.train.augment": {"mixup": 0.2}}, "spec.train.augment.mixup", "for images only"),
     (
         "hidden tokens of images",
         IMAGE | {"spec.train.augment": {"tokenDropout": 0.1}},
         "spec.train.augment.tokenDropout",
-        "for texts",
+        "for texts only",
     ),
     ("layer decay", IMAGE | {"spec.train.layerDecay": 0.8}, "spec.train.layerDecay", "needs a pretrained model"),
     (

@@ -327,3 +327,25 @@ def test_data_that_cannot_be_learned_from_are_refused(raw, topics, tmp_path, cha
 )
 def test_a_split_that_cannot_be_made_is_refused(raw, topics, tmp_path, split, says):
     assert says in refused(config(split=split), raw(topics), tmp_path / "out").message
+
+
+def test_texts_have_numbers_for_targets(raw: Callable[..., Path], topics: dict[str, list[Any]], tmp_path: Path) -> None:
+    stars = [f"{1 + i % 9 / 2}" for i in range(120)]
+    stars[3], stars[5] = "great", ""
+    rules = PrepareConfig(
+        modality="text",
+        task="regression",
+        target="stars",
+        text=TextRules(max_tokens=32, vocabulary=400),
+        split=SplitRules(strategy="random"),
+    )
+    manifest, quality = run(rules, raw({"text": topics["text"], "stars": stars}), tmp_path / "out")
+    assert (manifest.task, manifest.modality, manifest.signature.labels) == ("regression", "text", ())
+    assert sum(manifest.rows.values()) == 118
+    assert [(each.reason, each.samples) for each in quality.dropped] == [("no target", (3, 5))]
+    train = load_split(tmp_path / "out", "train")
+    preprocessing = Preprocessing.load(tmp_path / "out" / "preprocessing")
+    values = preprocessing.target_state.unscale(train.target)
+    assert values.min() >= 1 - 1e-5
+    assert values.max() <= 5 + 1e-5
+    assert abs(float(train.target.mean())) < 1e-5

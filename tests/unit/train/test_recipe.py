@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from runwright_components.contract.artifacts import HISTORY, WEIGHTS, History, ModelManifest
-from runwright_components.contract.config import AugmentConfig, EmaConfig, ModelConfig, TrainConfig
+from runwright_components.contract.config import AugmentConfig, DistributedConfig, EmaConfig, ModelConfig, TrainConfig
 from runwright_components.contract.outcome import StageError
 from runwright_components.contract.progress import Event, Progress, silent
 from runwright_components.features import load_split
-from runwright_components.models import load_model
+from runwright_components.models import build, load_model, shape_of
 from runwright_components.train import train
 from runwright_components.train.shards import shard_name
 
@@ -97,3 +97,29 @@ def test_the_recipe_of_one_run_leaves_no_trace_in_the_next(pictures: TrainConfig
     first = run(pictures, images, "first")
     run(pictures.model_copy(update={"augment": FULL}), images, "between")
     assert run(pictures, images, "again").digest == first.digest
+
+
+def test_clipping_bounds_the_step_by_the_gradients_norm(config: TrainConfig, tables: Path) -> None:
+    update = {"optimizer": "sgd", "learning_rate": 0.5, "weight_decay": 0.0, "schedule": "constant", "max_steps": 1}
+    steps = {}
+    for clip in (None, 0.01):
+        run(config.model_copy(update={**update, "gradient_clip": clip}), tables, f"clip-{clip}")
+        torch.manual_seed(config.seed)
+        before = build(config.model, shape_of(tables))
+        after = load_file(tables.parent / f"clip-{clip}" / WEIGHTS)
+        moved = [after[name] - weight.detach() for name, weight in before.named_parameters()]
+        steps[clip] = torch.cat([each.flatten() for each in moved]).norm().item()
+    assert steps[0.01] == pytest.approx(0.5 * 0.01, rel=1e-2)
+    assert steps[None] > 2 * steps[0.01]
+
+
+def test_sharded_weights_are_averaged_as_whole_ones_are(config: TrainConfig, tables: Path) -> None:
+    model = ModelConfig(name="mlp", hidden=(16, 16), dropout=0.0, normalization="layer")
+    update = {"model": model, "ema": EmaConfig(decay=0.9), "early_stopping": None, "epochs": 2, "batch_size": 40}
+    alone = config.model_copy(update=update)
+    run(alone, tables, "alone")
+    sharded = {"processes": 2, "batch_size": 20, "distributed": DistributedConfig(strategy="fsdp")}
+    run(alone.model_copy(update=sharded), tables, "sharded")
+    one, two = (load_file(tables.parent / name / WEIGHTS) for name in ("alone", "sharded"))
+    for name, tensor in one.items():
+        assert torch.allclose(tensor, two[name], atol=1e-4), name
