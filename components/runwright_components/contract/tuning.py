@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field, JsonValue
 
@@ -45,10 +46,22 @@ class Tuning(Document):
     best: int  # number of the trial whose model went on
     trials: tuple[Trial, ...]
     axes: tuple[Axis, ...]
-    importance: dict[str, float] = Field(default={})  # share of each parameter, the greatest first; empty for too few trials
+    importance: dict[str, float] = Field(
+        default={}
+    )  # shares, the greatest first; empty for too few trials
     ended: str = ""  # which limit ended the search
     seconds: float = 0.0
 
     @property
     def winner(self) -> Trial:
         return next(trial for trial in self.trials if trial.number == self.best)
+
+    def brief(self) -> dict[str, Any]:
+        """What a record keeps of the search."""
+        best = self.winner
+        return {"metric": self.metric, "value": best.value, "trials": len(self.trials), "values": best.values}
+
+
+def tuning_of(model: Path) -> Tuning | None:
+    """The search that the model in `model` came from; None for a training by itself. Raises StageError."""
+    return Tuning.read(model, TUNING) if (model / TUNING).exists() else None

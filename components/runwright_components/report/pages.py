@@ -19,7 +19,7 @@ from runwright_components.contract.artifacts import (
     ModelManifest,
     PreparedManifest,
 )
-from runwright_components.contract.tuning import TUNING, Tuning
+from runwright_components.contract.tuning import tuning_of
 from runwright_components.prepare.quality import Quality
 from runwright_components.report import model_view, wording
 from runwright_components.report.data_view import data_view
@@ -68,7 +68,8 @@ def curves_page(model: Path) -> str:
 
 
 def _tuning(model: Path) -> TuningView | None:
-    return tuning_view(Tuning.read(model, TUNING)) if (model / TUNING).exists() else None
+    tuning = tuning_of(model)
+    return None if tuning is None else tuning_view(tuning)
 
 
 def _render(template: str, **context: Any) -> str:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
+from runwright_components.cache import cache_key
 from runwright_components.contract.artifacts import (
     EVALUATION,
     HISTORY,
@@ -30,6 +31,7 @@ from runwright_components.contract.config import (
 )
 from runwright_components.contract.files import file_digest, write_bytes
 from runwright_components.contract.progress import Progress
+from runwright_components.contract.tuning import tuning_of
 from runwright_components.steps import clustered, metadata
 from runwright_components.steps.running import Surroundings, running
 from runwright_components.steps.surroundings import in_cluster
@@ -152,6 +154,9 @@ def train(
         metadata.show(training_metrics, metadata.training_metrics(manifest, history))
         epochs = len(history.epochs)
         curve = f", {epochs} epochs, best at {history.best_epoch}" if epochs else ""
+        if (searched := tuning_of(out)) is not None:
+            metadata.show(training_metrics, metadata.tuning(searched))
+            curve += f", the best of {len(searched.trials)} trials"
         return f"{manifest.parameters:,} parameters{curve}"
 
     outputs = {"model": out, "learning_curves": page}
@@ -162,7 +167,7 @@ def train(
         outputs=outputs,
         make=make,
         say=say,
-        result=lambda: clustered.training(ModelManifest.read(out)),
+        result=lambda: clustered.training(ModelManifest.read(out), tuning_of(out)),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from runwright_components.contract.artifacts import Deployment, Evaluation, ModelManifest, PackageManifest, Registration
 from runwright_components.contract.config import RegisterConfig, TrainConfig
 from runwright_components.contract.progress import Progress
+from runwright_components.contract.tuning import Tuning
 from runwright_components.steps.surroundings import InCluster, in_cluster
 
 
@@ -55,9 +56,10 @@ def evaluation(document: Evaluation) -> dict[str, Any]:
     return document.model_dump(mode="json", include=kept)
 
 
-def training(manifest: ModelManifest) -> dict[str, Any]:
-    """What it cost; own code that trains elsewhere does not tell."""
-    return {} if manifest.cost is None else {"cost": manifest.cost.model_dump(mode="json", exclude_none=True)}
+def training(manifest: ModelManifest, tuning: Tuning | None) -> dict[str, Any]:
+    """What it cost, where it is known (own code that trains elsewhere does not tell), and what a search found."""
+    cost = {} if manifest.cost is None else {"cost": manifest.cost.model_dump(mode="json", exclude_none=True)}
+    return cost if tuning is None else {**cost, "tuning": tuning.brief()}
 
 
 def package(manifest: PackageManifest) -> dict[str, Any]:

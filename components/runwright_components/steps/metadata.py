@@ -18,6 +18,7 @@ from runwright_components.contract.artifacts import (
     RawManifest,
     Registration,
 )
+from runwright_components.contract.tuning import Tuning
 
 Metadata = dict[str, Any]
 
@@ -74,6 +75,10 @@ def training_metrics(manifest: ModelManifest, history: History) -> Metadata:
             "samples_per_second": best.samples_per_second,
         }
     return metrics
+
+
+def tuning(document: Tuning) -> Metadata:
+    return {f"tuning_{name}": value for name, value in document.brief().items()}
 
 
 def evaluation(document: Evaluation) -> Metadata:

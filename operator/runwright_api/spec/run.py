@@ -132,7 +132,12 @@ class TrainingRunSpec(Part):
             broken=lambda self: unless(
                 self.tune is None
                 or not self.tune.automl
-                or self.train.model == type(self.train.model)(name=models_of(self.train.task)[0]),
+                or self.train.kind not in OBJECTIVE_METRICS
+                or (
+                    self.train.model.name == models_of(self.train.task)[0]
+                    and self.train.model.model_fields_set <= {"name"}
+                    and self.train.code is None
+                ),
                 "train",
                 "model",
             ),

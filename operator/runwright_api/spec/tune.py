@@ -360,6 +360,7 @@ def _circles(tune: TuneSpec) -> Iterator[Path]:
             name = above.get(name)
         if name == one.name and above.get(one.name) != one.name:
             yield ("searchSpace", index, "when")
+            return
 
 
 def _combinations(tune: TuneSpec) -> int:

@@ -109,8 +109,8 @@ def test_a_search_cut_short_repeats_no_finished_trial_and_continues_the_one_that
     search: Search, config: TrainConfig, tables: Path, tmp_path: Path, events: list[Event], number: int
 ) -> None:
     # The grid tries the hopeless rate first with this seed; the good one is cut short, and must win in the end.
-    asked = tuned(config, RATES, algorithm="grid", trials=None, epochs=150, seed=1)
-    asked = asked.model_copy(update={"checkpoint_every_steps": 16})
+    asked = tuned(config, RATES, algorithm="grid", trials=None, epochs=60, seed=0)
+    asked = asked.model_copy(update={"checkpoint_every_steps": 8})
     (tmp_path / "search.py").write_text(SCRIPT)
     (tmp_path / "config.json").write_text(asked.model_dump_json())
     command = [sys.executable, tmp_path / "search.py", tmp_path / "config.json", tables, tmp_path]
@@ -138,8 +138,8 @@ def test_a_search_cut_short_repeats_no_finished_trial_and_continues_the_one_that
     assert (tmp_path / "checkpoints" / FOLDER / JOURNAL).read_text().startswith(journal[: journal.rfind("\n") + 1])
     tuning = Tuning.read(tmp_path / "model", TUNING)
     assert [(trial.number, trial.state, trial.epochs) for trial in tuning.trials] == [
-        (0, "complete", 150),
-        (1, "complete", 150),
+        (0, "complete", 60),
+        (1, "complete", 60),
     ]
     assert tuning.best == 1
     assert tuning.winner.values == {"learningRate": 0.02}
@@ -160,7 +160,7 @@ def test_without_resume_a_search_begins_anew(search: Search, config: TrainConfig
 
 def test_pruning_stops_a_trial_at_the_epoch_that_decides(search: Search, config: TrainConfig, tmp_path: Path) -> None:
     rates = RATES.model_copy(update={"choices": (0.02, 0.021, 0.022, 0.023, 0.024, 1e-7)})
-    asked = tuned(config, rates, algorithm="grid", trials=None, pruning="median", warmup_epochs=2, epochs=6, seed=2)
+    asked = tuned(config, rates, algorithm="grid", trials=None, pruning="median", warmup_epochs=2, epochs=6, seed=19)
     search(asked)
     trials = Tuning.read(tmp_path / "model", TUNING).trials
     hopeless = next(trial for trial in trials if trial.values == {"learningRate": 1e-7})
