@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from runwright_components.cluster.ending import fault_of, message
+from runwright_components.train.code.failing import Ending, failure_of
 from tests.cluster.operator.runs import condition, revision, serves, states, status
 from tests.cluster.operator.world import World
 from tests.doubles.proxy.faults import Away
@@ -31,6 +33,39 @@ def test_a_users_error_ends_the_training_at_once(world: World) -> None:
     assert revision(run, 1)["failures"] == 0, "a retry cannot help"
     assert condition(run, "Stalled")["reason"] == "TrainingDiverged"
     assert condition(run, "Trained")["status"] == "False"
+
+
+def test_user_code_that_raises_is_told_with_its_traceback(world: World) -> None:
+    trace = ("Traceback (most recent call last):", '  File "train.py", line 3, in <module>', "KeyError: 'age'")
+    ending = Ending(rank=0, time=0.0, kind="KeyError", message="'age'", trace=trace)
+    error = failure_of(1, [ending], [], oom=False)
+    assert error is not None
+    left = message(fault_of(error)).decode()
+    world.script({"run": "raising", "pods": pods(exit_code=10, message=left)})
+    code = {"path": "s3://models/code", "entrypoint": "churn.train:main"}
+    world.apply("raising", train={"code": code, "image": "ghcr.io/acme/train:1.2"})
+    world.wait("the pod has the user's image", lambda: "ghcr.io/acme/train:1.2" in _images(world, "raising"))
+    run = world.wait_run("it failed", lambda run: states(run) == {1: "Failed"}, "raising")
+    failure = status(run)["failure"]
+    assert (failure["stage"], failure["reason"], failure["exitCode"]) == ("train", "UserCodeError", 10)
+    assert failure["message"].startswith("KeyError: 'age'")
+    assert "line 3" in failure["message"]
+    assert "mend the code" in failure["message"]
+    assert revision(run, 1)["failures"] == 0, "the same code would raise again"
+    assert condition(run, "Stalled")["reason"] == "UserCodeError"
+
+
+def _images(world: World, name: str) -> set[str]:
+    jobs = world.api.list("kubeflow.org/v1", "PyTorchJob", world.namespace, labels=f"runwright.dev/run={name}")
+    replicas = [job["spec"]["pytorchReplicaSpecs"]["Master"] for job in jobs]
+    return {one["template"]["spec"]["containers"][0]["image"] for one in replicas}
+
+
+def test_code_on_the_users_own_machine_is_refused(world: World) -> None:
+    world.apply("local", train={"code": {"path": "train.py"}})
+    run = world.wait_run("it is refused", lambda run: condition(run, "Accepted").get("status") == "False", "local")
+    assert "spec.train.code.path: a pod cannot read a path of your machine" in condition(run, "Accepted")["message"]
+    world.delete("local")
 
 
 def test_out_of_memory_spends_the_budget_and_says_so(world: World) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from runwright_components.contract.config import CodeConfig
 from runwright_components.train.code.on_ray import BEGINNING, ray_defaults
@@ -69,4 +72,6 @@ def environment_of(surrounding: Mapping[str, str], code: CodeConfig, contract: M
         for name, value in surrounding.items()
         if name in _NAMES or name.startswith(beginnings) or name in code.pass_env
     }
+    here = str(Path(sys.executable).parent)  # so that `python` in a command is this one, with its packages
+    seen["PATH"] = os.pathsep.join((here, seen["PATH"])) if "PATH" in seen else here
     return {"PYTHONUNBUFFERED": "1", **ray_defaults(code), **seen, **code.env, **contract}
