@@ -207,15 +207,16 @@ def test_a_loss_that_is_no_number_names_the_cure_and_keeps_the_last_good_checkpo
                 assert torch.isfinite(tensor).all(), (path, name)
 
 
-def test_targets_out_of_range_are_refused_with_the_row(config: TrainConfig, tables: Path) -> None:
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_targets_that_no_class_has_are_refused_with_the_row(config: TrainConfig, tables: Path, split: str) -> None:
     import polars as pl
 
-    path = tables / "train.parquet"
+    path = tables / f"{split}.parquet"
     frame = pl.read_parquet(path)
     frame.with_columns(target=pl.when(pl.col("row_id") == 3).then(7).otherwise("target").cast(pl.Int32)).write_parquet(
         path
     )
-    with pytest.raises(StageError, match="row 3 of the train split has the target 7") as caught:
+    with pytest.raises(StageError, match=f"row 3 of the {split} split has the target 7") as caught:
         run(config, tables)
     assert caught.value.reason is Reason.DATA_INVALID
     assert not (tables.parent / "model").exists()
