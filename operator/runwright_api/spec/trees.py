@@ -21,23 +21,23 @@ class Trees(Part):
     rounds: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """At most this many rounds of boosting; a round grows a tree for each class. Default: 1000."""
     depth: Annotated[int | None, Field(ge=0, le=64)] = None
-    """Most splits from root to leaf; 0: no limit. Default: xgboost 6, for regression 9; lightgbm 0."""
+    """Most splits from root to leaf; 0: no limit. Default: xgboost 5, for regression 6; lightgbm 0."""
     leaves: Annotated[int | None, Field(ge=2, le=65_536)] = None
-    """lightgbm: most leaves of a tree. Default: 50, for regression 100."""
-    learning_rate: Annotated[float | None, Field(gt=0.0, le=1.0)] = None
-    """Share of each tree that counts. Default: xgboost 0.08, lightgbm 0.04, for regression 0.05."""
+    """lightgbm: most leaves of a tree. Default: 20, for regression 31."""
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.05
+    """Share of each tree that counts. Default: 0.05."""
     row_fraction: Annotated[float | None, Field(gt=0.0, le=1.0)] = None
     """Share of the rows that a round sees. Default: xgboost 0.65, lightgbm 0.75, for regression 0.7."""
-    column_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """Share of the inputs that a tree sees. Default: 1."""
+    column_fraction: Annotated[float | None, Field(gt=0.0, le=1.0)] = None
+    """Share of the inputs that a tree sees. Default: 0.6, for regression 0.8."""
     l1: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
     """L1 penalty of the leaves' values. Default: 0."""
-    l2: Annotated[float | None, Field(ge=0.0, le=1e6)] = None
-    """L2 penalty of the leaves' values. Default: xgboost 1, lightgbm 0."""
+    l2: Annotated[float, Field(ge=0.0, le=1e6)] = 1.0
+    """L2 penalty of the leaves' values. Default: 1."""
     min_child_weight: Annotated[float | None, Field(ge=0.0, le=1e6)] = None
-    """Least sum of second derivatives in a leaf. Default: xgboost 0.1, for regression 2; lightgbm 0.001."""
+    """Least sum of second derivatives in a leaf. Default: 0.3, for regression xgboost 2, lightgbm 0.001."""
     min_child_rows: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
-    """lightgbm: fewest rows of a leaf. Default: 20, for regression 5."""
+    """lightgbm: fewest rows of a leaf. Default: 15, for regression 10."""
     min_gain: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
     """Least gain of a split. Default: 0."""
     one_hot: Annotated[int, Field(ge=1, le=1_000_000)] = 255

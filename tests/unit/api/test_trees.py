@@ -70,7 +70,7 @@ def test_defaults_are_resolved_for_the_family_and_what_is_given_stays() -> None:
     assert given is not None
     assert default is not None
     assert given == default.model_copy(update={"rounds": 12, "l2": 3.0})
-    assert default.learning_rate != _train(spec({"name": "xgboost"})).model.trees.learning_rate  # type: ignore[union-attr]
+    assert default.depth != _train(spec({"name": "xgboost"})).model.trees.depth  # type: ignore[union-attr]
     assert _train(spec({"name": "mlp"})).model.trees is None
 
 

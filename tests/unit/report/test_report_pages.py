@@ -217,7 +217,7 @@ def test_trees_have_rounds_and_the_importance_of_their_inputs(run_of) -> None:
     outline = Outline(page)
     assert outline.crossed == []
     assert "script" not in outline.tags
-    assert "trees of 50 leaves, learning rate 0.04" in outline.words
+    assert "trees of 20 leaves, learning rate 0.05" in outline.words
     assert "the trees are those up to the end of round 25" in outline.words
     assert "Importance" in outline.words
     assert "Learning rate" not in outline.words

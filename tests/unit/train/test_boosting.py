@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 import polars as pl
 import pytest
+import xgboost
 from sklearn.metrics import log_loss
 
 from runwright_components.contract.artifacts import HISTORY, ONNX, TARGET, History, ModelManifest, Tensor
@@ -326,5 +327,16 @@ def test_an_altered_booster_is_refused(name: str, tables: Path) -> None:
 
 def test_defaults_are_those_of_the_family_and_the_task() -> None:
     assert ModelConfig(name="xgboost").trees is None
-    assert TreesConfig.of("xgboost", "regression").depth == 9
+    assert TreesConfig.of("xgboost", "regression").depth == 6
     assert TreesConfig.of("lightgbm", "regression", leaves=None, l2=3.0).l2 == 3.0
+
+
+def test_a_failed_allocation_says_what_to_lower(tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise xgboost.core.XGBoostError("std::bad_alloc")
+
+    monkeypatch.setattr(xgboost.Booster, "update", fail)
+    with pytest.raises(StageError, match=r"xgboost ran out of memory: std::bad_alloc") as error:
+        run(trees("xgboost"), tables)
+    assert error.value.reason is Reason.OUT_OF_MEMORY
+    assert "trees.bins" in error.value.cure
