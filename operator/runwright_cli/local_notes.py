@@ -26,7 +26,8 @@ CLUSTER_ONLY = (
 def ignored_here(run: TrainingRun) -> list[str]:
     """Paths in the spec that were given and that `runwright run` does nothing with."""
     given = run.spec.model_dump(by_alias=True, exclude_unset=True)
-    return [path for path in CLUSTER_ONLY if _has(given, path.split("."))]
+    heeded = {"train.backend"} if run.spec.train.backend == "rayjob" else set()  # code on Ray has one here as well
+    return [path for path in CLUSTER_ONLY if path not in heeded and _has(given, path.split("."))]
 
 
 def _has(value: Any, path: list[str]) -> bool:

@@ -75,7 +75,7 @@ def test_a_missing_image_is_told(churn: Case, simulate: Simulate) -> None:
 
 def test_a_head_that_fails_is_the_jobs_failure(churn: Case, simulate: Simulate) -> None:
     churn.with_job(failures=0)
-    simulate(churn.namespace, "training-head-", run_ms=3000, exit_code=137, reason="OOMKilled")
+    simulate(churn.namespace, "training-head-0", run_ms=3000, exit_code=137, reason="OOMKilled")
     step = churn.train()
     assert step.wait(90) == ExitCode.USER, step.said()
     fault = _record(churn).fault

@@ -3,7 +3,7 @@
 kwok plays the kubelet by stages (pod_stages.yaml), which read annotations `sim/KEY` of a pod. Pods that a controller
 makes carry no such annotation, so an admission policy of the tier copies them from the pod's namespace:
 `sim.training/KEY` to all pods of a training job, `sim.training-worker-1/KEY` to that replica (`node-1` of a TrainJob,
-`head-` and `worker-` of a RayJob), `sim.serving/KEY` to pods of an InferenceService.
+`head-0` and `worker-0` of a RayJob), `sim.serving/KEY` to pods of an InferenceService.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def simulation_policy() -> list[Manifest]:
             ".or(variables.labels[?'jobset.sigs.k8s.io/replicatedjob-name'])"
             ".or(variables.labels[?'ray.io/node-type']).orValue('') + '-' + "
             "variables.labels[?'training.kubeflow.org/replica-index']"
-            ".or(variables.labels[?'batch.kubernetes.io/job-completion-index']).orValue('')"
+            ".or(variables.labels[?'batch.kubernetes.io/job-completion-index']).orValue('0')"
         ),
     }
     prefixes = ("'sim.' + variables.kind + '/'", "'sim.' + variables.kind + '-' + variables.replica + '/'")
