@@ -28,7 +28,7 @@ def collate(rows: list[dict]) -> dict[str, Tensor]:
     """Rows of one length, and the mask that tells tokens from filling."""
     tokens = [torch.tensor(row["input_ids"]) for row in rows]
     return {
-        "input_ids": pad_sequence(tokens, batch_first=True),
+        "input_ids": pad_sequence(tokens, batch_first=True, padding_value=schema["pad"]),
         "attention_mask": pad_sequence([torch.ones_like(one) for one in tokens], batch_first=True),
         "labels": torch.tensor([row["labels"] for row in rows]),
     }
@@ -67,11 +67,12 @@ torch.manual_seed(config["seed"])
 encoder = AutoModelForSequenceClassification.from_config(
     BertConfig(
         vocab_size=schema["vocabulary"],
+        pad_token_id=schema["pad"],
         hidden_size=96,
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=192,
-        max_position_embeddings=64,
+        max_position_embeddings=schema["max_tokens"],
         num_labels=len(schema["labels"]),
     ),
     attn_implementation="eager",
@@ -105,7 +106,7 @@ trainer.train(resume_from_checkpoint=get_last_checkpoint(checkpoints))
 
 graph, batch = Graph(encoder.cpu().eval()).eval(), collate(load("validation")[:32])
 inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
-free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=64)}
+free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=schema["max_tokens"])}
 torch.onnx.export(
     graph,
     kwargs=inputs,

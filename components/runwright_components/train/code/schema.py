@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
 
-from runwright_components.contract.artifacts import TARGET, Document, PreparedManifest, Tensor
+from runwright_components.contract.artifacts import PREPROCESSING, STATE, TARGET, Document, PreparedManifest, Tensor
 from runwright_components.contract.config import Modality, SplitName, TaskKind
 from runwright_components.features.split_io import CATEGORICAL, NUMERIC
 
@@ -37,7 +38,9 @@ class Schema(Document):
     output: Tensor
     labels: tuple[str, ...]
     rows: dict[str, int]
-    vocabulary: int | None = None  # text
+    vocabulary: int | None = None  # text: tokens are below it
+    max_tokens: int | None = None  # text: the longest row
+    pad: int | None = None  # text: the token that fills shorter rows, where the mask is 0
 
 
 def output_of(manifest: PreparedManifest) -> Tensor:
@@ -50,6 +53,7 @@ def output_of(manifest: PreparedManifest) -> Tensor:
 def schema_of(prepared: Path) -> Schema:
     """The schema of prepared data. Raises StageError when the folder is not whole."""
     manifest = PreparedManifest.read(prepared)
+    text = json.loads((prepared / PREPROCESSING / STATE).read_bytes()).get("text", {})
     columns = pl.scan_parquet(prepared / "train.parquet").collect_schema().names()
 
     def described(tensor: Tensor) -> Input:
@@ -67,6 +71,8 @@ def schema_of(prepared: Path) -> Schema:
         labels=manifest.signature.labels,
         rows={split: manifest.rows[split] for split in GIVEN_SPLITS},
         vocabulary=manifest.vocabulary,
+        max_tokens=text.get("max_tokens"),
+        pad=text.get("pad"),
     )
 
 
