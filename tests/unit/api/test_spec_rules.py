@@ -10,6 +10,7 @@ import pytest
 from runwright_api import SpecError, load_object
 from runwright_api.part import Part
 from runwright_api.spec import DataSpec, PrepareSpec, Source, TrainingRunSpec, TrainSpec
+from tests.unit.api.code_cases import CODE_BROKEN, CODE_USED_WELL
 from tests.unit.api.tune_cases import OWN_WORDS, TUNE_BROKEN, TUNE_USED_WELL
 
 Make = Callable[..., dict[str, Any]]
@@ -192,7 +193,14 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "spec.train.scheduling.tolerations[0].key",
         "needs a key",
     ),
+    (
+        "scaled losses of shards",
+        {"spec.train.precision": "fp16", "spec.train.distributed": {"strategy": "fsdp"}},
+        "spec.train.precision",
+        "does not go with `strategy: fsdp`",
+    ),
     *TUNE_BROKEN,
+    *CODE_BROKEN,
 ]
 
 USED_WELL: list[tuple[str, dict[str, Any]]] = [
@@ -258,6 +266,7 @@ USED_WELL: list[tuple[str, dict[str, Any]]] = [
     ("storage", {"spec.storage": {"uri": "s3://bucket/runs", "secretRef": {"name": "s3"}}}),
     ("one brace", {"spec.package": {"description": "a {b} c {\n", "license": "Apache-2.0"}}),
     *TUNE_USED_WELL,
+    *CODE_USED_WELL,
 ]
 
 
