@@ -6,6 +6,7 @@ from tests.cluster.operator.runs import Manifest, condition, revision, serves, s
 from tests.cluster.operator.world import World
 
 TRAIN_JOB = ("trainer.kubeflow.org/v1alpha1", "TrainJob")
+RUNTIME = ("trainer.kubeflow.org/v1alpha1", "TrainingRuntime")
 ENDLESS = [{"run_ms": None}]
 
 
@@ -50,5 +51,4 @@ def test_deletion_in_training_ends_everything(trainer: None, world: World) -> No
     world.delete("deleted")
     world.wait("the object is gone", lambda: not world.run("deleted"))
     world.wait("and its job", lambda: not jobs(world, "deleted"))
-    runtime = ("trainer.kubeflow.org/v1alpha1", "TrainingRuntime")
-    world.wait("and its runtime", lambda: not world.api.list(*runtime, world.namespace))
+    world.wait("and its runtime", lambda: not world.api.find(*RUNTIME, "deleted-r1", world.namespace))
