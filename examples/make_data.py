@@ -8,7 +8,8 @@ Fetch the packages into one folder with the registries' own clients, then name t
     apt-get download dict-jargon=4.4.7-3.1
     python examples/make_data.py FOLDER
 
-Digits come from the installed scikit-learn. The output depends on the packages alone: a second run changes no byte.
+Digits, wine and tumours come from the installed scikit-learn. The output depends on the packages alone: a second run
+changes no byte.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from PIL import Image
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 EXAMPLES = Path(__file__).parent
 
@@ -88,6 +90,25 @@ def digits() -> None:
         path = folder / str(label) / f"{number:04}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((pixels * 255 / 16).round().astype("uint8")).save(path, optimize=True)
+
+
+def wine() -> None:
+    """The chemical analyses of 178 Italian wines, with their cultivar."""
+    bunch = load_wine()
+    measured("wine", bunch, "cultivar", [str(name).removeprefix("class_") for name in bunch.target_names])
+
+
+def tumours() -> None:
+    """Measurements of the cell nuclei of 569 breast tumours, with their diagnosis."""
+    bunch = load_breast_cancer()
+    measured("tumours", bunch, "diagnosis", [str(name) for name in bunch.target_names])
+
+
+def measured(example: str, bunch: Mapping[str, Any], target_name: str, labels: list[str]) -> None:
+    """A table of scikit-learn's, with labels for classes."""
+    names = [str(name) for name in bunch["feature_names"]]
+    rows = zip(bunch["data"].tolist(), bunch["target"].tolist(), strict=True)
+    write_csv(example, ({**dict(zip(names, row, strict=True)), target_name: labels[label]} for row, label in rows))
 
 
 def jargon(packages: Path) -> None:
@@ -223,3 +244,5 @@ if __name__ == "__main__":
     reviews(folder)
     ratings(folder)
     handwriting(folder)
+    wine()
+    tumours()

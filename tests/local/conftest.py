@@ -35,6 +35,11 @@ class Command:
 
     quick = ("--set", "spec.train.epochs=2", "--set", "spec.evaluate.gate=[]")
 
+    def quickly(self, file: Path) -> tuple[str, ...]:
+        """`quick`, and two trials where the TrainingRun searches."""
+        searches = "\n  tune:" in file.read_text()
+        return (*self.quick, "--set", "spec.tune.budget.trials=2") if searches else self.quick
+
     def __init__(self) -> None:
         self._running: list[subprocess.Popen[str]] = []
 
@@ -105,7 +110,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         shutil.copytree(ROOT / "examples" / name, folder, ignore=shutil.ignore_patterns(".runwright"))
         if name == "reviews":
             _write_encoder(folder / "encoder", folder / "data" / "reviews.csv")
-        ended = command("run", folder / "run.yaml", *command.quick)
+        ended = command("run", folder / "run.yaml", *command.quickly(folder / "run.yaml"))
         assert ended.code == 0, ended.text
         return folder / ".runwright" / name
 

@@ -13,7 +13,7 @@ from runwright_components.contract.step import STAGES
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = ("birdstrikes", "digits", "handwriting", "languages", "penguins", "ratings", "reviews")
+EXAMPLES = ("birdstrikes", "digits", "handwriting", "languages", "penguins", "ratings", "reviews", "tumours", "wine")
 
 
 def _events(workspace: Path) -> list[dict[str, Any]]:
@@ -38,7 +38,7 @@ def test_example(name: str, finished: Callable[[str], Path], runwright: Any) -> 
     _check(workspace, name)
 
     file = workspace.parents[1] / "run.yaml"
-    again = runwright("run", file, *runwright.quick, "--layout", "stages")
+    again = runwright("run", file, *runwright.quickly(file), "--layout", "stages")
     assert again.code == 0, again.text
     assert str(workspace / "registry" / name / "1") in again.out
     assert "runwright serve" in again.out

@@ -23,6 +23,7 @@ from runwright_components.cluster.manifests.faults import COLLECTIVE_TIMEOUT, LO
 from runwright_components.cluster.manifests.training_pod import PREPARED_ENV, TRAIN_ENV
 from runwright_components.cluster.mirror import CheckpointMirror, Mirror, ProgressMirror, fetch_checkpoints
 from runwright_components.cluster.own_checkpoints import OwnCheckpoints, fetch_own_checkpoint
+from runwright_components.cluster.search_mirror import SearchMirror, fetch_search
 from runwright_components.cluster.storage import CHECKPOINTS, MODEL, RAY, Place, fetch_folder, place, store_folder
 from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun, StageFault, record_name
 from runwright_components.contract.config import TrainConfig, parse
@@ -96,6 +97,7 @@ def work(run: ClusterRun, given: TrainConfig, *, prepared_uri: str, folder: Path
     prepared, checkpoints, out = folder / "prepared", folder / "checkpoints", folder / "model"
     fetch_folder(place(run.storage, prepared_uri), prepared)
     fetch = fetch_checkpoints if config.code is None else fetch_own_checkpoint
+    fetch = fetch if config.tune is None else fetch_search
     resume = fetch(storage.under(CHECKPOINTS), checkpoints)
     with ProgressMirror(storage, enabled=node.main) as told, _kept(storage, checkpoints, config, node):
         progress = Progress("train", sink=told)
@@ -126,6 +128,8 @@ def as_ray_program(given: TrainConfig, run: ClusterRun) -> TrainConfig:
 
 
 def _kept(storage: Place, checkpoints: Path, config: TrainConfig, node: Node) -> Mirror:
+    if config.tune is not None:
+        return SearchMirror(checkpoints, storage.under(CHECKPOINTS))
     if config.code is not None:
         there = storage.under(CHECKPOINTS)
         return OwnCheckpoints(checkpoints, there, keep=config.checkpoint_keep, enabled=node.main)

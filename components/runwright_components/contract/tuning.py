@@ -11,6 +11,8 @@ from runwright_components.contract.artifacts import Document
 from runwright_components.contract.config.tune import Direction
 
 TUNING = "tuning.json"
+SEARCH = "tuning"  # folder of a search, in the checkpoints'
+JOURNAL = "study.journal"  # in SEARCH: the study
 
 TrialState = Literal["complete", "pruned", "failed", "stopped"]
 

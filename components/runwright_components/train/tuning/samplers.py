@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 STARTUP_TRIALS = 5  # before the median prunes
+MODEL_NAME = ("model", "name")
 FIRST_SIGMA = 0.25  # of CMA-ES, in the unit cube
 
 
@@ -37,13 +38,41 @@ def make_sampler(config: TuneConfig, parameters: Sequence[ParameterConfig], numb
     return RandomSampler(seed=seed)
 
 
-def make_pruner(config: TuneConfig, epochs: int) -> BasePruner:
+def make_pruner(config: TuneConfig, parameters: Sequence[ParameterConfig], epochs: int) -> BasePruner:
     """`epochs` is the length of the longest trial."""
     if config.pruning == "median":
-        return MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=config.warmup_epochs)
+        median = MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=config.warmup_epochs)
+        family = next((one.key for one in parameters if one.path == MODEL_NAME), None)
+        return median if family is None else FamilyPruner(median, family)
     if config.pruning == "hyperband":
         return HyperbandPruner(min_resource=max(1, min(config.warmup_epochs, epochs)), max_resource=epochs)
     return NopPruner()
+
+
+class FamilyPruner(BasePruner):
+    """A median pruner that compares a trial with those of its own model family: a round of boosting is no epoch."""
+
+    def __init__(self, median: MedianPruner, key: str) -> None:
+        self._median = median
+        self._key = key
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        kin: Any = _Kin(study, self._key, trial.params.get(self._key))
+        return self._median.prune(kin, trial)
+
+
+class _Kin:
+    """What of a study a median pruner looks at, of one family alone."""
+
+    def __init__(self, study: Study, key: str, family: Any) -> None:
+        self.direction = study.direction
+        self._study = study
+        self._key = key
+        self._family = family
+
+    def get_trials(self, deepcopy: bool, states: tuple[TrialState, ...]) -> list[FrozenTrial]:
+        found = self._study.get_trials(deepcopy=deepcopy, states=states)
+        return [trial for trial in found if trial.params.get(self._key) == self._family]
 
 
 class CmaSampler(BaseSampler):

@@ -16,7 +16,7 @@ from runwright_components.contract.config import ParameterConfig, TrainConfig, T
 from runwright_components.contract.files import disk_errors, folder_files, new_folder
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
-from runwright_components.contract.tuning import TUNING, Axis, Trial, Tuning
+from runwright_components.contract.tuning import SEARCH, TUNING, Axis, Tuning
 from runwright_components.train.job import Job
 from runwright_components.train.signals import StopSignal, cancelled
 from runwright_components.train.tuning.assignment import assign
@@ -28,7 +28,6 @@ from runwright_components.train.tuning.space import Values, label
 from runwright_components.train.tuning.study import Study
 from runwright_components.train.tuning.trial import Word
 
-FOLDER = "tuning"  # in the checkpoints' folder
 LOCK = ".lock"
 POLL_SECONDS = 0.2
 HOPELESS_TRIALS = 5  # that fail, and none that does not, end the search
@@ -45,7 +44,7 @@ def search(
     """
     tune = config.tune
     assert tune is not None
-    folder = checkpoints / FOLDER
+    folder = checkpoints / SEARCH
     with _own(folder, resume=resume):
         space: tuple[ParameterConfig, ...] = tune.parameters
         first: Sequence[Values] = ()
@@ -348,6 +347,13 @@ def _axis(one: ParameterConfig) -> Axis:
 
 def _hand_over(model: Path, out: Path, summary: Tuning, config: TrainConfig) -> ModelManifest:
     """The best trial's model as the stage's: the same files, what came of the search, and the stage's lineage."""
+    if not model.exists():
+        raise StageError(
+            Reason.CHECKPOINT_INVALID,
+            f"the model of trial {summary.best}, the best one, is lost",
+            where=str(model),
+            cure="search anew: start without --resume",
+        )
     with new_folder(out) as folder:
         shutil.copytree(model, folder, dirs_exist_ok=True)
         summary.write(folder, TUNING)
@@ -371,6 +377,3 @@ def shown(values: Values) -> str:
 
 def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.4g}"
-
-
-__all__ = ["Trial", "search", "shown"]

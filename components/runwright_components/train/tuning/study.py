@@ -18,7 +18,7 @@ from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, TrialState
 
 from runwright_components.contract.config import ParameterConfig, TuneConfig
-from runwright_components.contract.tuning import Trial
+from runwright_components.contract.tuning import JOURNAL, Trial
 from runwright_components.contract.tuning import TrialState as Ending
 from runwright_components.train.tuning.budget import Spent
 from runwright_components.train.tuning.objective import is_better
@@ -34,7 +34,6 @@ from runwright_components.train.tuning.space import (
 )
 
 NAME = "tuning"  # Hyperband's brackets depend on it
-JOURNAL = "study.journal"
 LARGEST_GRID = 10_000
 IMPORTANT_TRIALS = 4  # fewer say nothing of importance
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -63,7 +62,7 @@ class Study:
             study_name=NAME,
             storage=JournalStorage(JournalFileBackend(str(journal), lock_obj=_OneWriter())),
             direction=config.direction,
-            pruner=make_pruner(config, epochs),
+            pruner=make_pruner(config, parameters, epochs),
             load_if_exists=True,
         )
         self._open: dict[int, optuna.Trial] = {}

@@ -17,10 +17,10 @@ from runwright_components.contract.config import ParameterConfig, TrainConfig, T
 from runwright_components.contract.files import folder_files
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Event, Progress
-from runwright_components.contract.tuning import TUNING, Tuning
+from runwright_components.contract.tuning import JOURNAL, TUNING, Tuning
+from runwright_components.contract.tuning import SEARCH as FOLDER
 from runwright_components.train import train
-from runwright_components.train.tuning.search import FOLDER, shown
-from runwright_components.train.tuning.study import JOURNAL
+from runwright_components.train.tuning.search import shown
 
 RATE = ParameterConfig(key="learningRate", path=("learning_rate",), type="float", min=1e-3, max=0.05, log=True)
 RATES = ParameterConfig(key="learningRate", path=("learning_rate",), type="choice", choices=(1e-7, 0.02))

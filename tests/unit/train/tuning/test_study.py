@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from runwright_components.contract.config import ConditionConfig, ParameterConfig, TuneConfig
+from runwright_components.contract.tuning import JOURNAL
 from runwright_components.train.tuning.budget import Spent, exhausted, reached
 from runwright_components.train.tuning.objective import curve_value
 from runwright_components.train.tuning.space import Values
-from runwright_components.train.tuning.study import JOURNAL, Study
+from runwright_components.train.tuning.study import Study
 
 X = ParameterConfig(key="x", path=("x",), type="float", min=-1, max=1)
 Y = ParameterConfig(key="y", path=("y",), type="int", min=1, max=1000, log=True)
