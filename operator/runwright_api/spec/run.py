@@ -65,6 +65,26 @@ def _objective_fits_cel() -> str:
     return f"!has(self.tune) || !has(self.tune.objective) || !has(self.tune.objective.metric) || {fits}"
 
 
+def _uneven_patches(spec: TrainingRunSpec) -> list[Path]:
+    model, image = spec.train.model, spec.prepare.image
+    return unless(
+        model.name != "vit" or (image.height % model.patch == 0 and image.width % model.patch == 0),
+        "train",
+        "model",
+        "patch",
+    )
+
+
+def _patches_cel() -> str:
+    def of_image(side: str) -> str:
+        has = f"has(self.prepare) && has(self.prepare.image) && has(self.prepare.image.{side})"
+        return f"({has} ? self.prepare.image.{side} : 32)"
+
+    patch = "(has(self.train.model.patch) ? self.train.model.patch : 4)"
+    even = " && ".join(f"{of_image(side)} % {patch} == 0" for side in ("height", "width"))
+    return f"!has(self.train.model) || !has(self.train.model.name) || self.train.model.name != 'vit' || ({even})"
+
+
 class TrainingRunSpec(Part):
     """What is wanted: a served model, from these data, in this way."""
 
@@ -168,6 +188,12 @@ class TrainingRunSpec(Part):
                 " || self.train.resources.nodes == 1"
             ),
             cure="set it to 1; tune.parallel trials share the node's cores and GPUs",
+        ),
+        Rule(
+            message="the patches of vit divide the images",
+            broken=_uneven_patches,
+            cel=_patches_cel(),
+            cure="choose a patch that divides prepare.image.height and width",
         ),
         Rule(
             message="a stratified split needs classes",

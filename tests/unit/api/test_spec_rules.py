@@ -136,6 +136,16 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "divides",
     ),
     (
+        "patches",
+        {
+            "spec.train.task": "image-classification",
+            "spec.prepare": {"image": {"height": 28, "width": 30}},
+            "spec.train.model": {"name": "vit", "patch": 4},
+        },
+        "spec.train.model.patch",
+        "divide the images",
+    ),
+    (
         "smoothing of numbers of texts",
         {"spec.train.task": "text-regression", "spec.prepare": None, "spec.train.labelSmoothing": 0.1},
         "spec.train.labelSmoothing",
