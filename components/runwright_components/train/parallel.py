@@ -13,9 +13,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 
 from runwright_components.contract.config import DistributedConfig, TrainConfig
@@ -24,6 +21,7 @@ from runwright_components.models.pretrained import Pretrained
 from runwright_components.train.estimate import Estimate, state_bytes
 from runwright_components.train.precision import Precision, autocast
 from runwright_components.train.ranks import Ranks
+from runwright_components.train.shards import is_sharded
 
 SHARD_SHARE = 0.5  # of a GPU's memory: state that takes more is sharded
 FULL_SHARE = 0.85  # state and activations that take more have the activations computed again
@@ -69,6 +67,13 @@ def choose(config: TrainConfig, module: nn.Module, ranks: Ranks, costs: Estimate
     Raises StageError (InvalidConfig) for what this machine or model cannot do.
     """
     asked = config.distributed
+    if asked.tensor_parallel > 1:
+        raise StageError(
+            Reason.UNSUPPORTED,
+            "tensor parallelism is not available yet in this version",
+            where="train.distributed.tensorParallel",
+            cure="use `strategy: fsdp`, which shards the same memory",
+        )
     memory = torch.cuda.get_device_properties(ranks.device).total_memory if ranks.device.type == "cuda" else None
     state = state_bytes(module, config.optimizer)
     strategy = strategy_for(asked, world=ranks.world, state=state, memory=memory)
@@ -193,6 +198,9 @@ def _recomputing(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 def _shard(module: nn.Module, blocks: list[nn.Module], layout: Layout, ranks: Ranks, precision: Precision) -> nn.Module:
     """FSDP2 (Zhao et al. 2023): block by block, then what is left."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
     mesh = init_device_mesh(ranks.device.type, (ranks.world,))
     # Gradients are summed in fp32. Inputs keep their type, as under autocast: angles of positions must not be rounded.
     policy = MixedPrecisionPolicy(
@@ -204,6 +212,11 @@ def _shard(module: nn.Module, blocks: list[nn.Module], layout: Layout, ranks: Ra
         fully_shard(block, mesh=mesh, reshard_after_forward=layout.reshard, mp_policy=policy)
     fully_shard(module, mesh=mesh, mp_policy=policy)
     return module
+
+
+def _is_fsdp(module: nn.Module) -> bool:
+    """Whether it was sharded; asked without importing FSDP, which takes most of a second."""
+    return hasattr(module, "set_requires_gradient_sync")
 
 
 def settle(forward: nn.Module, inputs: Mapping[str, Tensor]) -> None:
@@ -225,7 +238,7 @@ def settle(forward: nn.Module, inputs: Mapping[str, Tensor]) -> None:
 
 def synchronizing(forward: nn.Module, *, wanted: bool) -> AbstractContextManager[Any]:
     """A block for one micro-batch; unless `wanted`, its gradients stay local: averaging once a step is enough."""
-    if isinstance(forward, FSDPModule):
+    if _is_fsdp(forward):
         forward.set_requires_gradient_sync(wanted)
     elif not wanted and isinstance(forward, nn.parallel.DistributedDataParallel):
         return forward.no_sync()
@@ -239,7 +252,7 @@ def evaluating(module: nn.Module, precision: Precision, device: torch.device) ->
     Shards that are gathered in it serve training afterwards, which tensors of the inference mode could not; with bf16
     they are gathered in it, so that the rest computes in it, too.
     """
-    if isinstance(module, FSDPModule):
+    if _is_fsdp(module):
         with torch.no_grad(), autocast(precision, device):
             yield
     else:
@@ -259,9 +272,4 @@ def whole(module: nn.Module, layout: Layout, fresh: Callable[[], nn.Module]) -> 
 
 def gathered(tensor: Tensor) -> Tensor:
     """The whole of a tensor that may be a shard; every rank calls."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def local(tensor: Tensor) -> Tensor:
-    """This rank's part of a tensor that may be a shard."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[operator, no-any-return]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ class Distributed(Part):
     """fsdp: full gathers a block's weights for each pass and lets go of them; gradients keeps them from the forward to
     the backward pass, which is faster and takes more memory. Default: full."""
     tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes that share each matrix of a transformer; they see the same rows. Default: 1."""
+    """Processes that share each matrix of a transformer; they see the same rows. Default: 1. Not available yet."""
     compile: _When = "never"
     """torch.compile of the model's blocks; auto: on a GPU where a compiler is there. Default: never."""
     activation_checkpointing: _When = "auto"
@@ -33,39 +33,7 @@ class Distributed(Part):
     where the rows would fill a quarter of the memory. Default: auto."""
 
 
-def _processes(train: Any) -> int:
-    resources = train.resources
-    return int(resources.nodes * max(resources.processes_per_node, resources.gpus_per_node))
-
-
 DISTRIBUTED_RULES = (
-    Rule(
-        message="distributed.tensorParallel divides the number of processes (nodes times GPUs or processes of each)",
-        broken=lambda self: unless(
-            _processes(self) % self.distributed.tensor_parallel == 0, "distributed", "tensorParallel"
-        ),
-        cel=(
-            "!has(self.distributed) || !has(self.distributed.tensorParallel) || self.distributed.tensorParallel == 1"
-            " || (has(self.resources) && ((has(self.resources.nodes) ? self.resources.nodes : 1)"
-            " * (has(self.resources.gpusPerNode) && (!has(self.resources.processesPerNode)"
-            " || self.resources.gpusPerNode > self.resources.processesPerNode) && self.resources.gpusPerNode > 0"
-            " ? self.resources.gpusPerNode"
-            " : (has(self.resources.processesPerNode) ? self.resources.processesPerNode : 1)))"
-            " % self.distributed.tensorParallel == 0)"
-        ),
-        cure="use a number of processes that is a multiple of it",
-    ),
-    Rule(
-        message="distributed.tensorParallel shards; it does not go with `strategy: ddp`",
-        broken=lambda self: unless(
-            self.distributed.tensor_parallel == 1 or self.distributed.strategy != "ddp", "distributed", "strategy"
-        ),
-        cel=(
-            "!has(self.distributed) || !has(self.distributed.tensorParallel) || self.distributed.tensorParallel == 1"
-            " || !has(self.distributed.strategy) || self.distributed.strategy != 'ddp'"
-        ),
-        cure="use `strategy: fsdp` or auto",
-    ),
     Rule(
         message="`precision: fp16` does not go with `strategy: fsdp`",
         broken=lambda self: unless(self.precision != "fp16" or self.distributed.strategy != "fsdp", "precision"),

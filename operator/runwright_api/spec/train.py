@@ -102,8 +102,8 @@ class TrainSpec(Part):
     """Evaluate and serve an average of the weights. Default: the weights themselves."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Seed of weights, order and augmentation. Default: 0."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """auto: bf16 where the GPU has it, else fp32. Default: auto."""
+    precision: Literal["auto", "fp32", "bf16", "fp16", "fp8"] = "auto"
+    """auto: bf16 where the GPU has it, else fp32. Default: auto. fp8 is not available yet."""
     checkpoint: CheckpointPolicy = CheckpointPolicy()
     """When the state of training is saved."""
     distributed: Distributed = Distributed()

@@ -139,6 +139,13 @@ def test_a_model_whose_state_fills_half_of_the_gpu_is_sharded() -> None:
     assert parallel.strategy_for(asked, world=8, state=41 * gib, memory=None) == "ddp"
 
 
+def test_tensor_parallelism_is_refused() -> None:
+    with pytest.raises(StageError, match="tensor parallelism is not available yet") as caught:
+        layout(2, tensor_parallel=2)
+    assert caught.value.reason is Reason.UNSUPPORTED
+    assert "strategy: fsdp" in caught.value.cure
+
+
 def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(StageError, match=r"torch.compile needs a compiler \(no-such-compiler\)") as caught:
