@@ -3,6 +3,7 @@
 from typing import Any
 
 from runwright_components.cluster.manifests import pytorch_job, train_job, training_runtime
+from runwright_components.cluster.worker import Node
 from runwright_components.contract.cluster import ClusterRun, JobConfig, StorageConfig
 from runwright_components.contract.config import ModelConfig, TrainConfig
 
@@ -79,3 +80,8 @@ def test_the_training_run_owns_both(run: ClusterRun) -> None:
     for one in (job_of(given), training_runtime(given)):
         (owner,) = one["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["uid"]) == ("TrainingRun", run.uid)
+
+
+def test_a_pod_of_trainer_knows_its_place() -> None:
+    environment = {"PET_MASTER_ADDR": "churn-r3-node-0-0.churn-r3", "PET_MASTER_PORT": "29500", "PET_NODE_RANK": "2"}
+    assert Node.of(environment, 3) == Node(3, 2, "churn-r3-node-0-0.churn-r3:29500")
