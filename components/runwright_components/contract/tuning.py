@@ -50,7 +50,7 @@ class Tuning(Document):
     axes: tuple[Axis, ...]
     importance: dict[str, float] = Field(
         default={}
-    )  # shares, the greatest first; empty for too few trials
+    )  # shares by parameter; empty for too few trials
     ended: str = ""  # which limit ended the search
     seconds: float = 0.0
 

@@ -141,7 +141,7 @@ def _within(place: float) -> float:
 
 
 def _importance(tuning: Tuning) -> Chart:
-    items = list(tuning.importance.items())[:MOST_SHARES]
+    items = sorted(tuning.importance.items(), key=lambda item: -item[1])[:MOST_SHARES]
     told = ", ".join(f"{name} {percent(share)}" for name, share in items[:3])
     return shares(
         "Importance of the parameters", f"What decided whether a trial did well: {told}", items, x_label="share"
