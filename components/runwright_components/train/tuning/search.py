@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from runwright_components.contract.artifacts import MANIFEST, ModelManifest, PreparedManifest
+from runwright_components.contract.artifacts import ModelManifest, PreparedManifest
 from runwright_components.contract.config import ParameterConfig, TrainConfig, TuneConfig
-from runwright_components.contract.files import disk_errors, folder_files, new_folder
+from runwright_components.contract.files import disk_errors
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
-from runwright_components.contract.tuning import SEARCH, TUNING, Axis, Tuning
+from runwright_components.contract.tuning import SEARCH
 from runwright_components.train.job import Job
 from runwright_components.train.signals import StopSignal, cancelled
 from runwright_components.train.tuning.assignment import assign
@@ -24,14 +24,14 @@ from runwright_components.train.tuning.automl import choose
 from runwright_components.train.tuning.budget import exhausted, reached
 from runwright_components.train.tuning.crew import Crew, Worker, devices
 from runwright_components.train.tuning.objective import curve_value
-from runwright_components.train.tuning.space import Values, label
+from runwright_components.train.tuning.result import hand_over, short, shown, summarize
+from runwright_components.train.tuning.space import Values
 from runwright_components.train.tuning.study import Study
 from runwright_components.train.tuning.trial import Word
 
 LOCK = ".lock"
 POLL_SECONDS = 0.2
 HOPELESS_TRIALS = 5  # that fail, and none that does not, end the search
-SHOWN_VALUES = 6  # in a note
 
 
 def search(
@@ -62,9 +62,9 @@ def search(
             stop.deferred = True
             trials = _Trials(config, tune, space, prepared=prepared, folder=folder, study=study, crew=crew)
             found = _Search(trials, tune, study, crew, stop, progress, gpus=config.processes if gpus else 0).run()
-        summary = _summary(tune, space, study, ended=found)
-        progress.note(f"the model of trial {summary.best} goes on: {tune.metric} {_number(summary.winner.value)}")
-        return _hand_over(trials.model(summary.best), out, summary, config)
+        summary = summarize(tune, space, study, ended=found)
+        progress.note(f"the model of trial {summary.best} goes on: {tune.metric} {short(summary.winner.value)}")
+        return hand_over(trials.model(summary.best), out, summary, config)
 
 
 class _Trials:
@@ -224,7 +224,7 @@ class _Search:
             self._trials.forget(number)
         self._best = best
         shown = ", the best so far" if leads else ""
-        figure = f"{self._tune.metric} {_number(trial.value)}{shown}"
+        figure = f"{self._tune.metric} {short(trial.value)}{shown}"
         self._progress.note(f"trial {number}: {figure}: {self._shown(number)}")
 
     def _failed(self, number: int, error: StageError) -> None:
@@ -268,7 +268,7 @@ class _Search:
         if running:
             values["running"] = ", ".join(map(str, running))
         if self._best is not None and self._best.value is not None:
-            values["best"] = f"{self._tune.metric} {_number(self._best.value)} (trial {self._best.number})"
+            values["best"] = f"{self._tune.metric} {short(self._best.value)} (trial {self._best.number})"
         done, planned = len(self._study.trials()), self._study.planned
         if planned is None and self._tune.seconds is not None:
             values["trials"] = done
@@ -319,61 +319,3 @@ def _own(folder: Path, *, resume: bool) -> Iterator[None]:
             yield
         finally:
             os.close(lock)
-
-
-def _summary(tune: TuneConfig, space: Sequence[ParameterConfig], study: Study, *, ended: str) -> Tuning:
-    best = study.best()
-    assert best is not None
-    return Tuning(
-        metric=tune.metric,
-        direction=tune.direction,
-        algorithm=tune.algorithm,
-        pruning=tune.pruning,
-        automl=tune.automl,
-        best=best.number,
-        trials=study.trials(),
-        axes=tuple(_axis(one) for one in space),
-        importance=study.importance(),
-        ended=ended,
-        seconds=round(study.spent.seconds, 3),
-    )
-
-
-def _axis(one: ParameterConfig) -> Axis:
-    if one.type == "choice":
-        return Axis(key=one.key, choices=one.choices)
-    return Axis(key=one.key, log=one.log, min=one.min, max=one.max)
-
-
-def _hand_over(model: Path, out: Path, summary: Tuning, config: TrainConfig) -> ModelManifest:
-    """The best trial's model as the stage's: the same files, what came of the search, and the stage's lineage."""
-    if not model.exists():
-        raise StageError(
-            Reason.CHECKPOINT_INVALID,
-            f"the model of trial {summary.best}, the best one, is lost",
-            where=str(model),
-            cure="search anew: start without --resume",
-        )
-    with new_folder(out) as folder:
-        shutil.copytree(model, folder, dirs_exist_ok=True)
-        summary.write(folder, TUNING)
-        trained = ModelManifest.read(folder)
-        manifest = trained.model_copy(
-            update={
-                "files": folder_files(folder, without=[MANIFEST]),
-                "lineage": trained.lineage.model_copy(update={"config": config.digest()}),
-            }
-        )
-        manifest.write(folder)
-    return manifest
-
-
-def shown(values: Values) -> str:
-    """A trial's values in a few words."""
-    parts = [f"{name} {_number(value) if isinstance(value, float) else label(value)}" for name, value in values.items()]
-    more = f", and {len(parts) - SHOWN_VALUES} more" if len(parts) > SHOWN_VALUES else ""
-    return ", ".join(parts[:SHOWN_VALUES]) + more
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"

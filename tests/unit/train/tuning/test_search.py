@@ -20,7 +20,7 @@ from runwright_components.contract.progress import Event, Progress
 from runwright_components.contract.tuning import JOURNAL, TUNING, Tuning
 from runwright_components.contract.tuning import SEARCH as FOLDER
 from runwright_components.train import train
-from runwright_components.train.tuning.search import shown
+from runwright_components.train.tuning.result import shown
 
 RATE = ParameterConfig(key="learningRate", path=("learning_rate",), type="float", min=1e-3, max=0.05, log=True)
 RATES = ParameterConfig(key="learningRate", path=("learning_rate",), type="choice", choices=(1e-7, 0.02))
