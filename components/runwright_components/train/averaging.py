@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from runwright_components.train.parallel import local
+from runwright_components.train.shards import local
 
 
 class Average:

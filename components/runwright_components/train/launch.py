@@ -34,10 +34,14 @@ def main(folder: Path) -> int:
         monitor_interval=0.1,
         shutdown_timeout=STOP_SECONDS,
         logs_specs=DefaultLogsSpecs(log_dir=str(folder / "logs"), redirects=Std.ALL),
+        start_method="fork",
     )
-    worker = ["-m", "runwright_components.train.worker", str(folder)]
     try:
-        launch_agent(launch, sys.executable, worker)
+        if has_gpus():  # what a driver's library keeps in a process does not survive a fork
+            launch_agent(launch, sys.executable, ["-m", "runwright_components.train.worker", str(folder)])
+        else:
+            _import_once(job)
+            launch_agent(launch, _worker, [str(folder)])
     except ChildFailedError as error:
         deaths = tuple(
             Death(
@@ -54,6 +58,29 @@ def main(folder: Path) -> int:
     except SignalException:
         return int(ExitCode.CANCELLED)
     return 0
+
+
+def has_gpus() -> bool:
+    """Whether the kernel knows a GPU; asked without loading a driver's library."""
+    return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
+
+
+def _import_once(job: Job) -> None:
+    """Load here what each worker would load for itself at each of its starts, which takes it seconds."""
+    import runwright_components.train.session
+    import runwright_components.train.worker
+
+    if job.config.distributed.strategy == "fsdp":
+        import runwright_components.train.sharded  # noqa: F401
+
+
+def _worker(folder: str) -> None:
+    """A worker as a fork of the agent."""
+    from runwright_components.train.worker import main
+
+    code = main(Path(folder))
+    if code:
+        sys.exit(code)
 
 
 def rendezvous(nodes: Nodes | None) -> dict[str, Any]:

@@ -115,7 +115,7 @@ class ShardReader(dcp.StorageReader):
     def reset(self, checkpoint_id: Any = None) -> None:
         """There is no state between two loads."""
 
-    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+    def read_metadata(self, *_args: Any, **_kwargs: Any) -> Metadata:
         return Metadata(
             {
                 name: TensorStorageMetadata(

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from runwright_components.contract.outcome import Reason, StageError
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # prctl(2)
 
 
 def cancelled(saved_step: int | None = None) -> StageError:
@@ -63,3 +63,9 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the request
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def name_process(name: str) -> None:
+    """What `ps` and `top` call this process (Linux): at most 15 bytes."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode())

@@ -11,10 +11,11 @@ from pathlib import Path
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress, file_sink
 from runwright_components.train.job import EVENTS, JOB, Failure, Job, leave_failure, read_failures
-from runwright_components.train.signals import StopSignal, die_with_parent
+from runwright_components.train.signals import StopSignal, die_with_parent, name_process
 from runwright_components.train.watchdog import STACKS, Hang, Watchdog, clear_stacks
 
 LAST_LINES = 12
+NAME = "train-rank-"
 
 # CANCELLED: the agent stops the other workers when one has failed.
 _MENDABLE = (Reason.WORKER_FAILED, Reason.INTERNAL, Reason.STORAGE_FULL, Reason.COLLECTIVE_TIMEOUT, Reason.CANCELLED)
@@ -24,6 +25,7 @@ def main(folder: Path) -> int:
     """Run this rank of the job in `folder`; a failure is left there as JSON. Returns the exit code."""
     die_with_parent()
     rank = int(os.environ["RANK"])
+    name_process(f"{NAME}{rank}")
     attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     final = next((failure for failure in read_failures(folder) if is_final(failure)), None)
     if final is not None:  # the agent starts all workers again; what a restart cannot mend must not run again

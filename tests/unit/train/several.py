@@ -10,6 +10,7 @@ from runwright_components.contract.artifacts import HISTORY, History
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.progress import Event, Progress, silent
 from runwright_components.train import train
+from runwright_components.train.worker import NAME
 
 
 def run(
@@ -28,17 +29,15 @@ def run(
     return [(epoch.train_loss, epoch.validation_loss, epoch.validation_metric) for epoch in epochs]
 
 
-def workers(word: str = "runwright_components.train.worker") -> dict[int, int]:
+def workers() -> dict[int, int]:
     """Process id by rank of the workers below this process."""
     found = {}
     for path in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             pid = int(path.name)
-            if word in (path / "cmdline").read_text() and os.getpid() in ancestors(pid):
-                variables = dict(
-                    part.split("=", 1) for part in (path / "environ").read_text().split("\0") if "=" in part
-                )
-                found[int(variables["RANK"])] = pid
+            name = (path / "comm").read_text().strip()
+            if name.startswith(NAME) and os.getpid() in ancestors(pid):
+                found[int(name.removeprefix(NAME))] = pid
     return found
 
 
