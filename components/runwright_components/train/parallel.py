@@ -76,14 +76,10 @@ def choose(config: TrainConfig, module: nn.Module, ranks: Ranks, costs: Estimate
         )
     memory = torch.cuda.get_device_properties(ranks.device).total_memory if ranks.device.type == "cuda" else None
     state = state_bytes(module, config.optimizer)
-    strategy = strategy_for(asked, world=ranks.world, state=state, memory=memory)
-    if strategy == "fsdp" and config.model.unfreeze is not None:
-        raise StageError(
-            Reason.INVALID_CONFIG,
-            "a model whose weights are sharded cannot begin to learn layer by layer",
-            where="train.model.unfreeze",
-            cure="set train.distributed.strategy to ddp, or use train.layerDecay in place of freeze and unfreeze",
-        )
+    obstacle = _obstacle(config)
+    strategy = strategy_for(asked, world=ranks.world, state=state, memory=memory, shardable=obstacle is None)
+    if obstacle is not None and strategy == "fsdp":
+        raise obstacle
     share = state / ranks.world if strategy == "fsdp" else state
     full = memory is not None and costs is not None and share + costs.activations > FULL_SHARE * memory
     return Layout(
@@ -95,14 +91,46 @@ def choose(config: TrainConfig, module: nn.Module, ranks: Ranks, costs: Estimate
 
 
 def strategy_for(
-    asked: DistributedConfig, *, world: int, state: int, memory: int | None
+    asked: DistributedConfig, *, world: int, state: int, memory: int | None, shardable: bool = True
 ) -> Literal["single", "ddp", "fsdp"]:
-    """Sharding costs traffic: it begins where replicas would fill a good part of a GPU. `memory` in bytes; None: no GPU."""
+    """Sharding costs traffic: it begins where replicas would fill a good part of a GPU.
+
+    `state` and `memory` in bytes; None: no GPU.
+    """
     if world == 1:
         return "single"
     if asked.strategy != "auto":
         return asked.strategy
-    return "fsdp" if memory is not None and state > SHARD_SHARE * memory else "ddp"
+    return "fsdp" if shardable and memory is not None and state > SHARD_SHARE * memory else "ddp"
+
+
+def _obstacle(config: TrainConfig) -> StageError | None:
+    """What keeps the weights from being sharded."""
+    found = (
+        (
+            config.model.unfreeze is not None,
+            "a model whose weights are sharded cannot begin to learn layer by layer",
+            "train.model.unfreeze",
+            "use train.layerDecay in place of freeze and unfreeze",
+        ),
+        (
+            config.optimizer == "adafactor",
+            "adafactor sums rows and columns of whole matrices, which no process of a sharded model has",
+            "train.optimizer",
+            "use adamw, whose state is sharded",
+        ),
+        (
+            config.precision == "fp16",
+            "the scaled losses of fp16 do not go with sharded weights",
+            "train.precision",
+            "use bf16",
+        ),
+    )
+    for there, message, where, cure in found:
+        if there:
+            cure = f"{cure}, or set train.distributed.strategy to ddp"
+            return StageError(Reason.INVALID_CONFIG, message, where=where, cure=cure)
+    return None
 
 
 def _compiled(asked: DistributedConfig, device: torch.device) -> bool:

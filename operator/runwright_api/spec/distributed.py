@@ -43,5 +43,14 @@ DISTRIBUTED_RULES = (
         ),
         cure="use bf16, or `strategy: ddp`",
     ),
+    Rule(
+        message="`optimizer: adafactor` does not go with `strategy: fsdp`",
+        broken=lambda self: unless(self.optimizer != "adafactor" or self.distributed.strategy != "fsdp", "optimizer"),
+        cel=(
+            "!has(self.optimizer) || self.optimizer != 'adafactor' || !has(self.distributed)"
+            " || !has(self.distributed.strategy) || self.distributed.strategy != 'fsdp'"
+        ),
+        cure="use adamw, whose state is sharded, or `strategy: ddp`",
+    ),
 )
 """Rules of `TrainSpec` that `distributed` takes part in."""

@@ -209,6 +209,12 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "spec.train.precision",
         "does not go with `strategy: fsdp`",
     ),
+    (
+        "factored moments of shards",
+        {"spec.train.optimizer": "adafactor", "spec.train.distributed": {"strategy": "fsdp"}},
+        "spec.train.optimizer",
+        "does not go with `strategy: fsdp`",
+    ),
     *TUNE_BROKEN,
     *CODE_BROKEN,
 ]

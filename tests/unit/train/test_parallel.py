@@ -139,6 +139,24 @@ def test_a_model_whose_state_fills_half_of_the_gpu_is_sharded() -> None:
     assert parallel.strategy_for(asked, world=8, state=41 * gib, memory=None) == "ddp"
 
 
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [({"optimizer": "adafactor"}, "train.optimizer"), ({"precision": "fp16"}, "train.precision")],
+)
+def test_what_cannot_be_sharded_is_refused_and_never_chosen(
+    settings: dict[str, str], where: str, config: TrainConfig
+) -> None:
+    config = config.model_copy(update=settings)
+    module = build(config.model, Shape(task="classification", modality="tabular", classes=3, numeric=3))
+    with pytest.raises(StageError, match="shard") as caught:
+        parallel.choose(several(config, 2, strategy="fsdp"), module, Ranks(0, 2, CPU), None)
+    assert caught.value.where == where
+    assert "ddp" in caught.value.cure
+    gib = 2**30
+    auto = DistributedConfig()
+    assert parallel.strategy_for(auto, world=8, state=41 * gib, memory=80 * gib, shardable=False) == "ddp"
+
+
 def test_tensor_parallelism_is_refused() -> None:
     with pytest.raises(StageError, match="tensor parallelism is not available yet") as caught:
         layout(2, tensor_parallel=2)
