@@ -223,7 +223,9 @@ def _state(
 ) -> GenerationPreprocessingState:
     first = data.source.slice(int(np.flatnonzero(documents.codes == 0)[0]), 1).select(bare.columns).collect()
     prompt = next(piece for pieces in read_documents(first, bare) for piece in pieces if piece.role != "system").text
-    example = prompt if len(prompt) <= _EXAMPLE else prompt[:_EXAMPLE].rpartition(" ")[0] or prompt[:_EXAMPLE]
+    words = prompt if len(prompt) <= _EXAMPLE else prompt[:_EXAMPLE].rpartition(" ")[0] or prompt[:_EXAMPLE]
+    tokens = fitted.tokenizer.encode(words, add_special_tokens=False).ids
+    example = fitted.tokenizer.decode(tokens[: max(1, fitted.context // 2)]).rstrip("\ufffd")  # room for an answer
     asked = Field(name=PROMPT, type="text", text=True, nullable=False, example=example)
     return GenerationPreprocessingState(
         signature=Signature(

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from runwright_cli.predict_command import predict
 from runwright_components.contract.artifacts import HISTORY, PREDICTIONS, WEIGHTS, Evaluation, History, ModelManifest
 from runwright_components.contract.config import EvaluateConfig, PackageConfig, PrepareConfig
 from runwright_components.contract.outcome import StageError
-from runwright_components.contract.progress import silent
+from runwright_components.contract.progress import Event, Progress, silent
 from runwright_components.evaluate import evaluate
 from runwright_components.package import package
 from runwright_components.report import report_page
@@ -94,35 +96,20 @@ def test_a_gate_on_a_metric_of_another_task_is_refused(corpus: Path, model: Path
 
 
 def test_a_stopped_training_goes_on_bit_by_bit(corpus: Path, model: Path, tmp_path: Path) -> None:
-    def run(name: str, *, resume: bool, **fields: Any) -> Path:
-        config = train_config(**fields)
-        train(
-            config, prepared=corpus, out=tmp_path / name, checkpoints=tmp_path / "c", resume=resume, progress=silent()
-        )
-        return tmp_path / name
+    def run(progress: Progress, *, resume: bool) -> None:
+        out, checkpoints = tmp_path / "model", tmp_path / "checkpoints"
+        train(train_config(), prepared=corpus, out=out, checkpoints=checkpoints, resume=resume, progress=progress)
 
-    class Stop(Exception):
-        pass
+    def stop(event: Event) -> None:
+        if event.kind == "progress" and event.done and not (tmp_path / "stopped").exists():
+            (tmp_path / "stopped").touch()
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    from runwright_components.train import loop
-
-    steps = 0
-    original = loop.Trainer._step
-
-    def stopping(self: Any, order: Any) -> None:
-        nonlocal steps
-        steps += 1
-        if steps == 15:
-            raise Stop
-        original(self, order)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.Trainer, "_step", stopping)
-        with pytest.raises(Stop):
-            run("broken", resume=False, checkpoint_every_steps=7)
-    resumed = run("resumed", resume=True, checkpoint_every_steps=7)
-    assert History.read(resumed, HISTORY).resumed_from_step > 0
-    one, other = (load_file(folder / WEIGHTS) for folder in (model, resumed))
+    with pytest.raises(StageError, match="asked to stop"):
+        run(Progress("train", sink=stop, interval=0.0), resume=False)
+    run(silent(), resume=True)
+    assert History.read(tmp_path / "model", HISTORY).resumed_from_step > 0
+    one, other = (load_file(folder / WEIGHTS) for folder in (model, tmp_path / "model"))
     assert all(np.array_equal(one[name].numpy(), other[name].numpy()) for name in one)
 
 
@@ -259,7 +246,7 @@ def write_tokenizer(folder: Path) -> None:
 def test_a_pretrained_model_is_fine_tuned_on_prompts(
     prepared_of: Prepare, tmp_path: Path, lora: dict[str, Any] | None
 ) -> None:
-    write_llama(tmp_path / "llama", bos_token_id=0, eos_token_id=1)
+    write_llama(tmp_path / "llama", bos_token_id=0, eos_token_id=1, initializer_range=0.3)
     write_tokenizer(tmp_path / "llama")
     frame = pl.DataFrame({"ask": [f"say {n}?" for n in range(80)], "answer": ["yes, yes, yes"] * 80})
     config = prepare_config(prompt="ask", response="answer")

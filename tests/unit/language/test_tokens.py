@@ -31,13 +31,13 @@ def test_training_windows_start_elsewhere_in_every_epoch_and_the_same_after_a_re
     split, again = (TokenSplit(corpus, "train", CPU, phased=True, seed=3) for _ in range(2))
     firsts = []
     for epoch in range(6):
-        split.start(epoch)
+        split.start(epoch, iter(()))
         inputs, target = split.take(torch.tensor([0, 2]))
         assert inputs[IDS].shape == target.shape == (2, CONTEXT)
         assert torch.equal(inputs[IDS][:, 1:], target[:, :-1])
         firsts.append(inputs[IDS][0].tolist())
     assert len({tuple(first) for first in firsts}) > 1
-    again.start(5)
+    again.start(5, iter(()))
     assert again.take(torch.tensor([0]))[0][IDS][0].tolist() == firsts[5]
 
 
