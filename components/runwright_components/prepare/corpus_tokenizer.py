@@ -32,8 +32,8 @@ def fit(texts: Iterable[str], config: PrepareConfig) -> Fitted:
     """Train on `texts`, or take the tokenizer of `config.pretrained`. Raises StageError for a folder without one."""
     if config.pretrained is None:
         tokenizer = _train(texts, config.text)
-        end = SPECIAL.index(END)
-        return Fitted(tokenizer, end, end, config.text.max_tokens, {})
+        both = SPECIAL.index(END)
+        return Fitted(tokenizer, both, both, config.text.max_tokens, {})
     tokenizer, context, file = tokens.pretrained(config)
     settings = tokens.settings(config)
     end = _number(settings.get("eos_token_id"))
