@@ -1,4 +1,4 @@
-"""A Keras network over numbers and embedded categories; the backend is chosen by KERAS_BACKEND."""
+"""A convolutional network in Keras; the backend is chosen by KERAS_BACKEND."""
 
 import json
 import os
@@ -7,20 +7,21 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 import polars as pl
 
 data, model = Path(os.environ["RUNWRIGHT_DATA"]), Path(os.environ["RUNWRIGHT_MODEL"])
 config = json.loads(Path(os.environ["RUNWRIGHT_CONFIG"]).read_text())
 schema = json.loads((data / "schema.json").read_text())
-tensors = {tensor["name"]: tensor for tensor in schema["inputs"]}
+shape = tuple(schema["inputs"][0]["shape"][1:])
 keras.utils.set_random_seed(config["seed"])
 
 
-def load(split: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Input tensors by name, and the standardized target [N]."""
+def load(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels float32 [N, C, H, W] in [0, 1], and classes [N]."""
     frame = pl.read_parquet(data / f"{split}.parquet")
-    inputs = {name: frame.select(one["columns"]).to_numpy().astype(one["dtype"]) for name, one in tensors.items()}
-    return inputs, frame[schema["target"]].to_numpy()
+    raw = np.frombuffer(b"".join(frame["pixels"]), np.uint8).reshape(len(frame), *shape)
+    return raw.astype(np.float32) / 255, frame["target"].to_numpy()
 
 
 class Told(keras.callbacks.Callback):
@@ -32,30 +33,35 @@ class Told(keras.callbacks.Callback):
             "epochs": config["epochs"],
             "train_loss": logs["loss"],
             "validation_loss": logs["val_loss"],
-            "validation_metric": logs["val_r2_score"],
-            "learning_rate": float(self.model.optimizer.learning_rate),
+            "validation_metric": logs["val_accuracy"],
+            "learning_rate": config["learningRate"],
         }
         with Path(os.environ["RUNWRIGHT_METRICS"]).open("a") as file:
             file.write(json.dumps(line) + "\n")
 
 
-given = {name: keras.Input((one["shape"][1],), name=name, dtype=one["dtype"]) for name, one in tensors.items()}
-parts = [given["numeric"]]
-for index, size in enumerate(tensors["categorical"]["sizes"]):
-    parts.append(keras.layers.Embedding(size, 2)(given["categorical"][:, index]))
-hidden = keras.layers.Concatenate()(parts)
-for width in (64, 64):
-    hidden = keras.layers.Dropout(0.2)(keras.layers.Dense(width, activation="gelu")(hidden))
-network = keras.Model(given, keras.layers.Dense(1, name="value")(hidden))
-
-steps = config["epochs"] * -(-schema["rows"]["train"] // config["batchSize"])
-rate = keras.optimizers.schedules.CosineDecay(config["learningRate"], steps)
-network.compile(keras.optimizers.AdamW(rate, weight_decay=0.1), loss="mse", metrics=[keras.metrics.R2Score()])
-(x, y), (held_x, held_y) = load("train"), load("validation")
+network = keras.Sequential(
+    [
+        keras.Input(shape, name="pixels"),
+        keras.layers.Permute((2, 3, 1)),  # Keras wants the channels last
+        keras.layers.Conv2D(24, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(48, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Flatten(),
+        keras.layers.Dropout(0.3),
+        keras.layers.Dense(len(schema["labels"]), name="logits"),
+    ]
+)
+network.compile(
+    keras.optimizers.AdamW(config["learningRate"], weight_decay=config["weightDecay"]),
+    loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    metrics=["accuracy"],
+)
+held_x, held_y = load("validation")
 network.fit(
-    x,
-    y[:, None],
-    validation_data=(held_x, held_y[:, None]),
+    *load("train"),
+    validation_data=(held_x, held_y),
     epochs=config["epochs"],
     batch_size=config["batchSize"],
     callbacks=[Told()],
@@ -63,4 +69,8 @@ network.fit(
 )
 warnings.simplefilter("ignore")  # the tracer's remarks
 network.export(model / "model.onnx", format="onnx", verbose=False)
+graph = onnx.load(model / "model.onnx")  # Keras names the input as we do, and numbers the output
+graph.graph.node.append(onnx.helper.make_node("Identity", [graph.graph.output[0].name], ["logits"]))
+graph.graph.output[0].name = "logits"
+onnx.save(graph, model / "model.onnx")
 np.save(model / "outputs.npy", network.predict(held_x, verbose=0))  # to compare the graph with

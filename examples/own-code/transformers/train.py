@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForSequenceClassification, BertConfig, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils.logging import disable_progress_bar
 
 data, model = Path(os.environ["RUNWRIGHT_DATA"]), Path(os.environ["RUNWRIGHT_MODEL"])
 checkpoints = os.environ["RUNWRIGHT_CHECKPOINTS"]
@@ -63,6 +65,7 @@ class Graph(nn.Module):
         return self.encoder(input_ids=input_ids, attention_mask=attention_mask).logits
 
 
+disable_progress_bar()
 torch.manual_seed(config["seed"])
 encoder = AutoModelForSequenceClassification.from_config(
     BertConfig(
@@ -93,6 +96,7 @@ trainer = Trainer(
         logging_strategy="epoch",
         save_total_limit=2,
         disable_tqdm=True,
+        dataloader_pin_memory=False,
         report_to=[],
         seed=config["seed"],
     ),
@@ -102,6 +106,7 @@ trainer = Trainer(
     compute_metrics=lambda given: {"accuracy": float((given.predictions.argmax(1) == given.label_ids).mean())},
     callbacks=[Told()],
 )
+trainer.remove_callback(PrinterCallback)  # RUNWRIGHT_METRICS has the same
 trainer.train(resume_from_checkpoint=get_last_checkpoint(checkpoints))
 
 graph, batch = Graph(encoder.cpu().eval()).eval(), collate(load("validation")[:32])
