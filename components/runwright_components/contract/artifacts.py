@@ -5,7 +5,8 @@ prepared data  manifest.json (PreparedManifest), {train,validation,test}.parquet
                test.raw.parquet - the test rows as they came from the source; preprocessing/ - the fitted state;
                quality.json (see `runwright_components.prepare.quality`); of a generation corpus.json and the splits'
                tokens (see `runwright_components.features.corpus`) in place of the splits' Parquet files
-model          manifest.json (ModelManifest), weights.safetensors, model.onnx, history.json, preprocessing/
+model          manifest.json (ModelManifest), weights.safetensors (trees: booster.*), model.onnx, history.json,
+               preprocessing/
 evaluation     evaluation.json (Evaluation), predictions.parquet - a row a test row: row_id, truth, prediction and, for
                a classification, probabilities; of a generation row_id and figures of the document
 package        manifest.json (PackageManifest) and the files that it lists, a folder that KServe can mount

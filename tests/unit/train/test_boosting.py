@@ -340,3 +340,12 @@ def test_a_failed_allocation_says_what_to_lower(tables: Path, monkeypatch: pytes
         run(trees("xgboost"), tables)
     assert error.value.reason is Reason.OUT_OF_MEMORY
     assert "trees.bins" in error.value.cure
+
+
+def test_the_first_checkpoint_of_a_span_stays(tables: Path) -> None:
+    update = {"checkpoint_every_steps": 4, "checkpoint_keep": 1, "checkpoint_keep_every": 10}
+    run(trees("lightgbm").model_copy(update=update), tables)
+    names = sorted(path.name for path in (tables.parent / "checkpoints").glob("step-*"))
+    assert names == ["step-000000012", "step-000000020", "step-000000030"]
+    state = json.loads((tables.parent / "checkpoints" / names[0] / "state.json").read_bytes())
+    assert [*state["layout"]["files"]] == ["booster.txt"], "the pod's mirror reads this"

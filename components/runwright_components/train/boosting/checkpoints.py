@@ -1,7 +1,7 @@
 """Checkpoints of a boosting: the booster in its own format and how far it is, whole or absent, verified when read.
 
 CHECKPOINTS/step-000000100/booster.ubj (or booster.txt), state.json - the latter names the digest of the former and of
-itself. Folders are named as those of networks are, so that a fresh start of either removes the other's.
+itself. Names, and `layout.files`, are those of networks' checkpoints, so that what copies those copies these.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from runwright_components.contract.files import canonical_json, disk_errors, file_digest, new_folder, write_json
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.retention import kept
 
 STATE = "state.json"
 PREFIX = "step-"
@@ -32,12 +33,15 @@ class Saved:
 
 
 class BoosterStore:
-    """The checkpoints of one boosting, at most `keep`."""
+    """The checkpoints of one boosting: the `keep` newest and, of each span of `keep_every` rounds, the first."""
 
-    def __init__(self, folder: Path, *, file: str, keep: int, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, *, file: str, keep: int, keep_every: int | None, warn: Callable[[str], None]
+    ) -> None:
         self.folder = folder
         self._file = file
-        self._keep = max(1, keep)
+        self._keep = keep
+        self._keep_every = keep_every
         self._warn = warn
 
     def rounds(self) -> list[int]:
@@ -85,10 +89,11 @@ class BoosterStore:
                 "rounds": saved.rounds,
                 "recipe": saved.recipe,
                 "state": saved.state,
-                "booster": file_digest(folder / self._file),
+                "layout": {"files": {self._file: file_digest(folder / self._file)}},
             }
             write_json(folder / STATE, {**document, "digest": _digest(document)})
-        for rounds in self.rounds()[self._keep :]:
+        there = self.rounds()
+        for rounds in {*there} - kept(there, newest=self._keep, every=self._keep_every):
             shutil.rmtree(self._path(rounds))
 
     def _path(self, rounds: int) -> Path:
@@ -99,7 +104,7 @@ class BoosterStore:
         document = json.loads((folder / STATE).read_bytes())
         if document.pop("digest") != _digest(document):
             raise ValueError(f"{STATE} was altered")
-        if file_digest(folder / self._file) != document["booster"]:
+        if file_digest(folder / self._file) != document["layout"]["files"][self._file]:
             raise ValueError(f"{self._file} was altered")
         return Saved(document["rounds"], document["recipe"], document["state"], (folder / self._file).read_bytes())
 

@@ -73,7 +73,11 @@ class Boosting:
         self.resumed = 0
         self.recipe = recipe(job.config, PreparedManifest.read(Path(job.prepared)).digest)
         self.store = BoosterStore(
-            Path(job.checkpoints), file=library.file, keep=job.config.checkpoint_keep, warn=progress.warning
+            Path(job.checkpoints),
+            file=library.file,
+            keep=job.config.checkpoint_keep,
+            keep_every=job.config.checkpoint_keep_every,
+            warn=progress.warning,
         )
         ranks = alone(job.config.model_copy(update={"device": "cpu"}))
         self.cost = CostMeter(self.store.folder, ranks, Work(), resume=job.resume)
@@ -159,10 +163,11 @@ class Boosting:
         self.progress.update(total if course.stopped else last.epoch, total, unit="rounds", values=values)
 
     def _due(self, rounds: int) -> bool:
-        every = self.config.checkpoint_every_steps
+        every, minutes = self.config.checkpoint_every_steps, self.config.checkpoint_every_minutes
+        since = time.monotonic() - self._saved_at
         if every:
-            return rounds % every == 0
-        return time.monotonic() - self._saved_at >= max(LEAST_PAUSE, WRITE_FACTOR * self._write_seconds)
+            return rounds % every == 0 or (minutes is not None and since >= 60 * minutes)
+        return since >= max(LEAST_PAUSE, WRITE_FACTOR * self._write_seconds)
 
     def _save(self, course: Course, content: bytes) -> None:
         start = time.monotonic()
@@ -230,10 +235,7 @@ def _check_rows(rows: int, trees: TreesConfig, name: str) -> None:
 
 def recipe(config: TrainConfig, prepared_digest: str) -> str:
     """What a training must have in common with a checkpoint to continue from it, bit by bit."""
-    decisive = config.model_dump(
-        mode="json", include={"task", "modality", "model", "early_stopping", "class_weights", "seed"}
-    )
-    return TrainConfig.model_validate(decisive).digest() + f" {prepared_digest}"
+    return f"{config.continued().digest()} {prepared_digest}"
 
 
 @contextmanager
