@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -267,7 +267,7 @@ def settle(forward: nn.Module, inputs: Mapping[str, Tensor]) -> None:
 def synchronizing(forward: nn.Module, *, wanted: bool) -> AbstractContextManager[Any]:
     """A block for one micro-batch; unless `wanted`, its gradients stay local: averaging once a step is enough."""
     if _is_fsdp(forward):
-        forward.set_requires_gradient_sync(wanted)
+        cast(Any, forward).set_requires_gradient_sync(wanted)
     elif not wanted and isinstance(forward, nn.parallel.DistributedDataParallel):
         return forward.no_sync()
     return contextlib.nullcontext()
@@ -300,4 +300,4 @@ def whole(module: nn.Module, layout: Layout, fresh: Callable[[], nn.Module]) -> 
 
 def gathered(tensor: Tensor) -> Tensor:
     """The whole of a tensor that may be a shard; every rank calls."""
-    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[operator, no-any-return]
+    return cast(Tensor, cast(Any, tensor).full_tensor()) if is_sharded(tensor) else tensor

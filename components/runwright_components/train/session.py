@@ -31,7 +31,6 @@ from runwright_components.train.state import TrainingState
 from runwright_components.train.watchdog import Watchdog
 
 
-
 def run(
     job: Job, ranks: Ranks, stop: StopSignal, progress: Progress, watchdog: Watchdog | None = None
 ) -> ModelManifest | None:

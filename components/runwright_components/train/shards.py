@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
+from typing import Any, cast
 
 import torch
 from safetensors import safe_open
@@ -66,7 +67,7 @@ def is_sharded(tensor: Tensor) -> bool:
 
 def local(tensor: Tensor) -> Tensor:
     """What this process holds of a tensor."""
-    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[operator, no-any-return]
+    return cast(Tensor, cast(Any, tensor).to_local()) if is_sharded(tensor) else tensor
 
 
 def shard_name(rank: int) -> str:

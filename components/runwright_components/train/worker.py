@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 import traceback
@@ -16,6 +17,11 @@ from runwright_components.train.watchdog import STACKS, Hang, Watchdog, clear_st
 
 LAST_LINES = 12
 NAME = "train-rank-"
+LOST_SECONDS = 2.0  # who lost a peer lets the agent see first that this has ended, and by which signal
+
+_LOST = re.compile(
+    r"closed by peer|reset by peer|connection (?:was )?(?:closed|reset|refused)|broken pipe", re.IGNORECASE
+)
 
 # CANCELLED: the agent stops the other workers when one has failed.
 _MENDABLE = (Reason.WORKER_FAILED, Reason.INTERNAL, Reason.STORAGE_FULL, Reason.COLLECTIVE_TIMEOUT, Reason.CANCELLED)
@@ -53,7 +59,10 @@ def main(folder: Path) -> int:
         except StageError as error:
             return _leave(folder, rank, attempt, error)
         except Exception as error:  # noqa: BLE001 (whatever it is, the stage must hear of it)
-            return _leave(folder, rank, attempt, unexpected(error))
+            code = _leave(folder, rank, attempt, unexpected(error))
+            if _LOST.search(str(error)):
+                time.sleep(LOST_SECONDS)
+            return code
     return 0
 
 
