@@ -151,3 +151,27 @@ def test_a_status_of_a_newer_operator_says_so() -> None:
     with pytest.raises(ClusterError, match=r"does not understand: status\.phase") as caught:
         status_of({"status": {"phase": "Dreaming"}})
     assert "upgrade" in caught.value.cure
+
+
+def test_the_cost_of_a_training_is_told_in_full() -> None:
+    cost = {
+        "seconds": 60.0,
+        "cpuSeconds": 7200.0,
+        "processes": 8,
+        "restarts": 1,
+        "samplesPerSecond": 1234.5,
+        "tokensPerSecond": 98765.0,
+        "mfu": 0.415,
+        "peakHostBytes": 2_500_000_000,
+        "energyJoules": 7_200_000.0,
+    }
+    shown = _status(status(revision(1, cost=cost)))
+    lines = [text for name, text in details(shown, shown.revisions[0])]
+    for line in (
+        "2 h 0 min of processors, 8 processes",
+        "1,234 samples/s, 2.50 GB at most",
+        "98,765 tokens/s",
+        "41.5% of the GPUs' peak",
+        "2.000 kWh of GPUs",
+    ):
+        assert line in lines
