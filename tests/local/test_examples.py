@@ -13,7 +13,18 @@ from runwright_components.contract.step import STAGES
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = ("birdstrikes", "digits", "handwriting", "languages", "penguins", "ratings", "reviews", "tumours", "wine")
+EXAMPLES = (
+    "birdstrikes",
+    "digits",
+    "handwriting",
+    "jargon",
+    "languages",
+    "penguins",
+    "ratings",
+    "reviews",
+    "tumours",
+    "wine",
+)
 
 
 def _events(workspace: Path) -> list[dict[str, Any]]:
