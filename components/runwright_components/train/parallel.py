@@ -188,7 +188,7 @@ def distribute(module: nn.Module, layout: Layout, ranks: Ranks, precision: Preci
         module.to(ranks.device)
     if layout.recomputed:
         for block in blocks:
-            block.forward = _recomputing(block.forward)  # type: ignore[method-assign]
+            block.forward = _recomputing(block.forward)
     if layout.compiled:
         for part in blocks or [module]:  # blocks compile faster than the whole, and but once
             part.compile()
