@@ -16,6 +16,7 @@ CLUSTER_ONLY = (
     "train.retries",
     "train.timeout",
     "train.backend",
+    "train.image",
     "storage",
     "deploy.resources",
     "suspend",
@@ -27,6 +28,7 @@ def ignored_here(run: TrainingRun) -> list[str]:
     """Paths in the spec that were given and that `runwright run` does nothing with."""
     given = run.spec.model_dump(by_alias=True, exclude_unset=True)
     heeded = {"train.backend"} if run.spec.train.backend == "rayjob" else set()  # code on Ray has one here as well
+    heeded |= {"train.timeout"} if run.spec.train.code is not None else set()
     return [path for path in CLUSTER_ONLY if path not in heeded and _has(given, path.split("."))]
 
 

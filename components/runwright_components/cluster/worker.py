@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -96,9 +96,7 @@ def work(run: ClusterRun, given: TrainConfig, *, prepared_uri: str, folder: Path
     storage = place(run.storage)
     prepared, checkpoints, out = folder / "prepared", folder / "checkpoints", folder / "model"
     fetch_folder(place(run.storage, prepared_uri), prepared)
-    fetch = fetch_checkpoints if config.code is None else fetch_own_checkpoint
-    fetch = fetch if config.tune is None else fetch_search
-    resume = fetch(storage.under(CHECKPOINTS), checkpoints)
+    resume = _fetch_state(config)(storage.under(CHECKPOINTS), checkpoints)
     with ProgressMirror(storage, enabled=node.main) as told, _kept(storage, checkpoints, config, node):
         progress = Progress("train", sink=told)
         if node.count == 1:
@@ -125,6 +123,13 @@ def as_ray_program(given: TrainConfig, run: ClusterRun) -> TrainConfig:
     workers = run.job.nodes * run.job.processes_per_node
     code = given.code.model_copy(update={"ray_workers": workers, "ray_storage": storage})
     return given.model_copy(update={"processes": 1, "code": code})
+
+
+def _fetch_state(config: TrainConfig) -> Callable[[Place, Path], bool]:
+    """What brings a training's newest state from storage, and tells whether there is one."""
+    if config.tune is not None:
+        return fetch_search
+    return fetch_checkpoints if config.code is None else fetch_own_checkpoint
 
 
 def _kept(storage: Place, checkpoints: Path, config: TrainConfig, node: Node) -> Mirror:

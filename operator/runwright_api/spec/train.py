@@ -178,8 +178,7 @@ class TrainSpec(Part):
     def _choose_model(cls, value: Any) -> Any:
         """The default model is the task's first; own code stands in for one."""
         task = value.get("task") if isinstance(value, Mapping) else None
-        found = modality(task) if isinstance(task, str) else None
-        if found is None or value.get("code") is not None:
+        if not isinstance(task, str) or modality(task) is None or value.get("code") is not None:
             return value
         model = {} if value.get("model") is None else value["model"]
         if task in OWN_MODELS:  # language models see a token so seldom that they need none
