@@ -162,7 +162,7 @@ def _training(model: ModelManifest) -> Iterator[str]:
             ("architecture", model.model.name + (f" ({architecture})" if architecture else "")),
             ("parameters", f"{model.parameters:,}"),
             ("steps", f"{model.steps:,}"),
-            ("best epoch, by the validation split", str(model.best_epoch)),
+            (f"best {'round' if model.model.trees else 'epoch'}, by the validation split", str(model.best_epoch)),
             ("precision", model.precision),
             ("processes", str(model.world_size)),
         ),

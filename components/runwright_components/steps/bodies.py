@@ -152,8 +152,8 @@ def train(
         manifest, history = ModelManifest.read(out), History.read(out, HISTORY)
         metadata.show(model, metadata.model(manifest))
         metadata.show(training_metrics, metadata.training_metrics(manifest, history))
-        epochs = len(history.epochs)
-        curve = f", {epochs} epochs, best at {history.best_epoch}" if epochs else ""
+        epochs, unit = len(history.epochs), "rounds" if manifest.model.trees else "epochs"
+        curve = f", {epochs} {unit}, best at {history.best_epoch}" if epochs else ""
         if (searched := tuning_of(out)) is not None:
             metadata.show(training_metrics, metadata.tuning(searched))
             curve += f", the best of {len(searched.trials)} trials"
