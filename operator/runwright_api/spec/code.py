@@ -15,15 +15,15 @@ OURS = "RUNWRIGHT_"
 
 
 class Code(Part):
-    """The user's own training code: a Python file, a folder with an entry point, or a command of an image. What it finds
-    and what it leaves is written down in docs/own-code.md."""
+    """The user's own training code: a Python file, a folder with an entry point, or a command of an image. What it
+    finds and what it leaves is written down in docs/own-code.md."""
 
     path: FilePath | None = None
-    """A Python file, or a folder that holds packages, relative to the YAML file; in a cluster an s3:// address of one."""
+    """A Python file, or a folder with packages, relative to the YAML file; in a cluster an s3:// address of one."""
     entrypoint: EntryPoint | None = None
-    """What is started of a folder: a module (churn.train), or a function of one without arguments (churn.train:main)."""
+    """What is started of a folder: a module (churn.train), or a function without arguments (churn.train:main)."""
     command: Annotated[tuple[Text, ...], Field(max_length=64), Lax] = ()
-    """In place of path: a program and its arguments, started without a shell. In a cluster it is one of `train.image`."""
+    """In place of path: a program and its arguments, started without a shell; in a cluster, one of `train.image`."""
     args: Annotated[tuple[Text, ...], Field(max_length=64), Lax] = ()
     """Further arguments, passed as they are."""
     env: Annotated[dict[EnvName, Word], Field(max_length=64)] = Field(default={})
