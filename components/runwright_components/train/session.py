@@ -149,7 +149,8 @@ def _distribute(
     module: nn.Module, training: Rows, config: TrainConfig, ranks: Ranks, precision: Precision, progress: Progress
 ) -> tuple[parallel.Layout, nn.Module, Work]:
     """Settle how the processes share the work, and make the module ready; returns what a step calls and costs."""
-    sample, _ = training.take(torch.arange(min(config.batch_size, len(training))))
+    # Two rows at least: of one, batch normalization only raises, and `_check_batches` has better words for it.
+    sample, _ = training.take(torch.arange(min(max(config.batch_size, 2), len(training))))
     costs = estimate(module, sample)
     layout = parallel.choose(config, module, ranks, costs)
     if ranks.main and layout != parallel.Layout("single"):
