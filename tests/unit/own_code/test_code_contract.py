@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from runwright_components.contract.artifacts import (
     History,
     ModelManifest,
 )
+from runwright_components.contract.config import CodeConfig, ModelConfig, TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Event
 from runwright_components.serve.predictor import Predictor
@@ -288,3 +291,40 @@ def test_the_rank_that_failed_is_named(run: Run, flowers: Path) -> None:
         run(flowers, SEVERAL, processes=2, env={"FAILS": "1"})
     assert caught.value.reason is Reason.USER_CODE
     assert caught.value.message.startswith("ValueError: the second one fails (rank 1)")
+
+
+STAGE = """
+import sys
+from pathlib import Path
+from runwright_components.contract.config import TrainConfig, parse
+from runwright_components.contract.progress import silent
+from runwright_components.train import train
+
+folder = Path(sys.argv[1])
+places = {"prepared": Path(sys.argv[2]), "out": folder / "model", "checkpoints": folder / "checkpoints"}
+train(parse(TrainConfig, sys.argv[3]), **places, resume=False, progress=silent())
+"""
+
+
+def test_the_code_dies_with_a_stage_that_is_killed(flowers: Path, home: Path, tmp_path: Path) -> None:
+    (home / "train.py").write_text("import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)\n")
+    config = TrainConfig(
+        task="classification",
+        modality="tabular",
+        model=ModelConfig(name="code"),
+        code=CodeConfig(path="train.py"),
+        base=str(home),
+    )
+    command = [sys.executable, "-c", STAGE, str(tmp_path), str(flowers), config.canonical()]
+    stage = subprocess.Popen(command)
+    until = time.monotonic() + 60
+    while not (home / "pid").is_file() or not (home / "pid").read_text():
+        assert stage.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    stage.kill()
+    stage.wait()
+    gone = Path("/proc") / (home / "pid").read_text()
+    while gone.exists():
+        assert time.monotonic() < until, "it outlived its stage"
+        time.sleep(0.02)
