@@ -51,16 +51,22 @@ class Output:
     """Takes the bytes that a process prints, as they come.
 
     The first 256 KiB go to `stream`, and 8 KiB a second after that; what is too much is counted and left out. Lines
-    become notes of the progress, a few a second at most. The last 64 KiB are kept.
+    become notes of the progress, one a second at most after the first few; with `notes` false they do not, where
+    `stream` is what people read anyway. The last 64 KiB are kept.
     """
 
     def __init__(
-        self, progress: Progress, *, stream: TextStream | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        progress: Progress,
+        *,
+        notes: bool = True,
+        stream: TextStream | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._progress = progress
         self._stream = stream or sys.stdout
         self._shown = Allowance(HEAD_BYTES, BYTES_PER_SECOND, clock)
-        self._told = Allowance(NOTES, NOTES_PER_SECOND, clock)
+        self._told = Allowance(NOTES if notes else 0, NOTES_PER_SECOND, clock)
         self._rest = b""  # of a line that has not ended
         self._tail = b""
         self.left_out = 0  # bytes

@@ -21,6 +21,7 @@ from runwright_components.contract.artifacts import (
     PreparedManifest,
     model_digest,
 )
+from runwright_components.contract.cluster import CLUSTER_ENV
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.files import folder_files, new_folder
 from runwright_components.contract.progress import Progress
@@ -142,7 +143,7 @@ class _Runner:
             bootstrap.ENDINGS: str(place.endings),
         }
         kills = oom_kills()
-        output = Output(self._progress)
+        output = Output(self._progress, notes=CLUSTER_ENV not in os.environ)  # a pod's log has the output itself
         self._stop.deferred = True
         try:
             ended = run_process(
