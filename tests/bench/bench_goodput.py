@@ -243,7 +243,10 @@ def main() -> None:
     options = arguments.parse_args()
     figures: dict[str, object] = {"load": os.getloadavg()[0]}
     if options.only in (None, "stall"):
-        figures["stall"] = {"mlp": stall(table(), 3_000), "cnn_32x32": stall(images(), 300)}
+        figures["stall"] = {
+            "mlp": stall(table(), 3_000),
+            "cnn_32x32": stall(images(ModelConfig(name="cnn", width=32)), 300),
+        }
     if options.only in (None, "restart"):
         figures["restart"] = {str(count): restart(options.rounds, count) for count in (1, options.processes)}
     if options.only in (None, "goodput"):

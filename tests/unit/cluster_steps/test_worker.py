@@ -92,7 +92,7 @@ def test_a_pod_that_was_told_to_stop_is_continued_by_the_next(stored: ClusterRun
     _, said = process.communicate(timeout=60)
     assert process.returncode == ExitCode.CANCELLED, said
     assert StageFault.model_validate_json((tmp_path / "log").read_bytes()).reason == "Cancelled"
-    short = long.model_copy(update={"max_steps": None})
+    short = long.model_copy(update={"checkpoint_every_steps": None})
     resumed = _start(stored, short, tmp_path / "log2")
     _, said = resumed.communicate(timeout=120)
     assert resumed.returncode == 0, said
