@@ -138,8 +138,8 @@ class Crew:
     def busy(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.number is not None]
 
-    def give(self, worker: Worker, number: int, job: Job, metric: str) -> None:
-        worker.give(Order(number=number, job=job, metric=metric))
+    def give(self, worker: Worker, number: int, job: Job, metric: str, *, asks: bool) -> None:
+        worker.give(Order(number=number, job=job, metric=metric, asks=asks))
 
     def listen(self, timeout: float) -> list[tuple[Worker, Word]]:
         """What the busy workers have said, waiting up to `timeout` seconds for a first word."""

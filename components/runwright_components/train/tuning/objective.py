@@ -27,5 +27,10 @@ def curve_value(config: TuneConfig, figures: Mapping[str, float | str]) -> float
     return value if math.isfinite(value) else None
 
 
+def is_asked(epoch: int) -> bool:
+    """Whether pruning looks at an epoch: at each of the first 32, then at 16 of each doubling, for boosting has many."""
+    return epoch % (1 << max(0, epoch.bit_length() - 5)) == 0
+
+
 def is_better(direction: Direction, value: float, than: float | None) -> bool:
     return than is None or (value < than if direction == "minimize" else value > than)

@@ -102,7 +102,7 @@ class _Trials:
             checkpoints=str((self._place(number) / "checkpoints").resolve()),
             resume=True,  # a trial that is new has no checkpoints
         )
-        self._crew.give(worker, number, job, self._tune.metric)
+        self._crew.give(worker, number, job, self._tune.metric, asks=self._tune.pruning != "none")
 
     def model(self, number: int) -> Path:
         return self._place(number) / "model"

@@ -21,7 +21,7 @@ from runwright_components.contract.config import ParameterConfig, TuneConfig
 from runwright_components.contract.tuning import JOURNAL, Trial
 from runwright_components.contract.tuning import TrialState as Ending
 from runwright_components.train.tuning.budget import Spent
-from runwright_components.train.tuning.objective import is_better
+from runwright_components.train.tuning.objective import is_asked, is_better
 from runwright_components.train.tuning.samplers import make_pruner, make_sampler
 from runwright_components.train.tuning.space import (
     Values,
@@ -101,7 +101,7 @@ class Study:
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Keep a point of a trial's curve; tells whether the trial is to be given up."""
         trial = self._open[number]
-        if self._config.pruning == "none" or not _is_kept(epoch):
+        if self._config.pruning == "none" or not is_asked(epoch):
             return False
         if epoch not in self._frozen(number).intermediate_values:  # a resumed trial tells some of them again
             trial.report(value, epoch)
@@ -207,11 +207,6 @@ def _shuffled_grid(config: TuneConfig, parameters: Sequence[ParameterConfig]) ->
     found = list(islice(grid(parameters), LARGEST_GRID))
     random.Random(config.seed).shuffle(found)  # noqa: S311 (an order, no secret)
     return found
-
-
-def _is_kept(epoch: int) -> bool:
-    """Whether an epoch's figure goes into the journal: of long curves, 64 to 128 points a doubling are enough."""
-    return epoch % (1 << max(0, epoch.bit_length() - 7)) == 0
 
 
 class _OneWriter(BaseJournalFileLock):

@@ -19,6 +19,7 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Event, Progress
 from runwright_components.train.job import Job
 from runwright_components.train.signals import die_with_parent
+from runwright_components.train.tuning.objective import is_asked
 
 GO_ON = "go on"
 GIVE_UP = "give up"
@@ -30,6 +31,7 @@ class Order(Document):
     number: int
     job: Job
     metric: str
+    asks: bool = True  # after an epoch, whether to go on
 
 
 class Word(Document):
@@ -71,6 +73,8 @@ def _run(order: Order, told: IO[str]) -> Word:
         if event.kind != "epoch" or event.done is None:
             return
         epochs = int(event.done)
+        if not (order.asks and is_asked(epochs)):
+            return
         word = Word(number=order.number, kind="epoch", epoch=epochs, figures=event.values)
         told.write(word.model_dump_json(exclude_defaults=True) + "\n")
         if sys.stdin.readline().strip() != GO_ON:

@@ -199,7 +199,7 @@ def test_when_all_trials_fail_the_first_failure_is_told(search: Search, config: 
     assert "set it to 4 or more" in caught.value.cure
 
 
-def test_a_killed_trial_is_a_failed_one(search: Search, config: TrainConfig, tmp_path: Path) -> None:
+def test_a_trial_without_memory_is_a_failed_one(search: Search, config: TrainConfig, tmp_path: Path) -> None:
     hidden = ParameterConfig(key="h", path=("model", "hidden"), type="choice", choices=([8], [1 << 19, 1 << 19]))
     search(tuned(config, hidden, algorithm="grid", trials=None, epochs=1))
     trials = {json.dumps(trial.values["h"]): trial for trial in Tuning.read(tmp_path / "model", TUNING).trials}
