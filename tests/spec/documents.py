@@ -30,6 +30,7 @@ BASE: Spec = {
 _TEXT = {"task": "text-classification"}
 _TUNE: Spec = {"searchSpace": [{"name": "batchSize", "type": "int", "min": 1.0, "max": 64.0}]}
 _CHOICE: Spec = {"searchSpace": [{"name": "optimizer", "type": "choice", "choices": ["sgd", "adamw"]}]}
+_CODE: Spec = {"code": {"path": "train.py"}}
 _IMAGE = {"train": {"task": "image-classification"}}
 
 # What stands beside a leaf, by the beginning of its path.
@@ -51,6 +52,11 @@ _BESIDE: Mapping[str, Spec] = {
         "train": {**_TEXT, "model": {"name": "pretrained", "pretrained": "encoder", "freeze": True}}
     },
     "spec.train.layerDecay": {"train": {**_TEXT, "model": {"name": "pretrained", "pretrained": "encoder"}}},
+    "spec.train.image": {"train": _CODE},
+    "spec.train.code": {"train": _CODE},
+    "spec.train.code.path": {"train": {"code": {"entrypoint": "train"}}},
+    "spec.train.code.entrypoint": {"train": {"code": {"path": "src"}}},
+    "spec.train.code.command": {"train": {"code": {}}},
     "spec.train.augment": _IMAGE,
     "spec.train.augment.tokenDropout": {"train": _TEXT},
     "spec.train.scheduling.tolerations[]": {"train": {"scheduling": {"tolerations": [{"key": "gpu"}]}}},

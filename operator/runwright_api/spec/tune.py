@@ -53,7 +53,7 @@ def _different(choices: tuple[Any, ...]) -> tuple[Any, ...]:
     return choices
 
 
-class Condition(Part):
+class When(Part):
     """When a parameter is searched: while another one has a certain value."""
 
     name: ParameterName
@@ -118,7 +118,7 @@ class Parameter(Part):
     """Distance of the values from min on. Default: 1 for int, none for float."""
     choices: Annotated[tuple[Choice, ...], Field(max_length=64), Lax, AfterValidator(_different)] = ()
     """The values to choose from: texts, numbers, true and false, or lists of whole numbers."""
-    when: Condition | None = None
+    when: When | None = None
     """Search it only while another parameter has a certain value. Default: always."""
 
     rules = (
