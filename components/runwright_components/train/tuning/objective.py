@@ -28,7 +28,7 @@ def curve_value(config: TuneConfig, figures: Mapping[str, float | str]) -> float
 
 
 def is_asked(epoch: int) -> bool:
-    """Whether pruning looks at an epoch: at each of the first 32, then at 16 of each doubling, for boosting has many."""
+    """Whether pruning looks at an epoch: each of the first 32, then 16 of a doubling, for boosting has many."""
     return epoch % (1 << max(0, epoch.bit_length() - 5)) == 0
 
 
