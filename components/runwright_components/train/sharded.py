@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-import torch.distributed.checkpoint as dcp
 from safetensors import safe_open
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import (
     ChunkStorageMetadata,
     Metadata,
@@ -23,7 +23,9 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem, SavePlan, SavePlanner
-from torch.distributed.checkpoint.storage import WriteResult
+from torch.distributed.checkpoint.state_dict_loader import load as load_planned
+from torch.distributed.checkpoint.state_dict_saver import save as save_planned
+from torch.distributed.checkpoint.storage import StorageReader, StorageWriter, WriteResult
 from torch.futures import Future
 
 from runwright_components.train.shards import Chunk, Layout, TensorLayout, key, shard_name, type_name, write_shard
@@ -36,8 +38,8 @@ def save(folder: Path, tensors: dict[str, Tensor], group: Any) -> Layout:
     """
     writer = ShardWriter(folder)
     try:
-        dcp.save(tensors, storage_writer=writer, process_group=group)
-    except dcp.CheckpointException as error:
+        save_planned(tensors, storage_writer=writer, process_group=group)
+    except CheckpointException as error:
         first, _ = next(iter(error.failures.values()))
         raise first from error
     return writer.layout
@@ -45,10 +47,10 @@ def save(folder: Path, tensors: dict[str, Tensor], group: Any) -> Layout:
 
 def load(folder: Path, layout: Layout, targets: dict[str, Tensor]) -> None:
     """Fill `targets` in place with what this process holds of them; other processes need not call."""
-    dcp.load(cast(Any, targets), storage_reader=ShardReader(folder, layout), no_dist=True)
+    load_planned(cast(Any, targets), storage_reader=ShardReader(folder, layout), no_dist=True)
 
 
-class ShardWriter(dcp.StorageWriter):
+class ShardWriter(StorageWriter):
     """One safetensors file a process; `layout` is there on the coordinator once the last has written."""
 
     def __init__(self, folder: Path) -> None:
@@ -105,7 +107,7 @@ class ShardWriter(dcp.StorageWriter):
         return isinstance(checkpoint_id, Path)
 
 
-class ShardReader(dcp.StorageReader):
+class ShardReader(StorageReader):
     """Reads the boxes that the planner asks for."""
 
     def __init__(self, folder: Path, layout: Layout) -> None:

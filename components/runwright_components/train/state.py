@@ -128,7 +128,7 @@ class TrainingState:
     def _live(self) -> dict[str, Tensor]:
         """What training changes in place, by its names in a checkpoint."""
         tensors = {f"model/{name}": tensor for name, tensor in self.module.state_dict().items()}
-        names = {parameter: name for name, parameter in self.module.named_parameters()}
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.module.named_parameters()}
         for parameter, values in self.optimizer.state.items():
             name = names[parameter]
             tensors |= {f"optimizer/{name}/{key}": value for key, value in values.items() if value is not None}
