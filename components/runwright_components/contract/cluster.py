@@ -126,7 +126,8 @@ class StageRecord(Document):
     """What a step says of a stage. `run_id` is the KFP run that wrote it: a record of another run is stale.
 
     `result` by stage - train: cost (as in ModelManifest); evaluate: model_digest, verdict, metrics, slices, checks (as
-    in Evaluation); package: digest, model_digest; register: uri, version, digest, model_digest; deploy: url, model_digest.
+    in Evaluation); package: digest, model_digest; register: uri, version, digest, model_digest; deploy: url,
+    model_digest.
     """
 
     stage: StageName

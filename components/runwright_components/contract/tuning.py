@@ -48,9 +48,7 @@ class Tuning(Document):
     best: int  # number of the trial whose model went on
     trials: tuple[Trial, ...]
     axes: tuple[Axis, ...]
-    importance: dict[str, float] = Field(
-        default={}
-    )  # shares by parameter; empty for too few trials
+    importance: dict[str, float] = Field(default={})  # shares by parameter; empty for too few trials
     ended: str = ""  # which limit ended the search
     seconds: float = 0.0
 

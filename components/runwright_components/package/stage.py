@@ -154,7 +154,7 @@ def _refuse_rejected(judged: Evaluation, evaluation: Path) -> None:
 
 
 def _copy_model(config: PackageConfig, manifest: ModelManifest, model: Path, folder: Path) -> None:
-    """The graph and the preprocessing always, for nothing can be served without; the family's own weights when asked."""
+    """The graph and the preprocessing always, for nothing is served without; the family's own weights when asked."""
     left_out = {HISTORY, OUTPUTS}
     if "safetensors" in config.formats:
         Architecture(

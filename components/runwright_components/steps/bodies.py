@@ -133,7 +133,7 @@ def train(
         own = {**_pretrained(parsed.model.pretrained, base), **code}
         return {"prepared_data": PreparedManifest.read(prepared).digest, **own}
 
-    def make(progress: Progress, key: str) -> None:
+    def make(progress: Progress, _key: str) -> None:
         from runwright_components.report import curves_page
 
         if cluster is not None:
@@ -141,9 +141,8 @@ def train(
         else:
             from runwright_components.train import train as run
 
-            lasting = cache_key(
-                "train", config=given.continued().digest(), inputs=inputs(), version=here.version
-            )  # fmt: skip
+            config_to_continue = given.continued().digest()
+            lasting = cache_key("train", config=config_to_continue, inputs=inputs(), version=here.version)
             with here.checkpoints(lasting, beside=out) as checkpoints:
                 run(parsed, prepared=prepared, out=out, checkpoints=checkpoints, resume=here.resume, progress=progress)
         write_bytes(page, curves_page(out).encode())

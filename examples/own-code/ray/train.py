@@ -92,10 +92,10 @@ class Tell(UserCallback):
     """Appends what the first worker reports to RUNWRIGHT_METRICS."""
 
     def __init__(self, path: str, epochs: int) -> None:
-        self.path, self.epochs = path, epochs
+        self.path, self.epochs = Path(path), epochs
 
-    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
-        with open(self.path, "a") as file:
+    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:  # noqa: ARG002 (Ray's)
+        with self.path.open("a") as file:
             file.write(json.dumps({**metrics[0], "epochs": self.epochs}) + "\n")
 
 
