@@ -15,4 +15,4 @@ def test_the_page_is_up_to_date() -> None:
 def test_it_marks_what_is_required_and_what_comes_later() -> None:
     page = reference()
     assert "| **sources** |" in page
-    assert "| tune *(later)* |" in page
+    assert "| monitor *(later)* |" in page

@@ -67,7 +67,7 @@ class When(Part):
         Rule(
             message="a condition has either `equals` or `in`",
             broken=lambda self: unless((self.equals is None) == bool(self.one_of)),
-            cel="has(self.equals) != has(self.__in__)",
+            cel="",  # values have no type in the CRD, and CEL does not see what has none
             cure="for example {name: model.name, equals: mlp}",
         ),
     )
@@ -125,10 +125,8 @@ class Parameter(Part):
         Rule(
             message="float and int have min and max, choice has choices",
             broken=_unfit_bounds,
-            cel=(
-                "self.type == 'choice' ? (has(self.choices) && !has(self.min) && !has(self.max))"
-                " : (!has(self.choices) && has(self.min) && has(self.max))"
-            ),
+            # CEL does not see choices, which have no type in the CRD.
+            cel="self.type == 'choice' ? !has(self.min) && !has(self.max) : has(self.min) && has(self.max)",
             cure="for example {name: learningRate, type: float, min: 0.0001, max: 0.1, log: true}",
         ),
         Rule(

@@ -20,8 +20,13 @@ from runwright_api.unsupported import REFUSALS
 Make = Callable[..., dict[str, Any]]
 Schema = dict[str, Any]
 
-FREE_FORM = {".spec.prepare.columns[].fill"}
-"""The only place without a type: a scalar whose type depends on the column."""
+FREE_FORM = {
+    ".spec.prepare.columns[].fill",
+    ".spec.tune.searchSpace[].choices[]",
+    ".spec.tune.searchSpace[].when.equals",
+    ".spec.tune.searchSpace[].when.in[]",
+}
+"""The only places without a type: values whose type depends on the column, or on the field of spec.train."""
 
 _ALLOWED = {
     "description", "type", "properties", "required", "items", "additionalProperties", "enum", "pattern", "format",
@@ -114,7 +119,7 @@ def test_the_fullest_status_fits_into_etcd() -> None:
 
 def test_list_maps_have_required_keys() -> None:
     found = {path: schema for path, schema in places() if schema.get("x-kubernetes-list-type") == "map"}
-    assert set(found) == {".spec.prepare.columns", ".status.conditions", ".status.revisions"}
+    assert set(found) == {".spec.prepare.columns", ".spec.tune.searchSpace", ".status.conditions", ".status.revisions"}
     for schema in found.values():
         assert set(schema["x-kubernetes-list-map-keys"]) <= set(schema["items"]["required"])
     for _, schema in places():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright_components.contract.config import ConditionConfig, ModelConfig, ParameterConfig, TrainConfig
+from runwright_components.contract.config import ConditionConfig, ModelConfig, ParameterConfig, TrainConfig, TreesConfig
 from runwright_components.contract.outcome import StageError
 from runwright_components.train.tuning.assignment import assign
 from runwright_components.train.tuning.space import (
@@ -106,7 +106,8 @@ def test_trees_get_what_trees_need() -> None:
     leaves = ParameterConfig(key="l", path=("model", "trees", "leaves"), type="int", min=2, max=99)
     config = assign(CONFIG, [name, leaves], {"model.name": "lightgbm", "l": 7})
     assert config.model.trees is not None
-    assert (config.model.trees.leaves, config.model.trees.learning_rate) == (7, 0.04)
+    usual = TreesConfig.of("lightgbm", CONFIG.task)
+    assert config.model.trees == usual.model_copy(update={"leaves": 7})
     assert config.early_stopping is not None
     assert config.early_stopping.patience == 50
     assert assign(CONFIG, [name, leaves], {"model.name": "mlp"}).model.trees is None
