@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwright_components.contract.config import ConditionConfig, ModelConfig, ParameterConfig, TrainConfig, TreesConfig
+from runwright_components.contract.config import ConditionConfig, ModelConfig, ParameterConfig, TrainConfig
+from runwright_components.contract.config.trees import TreesConfig
 from runwright_components.contract.outcome import StageError
 from runwright_components.train.tuning.assignment import assign
 from runwright_components.train.tuning.space import (
