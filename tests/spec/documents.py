@@ -30,6 +30,19 @@ BASE: Spec = {
 _TEXT = {"task": "text-classification"}
 _TUNE: Spec = {"searchSpace": [{"name": "batchSize", "type": "int", "min": 1.0, "max": 64.0}]}
 _CHOICE: Spec = {"searchSpace": [{"name": "optimizer", "type": "choice", "choices": ["sgd", "adamw"]}]}
+
+
+def _when(**condition: str) -> Spec:
+    return {
+        "searchSpace": [
+            {"name": "momentum", "type": "float", "min": 0.1, "max": 0.9, "when": condition},
+            {"name": "optimizer", "type": "choice", "choices": ["sgd", "adamw"]},
+            {"name": "schedule", "type": "choice", "choices": ["linear", "cosine"]},
+        ]
+    }
+
+
+_LANGUAGE: Spec = {"train": {"task": "text-generation"}, "evaluate": None}
 _CODE: Spec = {"code": {"path": "train.py"}}
 _IMAGE = {"train": {"task": "image-classification"}}
 
@@ -42,10 +55,21 @@ _BESIDE: Mapping[str, Spec] = {
     "spec.prepare.columns[].fill": {"prepare": {"columns": [{"name": "alpha", "missing": "constant"}]}},
     "spec.prepare.split.by": {"prepare": {"split": {"strategy": "group"}}},
     "spec.prepare.text": {"train": _TEXT},
+    "spec.prepare.text.prompt": {**_LANGUAGE, "prepare": {"text": {"response": "answer"}}},
+    "spec.prepare.text.response": {**_LANGUAGE, "prepare": {"text": {"prompt": "question"}}},
+    "spec.prepare.text.messages": _LANGUAGE,
     "spec.prepare.image": _IMAGE,
     "spec.train.task": {"evaluate": None},
     "spec.train.model.name": {"train": _TEXT},
     "spec.train.model.heads": {"train": {**_TEXT, "model": {"name": "transformer"}}},
+    "spec.train.model.keyValueHeads": {**_LANGUAGE, "train": {"task": "text-generation", "model": {"heads": 8}}},
+    "spec.train.model.lora": {
+        **_LANGUAGE,
+        "train": {"task": "text-generation", "model": {"name": "pretrained", "pretrained": "s3://models/llama"}},
+    },
+    "spec.train.model.trees": {"train": {"model": {"name": "xgboost"}}},
+    "spec.train.model.trees.leaves": {"train": {"model": {"name": "lightgbm"}}},
+    "spec.train.model.trees.minChildRows": {"train": {"model": {"name": "lightgbm"}}},
     "spec.train.model.pretrained": {"train": {**_TEXT, "model": {"name": "pretrained"}}},
     "spec.train.model.freeze": {"train": {**_TEXT, "model": {"name": "pretrained", "pretrained": "encoder"}}},
     "spec.train.model.unfreeze": {
@@ -56,12 +80,13 @@ _BESIDE: Mapping[str, Spec] = {
     "spec.train.code": {"train": _CODE},
     "spec.train.code.path": {"train": {"code": {"entrypoint": "train"}}},
     "spec.train.code.entrypoint": {"train": {"code": {"path": "src"}}},
-    "spec.train.code.command": {"train": {"code": {}}},
+    "spec.train.code.command": {"train": {"code": {"path": None}, "image": "acme/train:1"}},
     "spec.train.augment": _IMAGE,
     "spec.train.augment.tokenDropout": {"train": _TEXT},
     "spec.train.scheduling.tolerations[]": {"train": {"scheduling": {"tolerations": [{"key": "gpu"}]}}},
     "spec.tune": {"tune": _TUNE},
-    "spec.tune.searchSpace[].choices": {"tune": {"searchSpace": [{"name": "epochs", "type": "choice"}]}},
+    "spec.tune.searchSpace[].choices": {"tune": _CHOICE},
+    "spec.tune.searchSpace[].when": {"tune": _when(name="optimizer")},
     "spec.evaluate.gate[].slice": {"evaluate": {"slices": ["island"]}},
 }
 # Values that no schema tells, each with what changes beside it.
@@ -71,9 +96,27 @@ _VALUES: Mapping[str, tuple[tuple[Any, Spec], ...]] = {
     "spec.package.formats[]": ((["onnx"], {}), (["onnx", "safetensors"], {})),
     "spec.prepare.split.strategy": (("random", {}), ("time", {"prepare": {"split": {"by": "year"}}})),
     "spec.evaluate.gate[].min": ((0.75, {}), (0.99, {})),
+    "spec.tune.searchSpace[].name": (("learningRate", {}), ("weightDecay", {})),
     "spec.tune.searchSpace[].type": (
-        ("float", {}),
-        ("choice", {"tune": {"searchSpace": [{"name": "epochs", "choices": ["1"]}]}}),
+        ("float", {"tune": {"searchSpace": [{"name": "learningRate", "min": 0.1, "max": 1.0}]}}),
+        ("choice", {"tune": {"searchSpace": [{"name": "epochs", "choices": [1, 2]}]}}),
+    ),
+    "spec.tune.searchSpace[].min": ((2.0, {}), (4.0, {})),
+    "spec.tune.searchSpace[].max": ((32.0, {}), (48.0, {})),
+    "spec.tune.searchSpace[].choices[]": ((["sgd", "adam"], {}), (["adamw", "adam"], {})),
+    "spec.tune.searchSpace[].when.name": (
+        ("optimizer", {"tune": _when(equals="sgd")}),
+        ("schedule", {"tune": _when(equals="cosine")}),
+    ),
+    "spec.tune.searchSpace[].when.equals": (("sgd", {}), ("adamw", {})),
+    "spec.tune.searchSpace[].when.in[]": ((["sgd"], {}), (["adamw"], {})),
+    "spec.tune.automl": (
+        (True, {"tune": {"searchSpace": None, "budget": {"time": "10m"}}}),
+        (False, {}),
+    ),
+    "spec.tune.objective.direction": (
+        ("maximize", {"tune": {"objective": {"metric": "accuracy"}}}),
+        ("minimize", {"tune": {"objective": {"metric": "logLoss"}}}),
     ),
     **{
         f"spec.prepare.split.{share}": tuple(

@@ -95,6 +95,7 @@ def test_the_defaults_on_the_architecture_page_are_true(smallest_yaml: str) -> N
         "prepare.columns",
         "prepare.missing.words",
         "train.task",
+        "tune",
         "evaluate.slices",
         "evaluate.gate",
     }

@@ -11,6 +11,7 @@ from runwright_api import SpecError, load_object
 from runwright_api.part import Part
 from runwright_api.spec import DataSpec, PrepareSpec, Source, TrainingRunSpec, TrainSpec
 from tests.unit.api.code_cases import CODE_BROKEN, CODE_USED_WELL
+from tests.unit.api.language_cases import LANGUAGE_BROKEN
 from tests.unit.api.tune_cases import OWN_WORDS, TUNE_BROKEN, TUNE_USED_WELL
 
 Make = Callable[..., dict[str, Any]]
@@ -216,6 +217,7 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "does not go with `strategy: fsdp`",
     ),
     *TUNE_BROKEN,
+    *LANGUAGE_BROKEN,
     *CODE_BROKEN,
 ]
 

@@ -51,7 +51,8 @@ def test_a_kind_that_the_cluster_lacks_is_refused(train: dict[str, Any], missing
 
 
 def test_a_ray_cluster_needs_an_image_of_the_users() -> None:
-    run, problems = read_run(raw(**{**RAY, "image": None}))
+    from_storage = {"path": "s3://code/churn", "entrypoint": "churn.train"}
+    run, problems = read_run(raw(backend="rayjob", code=from_storage))
     assert run is None
     assert problems == (
         "spec.train.image: `backend: rayjob` needs an image with Ray and Runwright; docs/backends.md says how",
