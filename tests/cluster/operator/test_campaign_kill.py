@@ -38,6 +38,7 @@ def to_serving(world: World, name: str) -> None:
     """A full run."""
     world.apply(name)
     world.wait_run("it serves", lambda run: serves(run, 1), name, meanwhile=world.revive)
+    world.wait_closed(name, meanwhile=world.revive)
 
 
 def to_the_end(world: World, name: str) -> None:
@@ -47,6 +48,7 @@ def to_the_end(world: World, name: str) -> None:
     world.wait("revision 1 trains", lambda: world.jobs(name), meanwhile=world.revive)
     world.apply(name, train={"epochs": 7})
     world.wait_run("revision 2 serves", lambda run: serves(run, 2), name, meanwhile=world.revive)
+    world.wait_closed(name, meanwhile=world.revive)
     world.delete(name)
     world.wait("it is gone", lambda: not world.run(name), meanwhile=world.revive)
 

@@ -50,8 +50,7 @@ def test_the_answer_to_create_run_is_lost(make_world: Callable[..., World]) -> N
         outcome = Outcome(case, seconds=time.monotonic() - began, struck=bool(fault.hits))
         if not fault.hits:
             outcome.problems.append("the fault never struck")
-        ends = ("SUCCEEDED", "FAILED", "CANCELED")
-        world.wait("its runs have closed", lambda: all(one["state"] in ends for one in world.pipeline_runs(name)))
+        world.wait_closed(name)
         runs, jobs = world.pipeline_runs(name), world.jobs(name)
         if len(runs) != 1 or runs[0]["state"] != "SUCCEEDED":
             outcome.problems.append(f"pipeline runs: {[one['state'] for one in runs]}\n{world.story()}")

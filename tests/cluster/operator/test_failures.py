@@ -48,7 +48,7 @@ def test_user_code_that_raises_is_told_with_its_traceback(world: World) -> None:
     run = world.wait_run("it failed", lambda run: states(run) == {1: "Failed"}, "raising")
     failure = status(run)["failure"]
     assert (failure["stage"], failure["reason"], failure["exitCode"]) == ("train", "UserCodeError", 10)
-    assert failure["message"].startswith("KeyError: 'age'")
+    assert failure["message"].startswith("train.code: KeyError: 'age'")
     assert "line 3" in failure["message"]
     assert "mend the code" in failure["message"]
     assert revision(run, 1)["failures"] == 0, "the same code would raise again"

@@ -53,12 +53,8 @@ def test_a_superseded_revision_is_ended(world: World) -> None:
     world.apply("superseded", **SLOWER)
     run = world.wait_run("revision 2 serves", lambda run: serves(run, 2), "superseded")
     assert states(run) == {1: "Cancelled", 2: "Succeeded"}
-
-    def closed() -> bool:
-        ends = Counter(one["state"] for one in world.pipeline_runs("superseded"))
-        return ends == {"CANCELED": 1, "SUCCEEDED": 1}
-
-    world.wait("both pipeline runs have closed", closed)
+    world.wait_closed("superseded")
+    assert Counter(one["state"] for one in world.pipeline_runs("superseded")) == {"CANCELED": 1, "SUCCEEDED": 1}
     world.wait("the job of revision 1 is gone", lambda: world.jobs("superseded") == {"superseded-r2"})
 
 

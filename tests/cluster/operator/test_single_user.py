@@ -28,4 +28,5 @@ def test_steps_in_the_namespace_of_kfp_reach_the_teams(make_world: Callable[...,
     world.add_operator()
     world.apply("single")
     world.wait_run("it serves", lambda run: serves(run, 1), "single")
-    world.wait("the pipeline run has closed", lambda: [one["state"] for one in single.runs()] == ["SUCCEEDED"])
+    world.wait_closed("single")
+    assert [one["state"] for one in single.runs()] == ["SUCCEEDED"]

@@ -259,6 +259,14 @@ class World:
 
         return dict(self.wait(what, holds, seconds=seconds, meanwhile=meanwhile))
 
+    def wait_closed(self, name: str, *, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Waits until no KFP run of the TrainingRun is under way: that may be some seconds after its model serves."""
+
+        def closed() -> bool:
+            return all(one["state"] in ("SUCCEEDED", "FAILED", "CANCELED") for one in self.pipeline_runs(name))
+
+        self.wait(f"the pipeline runs of {name} have closed", closed, meanwhile=meanwhile)
+
     def revive(self) -> None:
         """What a Deployment does: an operator that ended is started again."""
         for operator in self.operators:
