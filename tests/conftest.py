@@ -4,8 +4,12 @@ import shutil
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from tests.machine import unable
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no defect
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

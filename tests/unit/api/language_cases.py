@@ -1,4 +1,4 @@
-"""What language models and other kinds of jobs ask of the rest: a name, the changes, the place that is told, its words."""
+"""What language models and other kinds of jobs ask of the rest: a name, the changes, the place, the words told."""
 
 from typing import Any
 
