@@ -48,6 +48,11 @@ class Leaf(NamedTuple):
     def is_text(self) -> bool:
         return self.schema.get("type") == "string" and "enum" not in self.schema
 
+    @property
+    def is_free(self) -> bool:
+        """Whether its type depends on another field, so that only the operator can judge it."""
+        return "type" not in self.schema
+
 
 def dotted(path: Path) -> str:
     """`spec.data.sources[].name`."""
