@@ -78,7 +78,9 @@ def training_metrics(manifest: ModelManifest, history: History) -> Metadata:
 
 
 def tuning(document: Tuning) -> Metadata:
-    return {f"tuning_{name}": value for name, value in document.brief().items()}
+    """The figures of a search; a dashboard's table of metrics has numbers alone."""
+    brief = document.brief().items()
+    return {f"tuning_{name}": value for name, value in brief if isinstance(value, int | float)}
 
 
 def evaluation(document: Evaluation) -> Metadata:
