@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,7 +30,12 @@ def fetch_checkpoints(there: Place, target: Path) -> bool:
     target.mkdir(parents=True, exist_ok=True)
     if (spent := there.read(COST)) is not None:
         (target / COST).write_bytes(spent)
-    for name in sorted(_checkpoints(there.folders()), reverse=True):
+    return fetch_newest(there, sorted(_checkpoints(there.folders())), target)
+
+
+def fetch_newest(there: Place, names: Sequence[str], target: Path) -> bool:
+    """Bring the last of the folders `names` that is whole to `target`/NAME; tells whether there is one."""
+    for name in reversed(names):
         if index_of(there.under(name)) is None:
             continue
         try:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
-from runwright_components.cluster.mirror import Mirror
-from runwright_components.cluster.storage import Place, fetch_folder, index_of, store_folder
-from runwright_components.contract.outcome import StageError
+from runwright_components.cluster.mirror import Mirror, fetch_newest
+from runwright_components.cluster.storage import Place, store_folder
 
 SECONDS = 5.0
 _NUMBERED = re.compile(r"[A-Za-z][A-Za-z0-9_]*-([0-9]{1,18})")
@@ -43,16 +41,7 @@ class OwnCheckpoints(Mirror):
 def fetch_own_checkpoint(there: Place, target: Path) -> bool:
     """Bring the newest whole checkpoint to the folder `target`; tells whether there is one."""
     target.mkdir(parents=True, exist_ok=True)
-    for name in reversed(_in_order(there.folders())):
-        if index_of(there.under(name)) is None:
-            continue
-        try:
-            fetch_folder(there.under(name), target / name)
-        except StageError as error:
-            print(f"checkpoint {name} is left out: {error}", file=sys.stderr)  # noqa: T201 (the pod's log)
-            continue
-        return True
-    return False
+    return fetch_newest(there, _in_order(there.folders()), target)
 
 
 def _in_order(names: list[str]) -> list[str]:
