@@ -48,7 +48,7 @@ def run() -> Run:
 
 @pytest.mark.parametrize("kind", ["executor", "driver"])
 def test_a_pod_is_one_that_restricted_namespaces_let_in(run: Run, kind: pods.Kind) -> None:
-    pod = _pod(run, "train", kind)
+    pod = _pod(run, "model", kind)
     (container,) = pod["spec"]["containers"]
     assert pod["spec"]["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
@@ -61,23 +61,23 @@ def test_a_pod_is_one_that_restricted_namespaces_let_in(run: Run, kind: pods.Kin
 
 
 def test_the_component_is_told_where_its_artifacts_lie(run: Run) -> None:
-    given = _option(_pod(run, "train"), "executor_input")
+    given = _option(_pod(run, "model"), "executor_input")
     (prepared,) = given["inputs"]["artifacts"]["prepared_data"]["artifacts"]
     assert (prepared["uri"], prepared["metadata"]) == ("minio://mlpipeline/elsewhere/prepared_data", {"digest": "d"})
     assert prepared["type"]["schemaTitle"] == "system.Dataset"
-    root = f"minio://mlpipeline/v2/artifacts/penguins/{run.id}/train/id-of-train"
+    root = f"minio://mlpipeline/v2/artifacts/penguins/{run.id}/model/id-of-model"
     assert given["outputs"]["artifacts"]["model"]["artifacts"][0]["uri"] == f"{root}/model"
     assert given["outputs"]["outputFile"] == f"/minio/{root.removeprefix('minio://')}/output_metadata.json"
     assert given["inputs"]["parameterValues"]["run_id"] == run.id
 
 
 def test_the_components_own_command_line_comes_last(run: Run) -> None:
-    (container,) = _pod(run, "train")["spec"]["containers"]
+    (container,) = _pod(run, "model")["spec"]["containers"]
     assert container["command"][:3] == ["python3", "/kfp-launcher/launch.py", "execute"]
     assert container["command"][-1] == "--"
     assert container["args"][:2] == ["sh", "-ec"]
-    assert container["args"][-4:] == ["--executor_input", "{{$}}", "--function_to_execute", "train"]
-    (driver,) = _pod(run, "train", "driver")["spec"]["containers"]
+    assert container["args"][-4:] == ["--executor_input", "{{$}}", "--function_to_execute", "model"]
+    (driver,) = _pod(run, "model", "driver")["spec"]["containers"]
     assert driver["args"] == []
 
 
