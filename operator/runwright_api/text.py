@@ -25,6 +25,7 @@ _S3_URI = r"^s3://[a-z0-9][a-z0-9.-]+[a-z0-9](/[^{}\x00-\x1f\x7f]*)?$"
 _GCS_URI = r"^gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[^{}\x00-\x1f\x7f]*)?$"
 _AZURE_URI = r"^az://[a-z0-9][a-z0-9-]+(/[^{}\x00-\x1f\x7f]*)?$"
 _DURATION = r"^([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
+_FREQUENCY = r"^[1-9][0-9]{0,3}(s|m|h|d|w|mo|q|y)$"
 _QUANTITY = r"^[0-9]{1,15}(\.[0-9]{1,3})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
 _CHARACTER = r"^[^{\x00-\x08\x0a-\x1f\x7f]$"
 _PARAMETER = r"^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*$"
@@ -67,6 +68,8 @@ GcsUri = Annotated[str, Field(max_length=1024, pattern=_GCS_URI), _Visible]
 AzureUri = Annotated[str, Field(max_length=1024, pattern=_AZURE_URI), _Visible]
 Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=_DURATION)]
 """A span of time: 90s, 15m, 12h, 2d, 1h30m."""
+Frequency = Annotated[str, Field(min_length=2, max_length=8, pattern=_FREQUENCY)]
+"""The step of a time series: 15m, 1h, 1d, 1mo."""
 Quantity = Annotated[str, Field(min_length=1, max_length=24, pattern=_QUANTITY)]
 """A Kubernetes quantity: 500m, 4, 16Gi."""
 Character = Annotated[str, Field(min_length=1, max_length=1, pattern=_CHARACTER)]
@@ -99,6 +102,7 @@ _PATTERNS: dict[str, tuple[str, str]] = {
     _GCS_URI: ("a Google Cloud Storage address", "for example: gs://bucket/folder/"),
     _AZURE_URI: ("an Azure Blob Storage address", "for example: az://container/folder/"),
     _DURATION: ("a span of time in d, h, m and s", "for example: 90s, 15m, 12h or 1h30m"),
+    _FREQUENCY: ("a step of s, m, h, d, w, mo, q or y", "for example: 15m, 1h, 1d or 1mo (a month)"),
     _QUANTITY: ("a Kubernetes quantity", 'for example: "4", 500m or 16Gi'),
     _CHARACTER: ("one character", 'for example: ";" or "\\t"'),
     _PARAMETER: ("a field of spec.train", "for example: learningRate or model.dropout"),

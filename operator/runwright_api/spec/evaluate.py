@@ -26,14 +26,16 @@ ClassificationMetric = Literal[
 ]
 RegressionMetric = Literal["mae", "rmse", "r2"]
 GenerationMetric = Literal["bitsPerByte", "perplexity", "tokenAccuracy"]
+ForecastingMetric = Literal["mase", "skill", "smape", "mae", "rmse", "coverage"]
 LatencyMetric = Literal["latencyP50Ms", "latencyP99Ms"]
-Metric = Literal[ClassificationMetric, RegressionMetric, GenerationMetric, LatencyMetric]
+Metric = Literal[ClassificationMetric, RegressionMetric, GenerationMetric, ForecastingMetric, LatencyMetric]
 
 LATENCY_METRICS: tuple[str, ...] = get_args(LatencyMetric)
 METRICS: dict[str, tuple[str, ...]] = {
     "classification": get_args(ClassificationMetric) + LATENCY_METRICS,
     "regression": get_args(RegressionMetric) + LATENCY_METRICS,
     "generation": get_args(GenerationMetric) + LATENCY_METRICS,
+    "forecasting": get_args(ForecastingMetric) + LATENCY_METRICS,
 }
 """The metrics of each kind of task."""
 

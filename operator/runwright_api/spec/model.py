@@ -20,24 +20,27 @@ Task = Literal[
     "text-classification",
     "text-regression",
     "text-generation",
+    "series-forecasting",
 ]
-Modality = Literal["tabular", "image", "text"]
-TaskKind = Literal["classification", "regression", "generation"]
+Modality = Literal["tabular", "image", "text", "series"]
+TaskKind = Literal["classification", "regression", "generation", "forecasting"]
 ModelName = Literal[
-    "mlp", "xgboost", "lightgbm", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained"
+    "mlp", "xgboost", "lightgbm", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained",
+    "nhits", "dlinear",
 ]  # fmt: skip
 
 MODELS: dict[Modality, tuple[ModelName, ...]] = {
     "tabular": ("mlp", "transformer", "xgboost", "lightgbm"),
     "image": ("cnn", "resnet", "vit", "pretrained"),
     "text": ("textcnn", "transformer", "pretrained"),
+    "series": ("nhits", "dlinear"),
 }
 """Built-in models of each modality, the default first."""
 
 OWN_MODELS: dict[Task, tuple[ModelName, ...]] = {"text-generation": ("decoder", "pretrained")}
 """Built-in models of the tasks that do not take their modality's, the default first."""
 
-_PER_MODALITY: dict[str, Modality] = {"tabular": "tabular", "image": "image", "text": "text"}
+_PER_MODALITY: dict[str, Modality] = {"tabular": "tabular", "image": "image", "text": "text", "series": "series"}
 
 
 def modality(task: str) -> Modality | None:
@@ -57,7 +60,7 @@ class ModelSpec(Part):
 
     name: ModelName = "mlp"
     """tabular: mlp, transformer, xgboost, lightgbm; image: cnn, resnet, vit, pretrained; text: textcnn, transformer,
-    pretrained. Default: the first of these."""
+    pretrained; series: nhits, dlinear. Default: the first of these."""
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(max_length=32), Lax] = (128, 128)
     """Widths of the hidden layers of mlp; none makes a linear model. Default: 128, 128."""
     width: Annotated[int, Field(ge=1, le=16384)] = 64

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from runwright_api.part import Lax, Part, Path, Rule, map_by, unless
+from runwright_api.spec.series import Series
 from runwright_api.spec.shared import Scalar
 from runwright_api.text import ColumnName, Text, Word
 
@@ -177,7 +178,7 @@ class Split(Part):
     strategy: Literal["random", "stratified", "group", "time"] = "stratified"
     """group: rows that share a value of `by` stay together; time: the newest rows by `by` are the test.
 
-    Default: stratified; random for regression.
+    Default: stratified; random for regression, time for series.
     """
     train: Share = 0.7
     """Share of the training split. Default: 0.7."""
@@ -227,7 +228,7 @@ class PrepareSpec(Part):
     """From raw rows to model inputs. Everything is fitted on the training split alone."""
 
     target: ColumnName = ""
-    """The column to predict. Required for tabular tasks; images and text: label, which class folders make."""
+    """The column to predict. Required for tables and series; images and text: label, which class folders make."""
     columns: Annotated[tuple[Column, ...], Field(max_length=1000, json_schema_extra=map_by("name")), Lax] = ()
     """What inference should not guess."""
     missing: MissingRules = MissingRules()
@@ -246,6 +247,8 @@ class PrepareSpec(Part):
     """Text inputs."""
     image: ImageRules = ImageRules()
     """Image inputs."""
+    series: Series | None = None
+    """Time series. Required for series-forecasting."""
     split: Split = Split()
     """Training, validation and test."""
 

@@ -17,6 +17,7 @@ from runwright_api.spec.model import models_of
 from runwright_api.spec.prepare import PrepareSpec
 from runwright_api.spec.search_space import fields as searchable
 from runwright_api.spec.search_space import misfits
+from runwright_api.spec.series import SERIES_RULES, fill_split
 from runwright_api.spec.train import TrainSpec
 from runwright_api.spec.tune import OBJECTIVE_METRICS, TuneSpec
 
@@ -127,6 +128,7 @@ class TrainingRunSpec(Part):
             cure="add `prepare: {target: COLUMN}`",
         ),
         EXAMPLES_RULE,
+        *SERIES_RULES,
         Rule(
             message="the metrics of the gate fit the task",
             broken=_foreign_metrics,
@@ -224,9 +226,11 @@ class TrainingRunSpec(Part):
         if task == "text-generation":  # learns from the text itself, whose case matters
             text = fill(_member(prepare, "text") or {}, "lowercase", False)
             prepare = fill(prepare, "text", text, replace=True)
-        elif not task.startswith("tabular-"):
+        elif not task.startswith(("tabular-", "series-")):
             prepare = fill(prepare, "target", "label")
-        if not task.endswith("-classification"):  # there are no classes to stratify by
+        if task.startswith("series-"):
+            prepare = fill_split(prepare)
+        elif not task.endswith("-classification"):  # there are no classes to stratify by
             split = fill(_member(prepare, "split") or {}, "strategy", "random")
             prepare = fill(prepare, "split", split, replace=True)
         return {**value, "prepare": prepare}

@@ -38,6 +38,7 @@ from runwright_components.contract.config.prepare import (
     SplitRules,
     TextRules,
 )
+from runwright_components.contract.config.series import SeriesRules
 from runwright_components.contract.config.train import EarlyStopping, ModelConfig, TrainConfig
 from runwright_components.contract.config.tune import ConditionConfig, ParameterConfig, TuneConfig
 
@@ -71,6 +72,7 @@ __all__ = [
     "ParameterConfig",
     "PrepareConfig",
     "RegisterConfig",
+    "SeriesRules",
     "Source",
     "SplitName",
     "SplitRules",

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from runwright_components.contract.config.base import ColumnType, Config, Modality, TaskKind
+from runwright_components.contract.config.series import SeriesRules
 
 
 class Column(Config):
@@ -93,6 +94,7 @@ class PrepareConfig(Config):
     categorical: CategoricalRules = CategoricalRules()
     text: TextRules = TextRules()
     image: ImageRules = ImageRules()
+    series: SeriesRules | None = None  # of the modality series
     split: SplitRules = SplitRules()
     pretrained: str | None = None  # folder of a Hugging Face encoder: its tokenizer is used
     base: str = "."  # folder that `pretrained` is relative to

@@ -15,10 +15,11 @@ from runwright_components.contract.config.tune import TuneConfig
 
 class ModelConfig(Config):
     """Architecture; `name` fits the modality: mlp, transformer, xgboost, lightgbm (tabular); cnn, resnet, vit (image);
-    textcnn, transformer (text); pretrained (image, text)."""
+    textcnn, transformer (text); pretrained (image, text); nhits, dlinear (series)."""
 
     name: Literal[
-        "mlp", "xgboost", "lightgbm", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained", "code"
+        "mlp", "xgboost", "lightgbm", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained", "code",
+        "nhits", "dlinear",
     ]  # fmt: skip
     hidden: tuple[int, ...] = (128, 128)  # mlp
     width: int = 64  # channels (cnn, resnet, textcnn) or model dimension (transformer, vit)
