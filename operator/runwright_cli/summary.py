@@ -14,15 +14,10 @@ from rich.text import Text
 from runwright_api.trainingrun import TrainingRun
 from runwright_cli.files import RunFile
 from runwright_components.contract.artifacts import EXAMPLE, Check, Evaluation
+from runwright_components.contract.kinds import KINDS
 from runwright_pipelines.local import Result
 
 LOG_LINES = 10
-SHOWN: dict[str, tuple[str, ...]] = {
-    "classification": ("accuracy", "balancedAccuracy", "f1Macro", "rocAuc", "logLoss", "calibrationError"),
-    "regression": ("r2", "rmse", "mae"),
-    "generation": ("bitsPerByte", "perplexity", "tokenAccuracy"),
-}
-"""Metrics on the terminal, by the task's kind."""
 
 
 def print_verdict(console: Console, result: Result) -> None:
@@ -49,7 +44,7 @@ def print_verdict(console: Console, result: Result) -> None:
 
 
 def _print_metrics(console: Console, evaluation: Evaluation) -> None:
-    shown = SHOWN[evaluation.task]
+    shown = KINDS[evaluation.task].shown
     figures = [f"{name} {evaluation.metrics[name]:.4g}" for name in shown if name in evaluation.metrics]
     figures.append(f"p50 {evaluation.latency.p50_ms:.2f} ms")
     console.print(f"on {evaluation.rows:,} test rows: " + ", ".join(figures), markup=False)

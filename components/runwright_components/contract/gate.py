@@ -11,30 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from runwright_components.contract.artifacts import Check, SliceMetrics
 from runwright_components.contract.config import Bound, TaskKind
+from runwright_components.contract.kinds import KINDS
 from runwright_components.contract.outcome import Reason, StageError
 
-CLASSIFICATION = (
-    "accuracy",
-    "errorRate",
-    "balancedAccuracy",
-    "precisionMacro",
-    "recallMacro",
-    "f1Macro",
-    "precisionWeighted",
-    "recallWeighted",
-    "f1Weighted",
-    "rocAuc",
-    "logLoss",
-    "calibrationError",
-)
-REGRESSION = ("mae", "rmse", "r2")
-GENERATION = ("bitsPerByte", "perplexity", "tokenAccuracy")
 SPEED = ("latencyP50Ms", "latencyP99Ms", "rowsPerSecond", "tokensPerSecond")
-METRICS: Mapping[TaskKind, tuple[str, ...]] = {
-    "classification": CLASSIFICATION,
-    "regression": REGRESSION,
-    "generation": GENERATION,
-}
+METRICS: Mapping[TaskKind, tuple[str, ...]] = {name: kind.metrics for name, kind in KINDS.items()}
 
 
 def validate(bounds: Sequence[Bound], task: TaskKind) -> None:

@@ -18,6 +18,7 @@ from runwright_components.contract.artifacts import (
     Signature,
 )
 from runwright_components.contract.config import PackageConfig
+from runwright_components.contract.kinds import KINDS
 from runwright_components.prepare.quality import ColumnQuality, Quality
 
 _CLASSES = 20  # more are not listed one by one
@@ -93,7 +94,7 @@ def _front_matter(config: PackageConfig, model: ModelManifest) -> Iterator[str]:
 
 
 def _summary(model: ModelManifest, evaluation: Evaluation) -> str:
-    head = {"classification": "accuracy", "regression": "r2", "generation": "bitsPerByte"}[model.task]
+    head = KINDS[model.task].shown[0]
     value = evaluation.metrics.get(head)
     score = f" {_NAMES[head]} on {evaluation.rows:,} untouched test rows: **{value:.4g}**." if value is not None else ""
     size = f"A model of the family `{model.model.name}` with {model.parameters:,} parameters"

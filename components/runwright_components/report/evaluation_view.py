@@ -9,17 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from runwright_components.contract.artifacts import Evaluation, SliceMetrics
+from runwright_components.contract.kinds import KINDS
 from runwright_components.report.charts import Chart, Tone, histogram, scatter, unit_square
 from runwright_components.report.wording import METRICS, count, digits, fixed, metric, number, percent, rows
 
 LARGEST_MATRIX = 16  # classes; a larger one is drawn without figures
 SMALL_SLICE = 30  # rows; below, a slice's metrics are mostly chance
 _CONFUSIONS = 8
-_SLICED: dict[str, tuple[str, ...]] = {
-    "classification": ("accuracy", "f1Macro", "rocAuc", "logLoss"),
-    "regression": ("rmse", "mae", "r2"),
-    "generation": ("bitsPerByte", "perplexity", "tokenAccuracy"),
-}  # metrics of slices by the task's kind, the main one first
 _NAMED_CURVES = 4  # more lines cannot be told apart by their colour
 
 
@@ -282,7 +278,7 @@ def _regression(evaluation: Evaluation) -> Iterator[Chart]:
 
 
 def _slices(evaluation: Evaluation) -> Iterator[SliceTable]:
-    main, *others = _SLICED[evaluation.task]
+    main, *others = KINDS[evaluation.task].main
     for column in dict.fromkeys(part.column for part in evaluation.slices):
         parts = [part for part in evaluation.slices if part.column == column]
         whole = SliceMetrics(column=column, value="all test rows", rows=evaluation.rows, metrics=evaluation.metrics)

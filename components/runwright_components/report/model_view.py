@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from runwright_components.contract.artifacts import Cost, Epoch, Evaluation, History, Lineage, ModelManifest, Signature
 from runwright_components.contract.config.trees import TreesConfig
+from runwright_components.contract.kinds import KINDS
 from runwright_components.report.charts import Chart, curves, shares
 from runwright_components.report.wording import count, fixed, number, percent, seconds, short
 
@@ -19,7 +20,6 @@ _STOPPED = {
     "steps": "the limit of steps was reached",
     "early": "stopped early, for the validation loss no longer fell",
 }
-_METRICS = {"classification": "accuracy", "regression": "R\u00b2", "generation": "bits per byte"}  # of validation
 LONGEST_EXAMPLE = 1500
 MOST_INPUTS = 12  # whose importance is drawn
 
@@ -56,7 +56,7 @@ def training_view(model: ModelManifest, history: History) -> TrainingView:
     epochs = history.epochs
     unit, learned = ("round", "trees are those up to the end") if model.model.trees else ("epoch", "weights are those")
     best = next((entry for entry in epochs if entry.epoch == history.best_epoch), None)
-    metric_name = _METRICS[model.task]
+    metric_name = KINDS[model.task].curve
     mark = (float(history.best_epoch), "best") if best else None
     charts = (
         curves(
@@ -71,13 +71,7 @@ def training_view(model: ModelManifest, history: History) -> TrainingView:
             x_label=unit,
             mark=mark,
         ),
-        curves(
-            f"Validation {metric_name}",
-            _trend(f"validation {metric_name}", [entry.validation_metric for entry in epochs]),
-            (("validation", "one", [(entry.epoch, entry.validation_metric) for entry in epochs]),),
-            x_label=unit,
-            mark=mark,
-        ),
+        *_metric_curve(epochs, metric_name, unit, mark),
         _importance(history.importance)
         if history.importance
         else curves(
@@ -89,13 +83,24 @@ def training_view(model: ModelManifest, history: History) -> TrainingView:
     )
     sentence = _STOPPED[history.stopped].format(unit=unit)
     if best:
-        sentence += (
-            f"; the {learned} of {unit} {best.epoch} (validation loss {number(best.validation_loss)}, "
-            f"{metric_name} {fixed(best.validation_metric)})"
+        sentence += f"; the {learned} of {unit} {best.epoch} (validation loss {number(best.validation_loss)}" + (
+            f", {metric_name} {fixed(best.validation_metric)})" if metric_name else ")"
         )
     if history.resumed_from_step:
         sentence += f"; resumed from step {count(history.resumed_from_step)}"
     return TrainingView(_facts(model, epochs), charts if epochs else (), sentence[:1].upper() + sentence[1:] + ".")
+
+
+def _metric_curve(epochs: Sequence[Epoch], name: str, unit: str, mark: tuple[float, str] | None) -> Iterator[Chart]:
+    """The validation metric beside the loss, for the kinds of tasks that have one."""
+    if name:
+        yield curves(
+            f"Validation {name}",
+            _trend(f"validation {name}", [entry.validation_metric for entry in epochs]),
+            (("validation", "one", [(entry.epoch, entry.validation_metric) for entry in epochs]),),
+            x_label=unit,
+            mark=mark,
+        )
 
 
 def _importance(importance: Mapping[str, float]) -> Chart:

@@ -30,6 +30,7 @@ from runwright_components.contract.config import (
     parse,
 )
 from runwright_components.contract.files import file_digest, write_bytes
+from runwright_components.contract.kinds import KINDS
 from runwright_components.contract.progress import Progress
 from runwright_components.contract.tuning import tuning_of
 from runwright_components.steps import clustered, metadata
@@ -202,7 +203,7 @@ def evaluate(
         metadata.show(evaluation, metadata.evaluation(document))
         metadata.show(metrics, metadata.metrics(document))
         metadata.show(classification, metadata.classification(document))
-        name = {"classification": "accuracy", "regression": "r2", "generation": "bitsPerByte"}[document.task]
+        name = KINDS[document.task].shown[0]
         figure = f"{name} {document.metrics[name]:.4f}, " if name in document.metrics else ""
         return f"{figure}{document.rows:,} test rows, gate {document.verdict}"
 
