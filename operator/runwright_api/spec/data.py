@@ -202,7 +202,7 @@ class DataSpec(Part):
 
     engine: Literal["local", "spark", "ray"] = "local"
     """What reads and prepares them. Default: local, Polars on one node. spark and ray are not available yet."""
-    sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=16), Lax]
+    sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=16), Lax] = ()
     """The places to read from; their rows are put one below the other."""
     max_rows: Annotated[int | None, Field(ge=1, le=2**53)] = None
     """Read at most this many rows, to try things out. Default: all."""
@@ -212,7 +212,7 @@ class DataSpec(Part):
             message="names of sources are unique",
             broken=_repeated_names,
             cel=(
-                "self.sources.all(one, !has(one.name)"
+                "!has(self.sources) || self.sources.all(one, !has(one.name)"
                 " || self.sources.exists_one(other, has(other.name) && other.name == one.name))"
             ),
             cure="give each source a name of its own, or none",

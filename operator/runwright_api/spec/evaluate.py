@@ -27,14 +27,27 @@ ClassificationMetric = Literal[
 RegressionMetric = Literal["mae", "rmse", "r2"]
 GenerationMetric = Literal["bitsPerByte", "perplexity", "tokenAccuracy"]
 ForecastingMetric = Literal["mase", "skill", "smape", "mae", "rmse", "coverage"]
+ControlMetric = Literal[
+    "meanReward",
+    "stdReward",
+    "worstReward",
+    "meanLength",
+    "successRate",
+    "gainOverRandom",
+    "gainOverBaseline",
+    "normalizedReward",
+]
 LatencyMetric = Literal["latencyP50Ms", "latencyP99Ms"]
-Metric = Literal[ClassificationMetric, RegressionMetric, GenerationMetric, ForecastingMetric, LatencyMetric]
+Metric = Literal[
+    ClassificationMetric, RegressionMetric, GenerationMetric, ControlMetric, ForecastingMetric, LatencyMetric
+]
 
 LATENCY_METRICS: tuple[str, ...] = get_args(LatencyMetric)
 METRICS: dict[str, tuple[str, ...]] = {
     "classification": get_args(ClassificationMetric) + LATENCY_METRICS,
     "regression": get_args(RegressionMetric) + LATENCY_METRICS,
     "generation": get_args(GenerationMetric) + LATENCY_METRICS,
+    "control": get_args(ControlMetric) + LATENCY_METRICS,
     "forecasting": get_args(ForecastingMetric) + LATENCY_METRICS,
 }
 """The metrics of each kind of task."""
@@ -99,6 +112,8 @@ class EvaluateSpec(Part):
 
     slices: Columns = ()
     """Columns by whose values the metrics are also given."""
+    episodes: Annotated[int | None, Field(ge=2, le=100_000)] = None
+    """environment-control: episodes that are played, by agent and baselines alike. Default: 50."""
     gate: Annotated[tuple[Bound, ...], Field(max_length=32), Lax] = ()
     """Bounds that a model must keep to be published. Default: every model passes."""
     fairness: Fairness | None = None

@@ -21,12 +21,13 @@ Task = Literal[
     "text-regression",
     "text-generation",
     "series-forecasting",
+    "environment-control",
 ]
-Modality = Literal["tabular", "image", "text", "series"]
-TaskKind = Literal["classification", "regression", "generation", "forecasting"]
+Modality = Literal["tabular", "image", "text", "series", "environment"]
+TaskKind = Literal["classification", "regression", "generation", "forecasting", "control"]
 ModelName = Literal[
     "mlp", "xgboost", "lightgbm", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained",
-    "nhits", "dlinear",
+    "nhits", "dlinear", "policy",
 ]  # fmt: skip
 
 MODELS: dict[Modality, tuple[ModelName, ...]] = {
@@ -34,13 +35,14 @@ MODELS: dict[Modality, tuple[ModelName, ...]] = {
     "image": ("cnn", "resnet", "vit", "pretrained"),
     "text": ("textcnn", "transformer", "pretrained"),
     "series": ("nhits", "dlinear"),
+    "environment": ("policy",),
 }
 """Built-in models of each modality, the default first."""
 
 OWN_MODELS: dict[Task, tuple[ModelName, ...]] = {"text-generation": ("decoder", "pretrained")}
 """Built-in models of the tasks that do not take their modality's, the default first."""
 
-_PER_MODALITY: dict[str, Modality] = {"tabular": "tabular", "image": "image", "text": "text", "series": "series"}
+_PER_MODALITY: dict[str, Modality] = {name: name for name in MODELS}
 
 
 def modality(task: str) -> Modality | None:

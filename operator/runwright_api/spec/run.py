@@ -15,6 +15,8 @@ from runwright_api.spec.language import EXAMPLES_RULE
 from runwright_api.spec.later import MonitorSpec, RetrainSpec
 from runwright_api.spec.model import models_of
 from runwright_api.spec.prepare import PrepareSpec
+from runwright_api.spec.reinforcement import RUN_RULES as REINFORCEMENT_RULES
+from runwright_api.spec.reinforcement import TASK as CONTROL
 from runwright_api.spec.search_space import fields as searchable
 from runwright_api.spec.search_space import misfits
 from runwright_api.spec.series import SERIES_RULES, fill_split
@@ -89,8 +91,8 @@ def _patches_cel() -> str:
 class TrainingRunSpec(Part):
     """What is wanted: a served model, from these data, in this way."""
 
-    data: DataSpec
-    """Where the raw data come from."""
+    data: DataSpec = DataSpec()
+    """Where the raw data come from. Every task but environment-control needs them."""
     prepare: PrepareSpec = PrepareSpec()
     """From raw rows to model inputs."""
     train: TrainSpec
@@ -128,6 +130,7 @@ class TrainingRunSpec(Part):
             cure="add `prepare: {target: COLUMN}`",
         ),
         EXAMPLES_RULE,
+        *REINFORCEMENT_RULES,
         *SERIES_RULES,
         Rule(
             message="the metrics of the gate fit the task",
@@ -200,7 +203,7 @@ class TrainingRunSpec(Part):
         Rule(
             message="a stratified split needs classes",
             broken=lambda self: unless(
-                self.train.kind == "classification" or self.prepare.split.strategy != "stratified",
+                self.train.kind in ("classification", "control") or self.prepare.split.strategy != "stratified",
                 "prepare",
                 "split",
                 "strategy",
@@ -221,7 +224,7 @@ class TrainingRunSpec(Part):
             return value
         task = _member(value.get("train"), "task")
         prepare = {} if value.get("prepare") is None else value["prepare"]
-        if not isinstance(task, str):
+        if not isinstance(task, str) or task == CONTROL:  # nothing is prepared of an environment
             return value
         if task == "text-generation":  # learns from the text itself, whose case matters
             text = fill(_member(prepare, "text") or {}, "lowercase", False)

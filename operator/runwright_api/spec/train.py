@@ -17,6 +17,8 @@ from runwright_api.spec.distributed import DISTRIBUTED_RULES, Distributed
 from runwright_api.spec.language import LANGUAGE_RULES
 from runwright_api.spec.model import MODELS, OWN_MODELS, Modality, ModelSpec, Task, TaskKind, modality, models_of
 from runwright_api.spec.placement import Retries, Scheduling, TrainResources
+from runwright_api.spec.reinforcement import TRAIN_RULES as REINFORCEMENT_RULES
+from runwright_api.spec.reinforcement import Environment, Reinforcement
 from runwright_api.spec.transfer import Ema
 from runwright_api.spec.trees import TRAIN_RULES as TREE_RULES
 from runwright_api.spec.trees import patient
@@ -62,6 +64,10 @@ class TrainSpec(Part):
     """What is learned."""
     model: ModelSpec = ModelSpec()
     """The model."""
+    environment: Environment | None = None
+    """environment-control: where the agent acts, in place of data."""
+    reinforcement: Reinforcement | None = None
+    """environment-control: how the agent learns. Default: by what its actions are."""
     code: Code | None = None
     """The user's own training code in place of a built-in model."""
     image: Image | None = None
@@ -128,6 +134,7 @@ class TrainSpec(Part):
         *DISTRIBUTED_RULES,
         *TREE_RULES,
         *LANGUAGE_RULES,
+        *REINFORCEMENT_RULES,
         Rule(
             message=f"model.name fits the task: {_fitting_models()}",
             broken=_foreign_model,
