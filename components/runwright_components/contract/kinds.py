@@ -34,6 +34,16 @@ CLUSTERING = (
     "smallestCluster",
 )
 FORECASTING = ("mase", "skill", "smape", "mae", "rmse", "coverage")
+CONTROL = (
+    "meanReward",
+    "stdReward",
+    "worstReward",
+    "meanLength",
+    "successRate",
+    "gainOverRandom",
+    "gainOverBaseline",
+    "normalizedReward",
+)
 EMBEDDING = ("neighbourAccuracy", "trustworthiness")
 
 
@@ -70,6 +80,12 @@ KINDS: Mapping[TaskKind, Kind] = {
         CLUSTERING,
         ("silhouette", "adjustedRand", "daviesBouldin", "clusters"),
         ("silhouette", "adjustedRand", "daviesBouldin"),
+    ),
+    "control": Kind(
+        CONTROL,
+        ("meanReward", "stdReward", "gainOverRandom", "gainOverBaseline", "successRate", "meanLength"),
+        ("meanReward", "gainOverRandom", "gainOverBaseline", "successRate"),
+        "mean return",
     ),
     "embedding": Kind(EMBEDDING, EMBEDDING, EMBEDDING),
 }

@@ -25,6 +25,7 @@ from runwright_components.contract.config.delivery import (
     RegisterConfig,
 )
 from runwright_components.contract.config.distributed import DistributedConfig
+from runwright_components.contract.config.environment import EnvironmentConfig, ReinforcementConfig
 from runwright_components.contract.config.language import LoraConfig
 from runwright_components.contract.config.prepare import (
     CategoricalRules,
@@ -58,6 +59,7 @@ __all__ = [
     "DistributedConfig",
     "EarlyStopping",
     "EmaConfig",
+    "EnvironmentConfig",
     "EvaluateConfig",
     "Format",
     "FormatRules",
@@ -72,6 +74,7 @@ __all__ = [
     "ParameterConfig",
     "PrepareConfig",
     "RegisterConfig",
+    "ReinforcementConfig",
     "SeriesRules",
     "Source",
     "SplitName",

@@ -8,8 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Modality = Literal["tabular", "text", "image", "series"]
-TaskKind = Literal["classification", "regression", "generation", "forecasting", "anomaly", "clustering", "embedding"]
+Modality = Literal["tabular", "text", "image", "series", "environment"]
+TaskKind = Literal[
+    "classification", "regression", "generation", "forecasting", "anomaly", "clustering", "embedding",
+    "control",
+]  # fmt: skip
 ColumnType = Literal["numeric", "categorical", "boolean", "datetime", "text", "image", "ignore"]
 Format = Literal["csv", "json", "jsonl", "parquet", "images", "text"]
 SplitName = Literal["train", "validation", "test"]

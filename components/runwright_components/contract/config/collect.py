@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from runwright_components.contract.config.base import Config, Format
+from runwright_components.contract.config.environment import EnvironmentConfig
 
 
 class CsvOptions(Config):
@@ -35,6 +34,9 @@ class Source(Config):
 
 
 class CollectConfig(Config):
-    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    sources: tuple[Source, ...] = ()
+    environment: EnvironmentConfig | None = None  # in place of sources
+    episodes: int = 20  # that are played in it by chance
+    seed: int = 0
     base: str = "."  # folder that relative paths start from
     max_rows: int | None = None

@@ -23,6 +23,8 @@ class EvaluateConfig(Config):
     latency_requests: int = 200
     throughput_batch: int = 64
     calibration_bins: int = 10
+    episodes: int = 50  # of an environment
+    seed: int = 0  # of the episodes
     run_name: str = "run"
 
 

@@ -8,6 +8,7 @@ from runwright_components.contract.config.augment import AugmentConfig, EmaConfi
 from runwright_components.contract.config.base import Config, Modality, TaskKind
 from runwright_components.contract.config.code import CodeConfig
 from runwright_components.contract.config.distributed import DistributedConfig
+from runwright_components.contract.config.environment import ReinforcementConfig
 from runwright_components.contract.config.language import LoraConfig
 from runwright_components.contract.config.trees import TreesConfig
 from runwright_components.contract.config.tune import TuneConfig
@@ -19,7 +20,7 @@ class ModelConfig(Config):
 
     name: Literal[
         "mlp", "xgboost", "lightgbm", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained", "code",
-        "nhits", "dlinear",
+        "nhits", "dlinear", "policy"
     ]  # fmt: skip
     hidden: tuple[int, ...] = (128, 128)  # mlp
     width: int = 64  # channels (cnn, resnet, textcnn) or model dimension (transformer, vit)
@@ -49,6 +50,7 @@ class TrainConfig(Config):
     modality: Modality
     model: ModelConfig
     code: CodeConfig | None = None  # with the model `code`
+    reinforcement: ReinforcementConfig | None = None  # with the model `policy`
     epochs: int = 50
     max_steps: int | None = None
     batch_size: int = 64  # per process
