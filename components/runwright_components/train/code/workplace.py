@@ -85,16 +85,21 @@ def workplace(
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.code.", dir=out.parent) as name:
         place = Workplace(Path(name), prepared, checkpoints, resume, _signs(prepared))
-        for folder in (place.data, place.model, place.endings, place.code):
-            folder.mkdir()
-        _empty(checkpoints, keep=resume)
-        place.metrics.touch()
-        write_json(place.config, hyperparameters(config))
-        schema_of(prepared).write(place.data, SCHEMA)
-        given = [*(f"{split}.parquet" for split in GIVEN_SPLITS), PREPROCESSING]
-        for item in given:  # links: the data may be large
-            (place.data / item).symlink_to(prepared / item)
+        lay_out(config, place)
         yield place
+
+
+def lay_out(config: TrainConfig, place: Workplace) -> None:
+    """Put into `place`, an empty folder, what the code finds there; checkpoints stay only where it resumes."""
+    for folder in (place.data, place.model, place.endings, place.code):
+        folder.mkdir()
+    _empty(place.checkpoints, keep=place.resume)
+    place.metrics.touch()
+    write_json(place.config, hyperparameters(config))
+    schema_of(place.prepared).write(place.data, SCHEMA)
+    given = [*(f"{split}.parquet" for split in GIVEN_SPLITS), PREPROCESSING]
+    for item in given:  # links: the data may be large
+        (place.data / item).symlink_to(place.prepared / item)
 
 
 def hyperparameters(config: TrainConfig) -> dict[str, object]:
