@@ -43,8 +43,13 @@ def collect(config: CollectConfig, *, out: Path, progress: Progress) -> RawManif
 
     Rows keep the source's form (CSV: strings). Memory is bounded whatever the sources' size. `digest` depends on the
     content of the files and on what decides the rows, never on where the files lie.
+    Of an environment the rows are what was seen in episodes played by chance, and its files are kept beside them.
     Raises StageError for what a person can mend; then `out` does not exist and no temporary file is left.
     """
+    if config.environment is not None:
+        from runwright_components.collect.environment import play_by_chance
+
+        return play_by_chance(config, config.environment, out=out, progress=progress)
     progress.emit("start", f"{len(config.sources)} source(s)")
     _refuse_repeated_names(config)
     out.parent.mkdir(parents=True, exist_ok=True)

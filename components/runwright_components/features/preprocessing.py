@@ -25,7 +25,9 @@ _KINDS = {
     "tabular": ("runwright_components.features.tabular", "TabularPreprocessing"),
     "text": ("runwright_components.features.text", "TextPreprocessing"),
     "image": ("runwright_components.features.image", "ImagePreprocessing"),
+    "forecasting": ("runwright_components.features.series", "SeriesPreprocessing"),
     "generation": ("runwright_components.features.corpus", "GenerationPreprocessing"),
+    "environment": ("runwright_components.features.environment", "EnvironmentPreprocessing"),
 }
 
 

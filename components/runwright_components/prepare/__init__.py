@@ -8,6 +8,7 @@ from pathlib import Path
 from runwright_components.contract.artifacts import PreparedManifest
 from runwright_components.contract.config import PrepareConfig
 from runwright_components.contract.files import new_folder
+from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_components.contract.progress import Progress
 from runwright_components.prepare.labels import require_target
 from runwright_components.prepare.raw import open_raw
@@ -21,7 +22,8 @@ def prepare(config: PrepareConfig, *, raw: Path, out: Path, progress: Progress) 
     Raises StageError for data and settings that a person can mend.
     """
     data = open_raw(raw)
-    if config.task != "generation":
+    # What learns from the inputs alone may do without.
+    if config.task not in ("generation", "control") and not (config.task in UNSUPERVISED and not config.target):
         require_target(data.columns, config)
     # Each modality's module has write(config, data, folder, progress) -> PreparedManifest, which also writes it.
     name = "corpus" if config.task == "generation" else config.modality
