@@ -116,11 +116,12 @@ class Field(Document):
     """One input column of the served model, in the source's form.
 
     `type` numeric takes a JSON number (or, when `text` is true because the source holds text, a string that reads as
-    one); categorical and datetime take strings; boolean takes true/false or a word; image takes base64 of PNG or JPEG.
+    one); categorical and datetime take strings; boolean takes true/false or a word; image takes base64 of PNG or JPEG;
+    numbers takes a list of numbers, in which null is a gap where `nullable`.
     """
 
     name: str
-    type: Literal["numeric", "categorical", "boolean", "datetime", "text", "image"]
+    type: Literal["numeric", "categorical", "boolean", "datetime", "text", "image", "numbers"]
     text: bool = False
     nullable: bool = True
     categories: tuple[str, ...] = ()

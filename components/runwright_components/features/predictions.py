@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +20,38 @@ class Generation:
 
 
 @dataclass(frozen=True)
+class Forecasts:
+    """What follows each series: `values`, `lower` and `upper` float64 [N, horizon], the ends of the forecast interval,
+    and the stamps, None where the last known one was not told."""
+
+    values: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    times: list[list[str] | None]
+
+
+@dataclass(frozen=True)
 class Predictions:
     """Classification: `labels` [N] and `probabilities` [N, K], K in the order of the signature's labels, float64.
-    Regression: `values` [N], float64, in the unit of the target. What does not apply is None."""
+    Regression: `values` [N], float64, in the unit of the target. Other kinds: `answers`, arrays [N, ...] of numbers or
+    truth values by their names. What does not apply is None."""
 
     labels: list[str] | None = None
     probabilities: NDArray[np.float64] | None = None
     values: NDArray[np.float64] | None = None
     generations: list[Generation] | None = None  # a text for each prompt
+    forecasts: Forecasts | None = None  # of time series
+    answers: dict[str, NDArray[Any]] | None = None
 
     def __len__(self) -> int:
         if self.values is not None:
             return len(self.values)
         if self.generations is not None:
             return len(self.generations)
+        if self.forecasts is not None:
+            return len(self.forecasts.values)
+        if self.answers is not None:
+            return len(next(iter(self.answers.values())))
         return 0 if self.labels is None else len(self.labels)
 
 

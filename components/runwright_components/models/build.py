@@ -22,11 +22,17 @@ ENCODER = "encoder.json"  # in a model's folder: the configuration of its pretra
 _FAMILIES: dict[tuple[str, str], tuple[str, str]] = {
     ("tabular", "mlp"): ("mlp", "Mlp"),
     ("tabular", "transformer"): ("tabular_transformer", "TabularTransformer"),
+    ("tabular", "autoencoder"): ("autoencoder", "Autoencoder"),
+    ("tabular", "isolationforest"): ("isolation_forest", "IsolationForest"),
+    ("tabular", "kmeans"): ("clusters", "KMeans"),
+    ("tabular", "gaussianmixture"): ("clusters", "GaussianMixture"),
     ("image", "cnn"): ("cnn", "Cnn"),
     ("image", "resnet"): ("resnet", "ResNet"),
     ("image", "vit"): ("vit", "ViT"),
     ("text", "textcnn"): ("textcnn", "TextCnn"),
     ("text", "transformer"): ("transformer", "Transformer"),
+    ("series", "nhits"): ("nhits", "NHits"),
+    ("series", "dlinear"): ("dlinear", "DLinear"),
     ("image", "pretrained"): ("pretrained", "PretrainedImage"),
     ("text", "pretrained"): ("pretrained", "PretrainedText"),
 }

@@ -18,6 +18,7 @@ from runwright_components.contract.artifacts import Tensor as GraphTensor
 from runwright_components.contract.files import write_bytes
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.models.shape import Shape
+from runwright_components.models.unsupervised import served
 
 OPSET = 18
 PROTOBUF_LIMIT = 2**31 - 2**20  # a protobuf message holds less than 2 GiB
@@ -28,6 +29,8 @@ def example_inputs(shape: Shape, *, batch: int = 2, length: int = 3) -> dict[str
     inputs: dict[str, Tensor] = {}
     if shape.modality == "image":
         inputs["pixels"] = torch.zeros(batch, *shape.image)
+    elif shape.modality == "series":
+        inputs["history"] = torch.zeros(batch, shape.context)
     elif shape.modality == "text":
         inputs["input_ids"] = torch.full((batch, length), shape.pad, dtype=torch.int64)
         inputs["attention_mask"] = torch.ones(batch, length, dtype=torch.int64)
@@ -47,7 +50,9 @@ def export_onnx(module: nn.Module, shape: Shape, path: Path) -> tuple[GraphTenso
     fails.
     """
     inputs = example_inputs(shape)
-    return export_graph(module, inputs, dynamic=_dynamic(shape), inputs=list(inputs), outputs=[shape.output], path=path)
+    return export_graph(
+        served(module), inputs, dynamic=_dynamic(shape), inputs=list(inputs), outputs=[shape.output], path=path
+    )
 
 
 def export_graph(

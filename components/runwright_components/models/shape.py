@@ -11,6 +11,15 @@ from runwright_components.contract.artifacts import PREPROCESSING, STATE, Prepar
 from runwright_components.contract.config import Modality, TaskKind
 from runwright_components.contract.outcome import Reason, StageError
 
+_OUTPUTS: dict[TaskKind, str] = {
+    "regression": "value",
+    "anomaly": "score",
+    "forecasting": "forecast",
+    "clustering": "distances",
+    "embedding": "embedding",
+}
+"""Output tensors that are no logits."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -18,6 +27,7 @@ class Shape:
 
     `image` is (channels, height, width); `mean` and `std` are per channel, for pixels in [0, 1]. `classes` is 1 for
     regression. `max_tokens` bounds the length of a text, `pad` is the token that fills shorter ones.
+    `context` and `horizon` are the steps of a series that are seen and that are forecast.
     """
 
     task: TaskKind
@@ -31,11 +41,13 @@ class Shape:
     image: tuple[int, int, int] = (0, 0, 0)
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    context: int = 0
+    horizon: int = 0
 
     @property
     def output(self) -> str:
         """Name of the output tensor."""
-        return "value" if self.task == "regression" else "logits"
+        return _OUTPUTS.get(self.task, "logits")
 
 
 def shape_of(prepared: Path) -> Shape:
@@ -86,7 +98,7 @@ def make_shape(
     numeric = tensors.get("numeric", (None, 0))[1] or 0
     image = tuple(size or 0 for size in tensors.get("pixels", (None, 0, 0, 0))[1:])
     text, constants = state.get("text", {}), state.get("image", {})
-    language = state.get("generation", {})
+    language, series = state.get("generation", {}), state.get("series", {})
     return Shape(
         task=signature.task,
         modality=signature.modality,
@@ -99,4 +111,6 @@ def make_shape(
         image=(image[0], image[1], image[2]),
         mean=tuple(constants.get("mean", ())),
         std=tuple(constants.get("std", ())),
+        context=int(series.get("context", 0)),
+        horizon=int(series.get("horizon", 0)),
     )

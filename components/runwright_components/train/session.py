@@ -10,19 +10,21 @@ from torch import Tensor, nn
 
 from runwright_components.contract.artifacts import History, ModelManifest, PreparedManifest
 from runwright_components.contract.config import TrainConfig
+from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.models import Shape, build, shape_of
 from runwright_components.train import faults, parallel, rng, streaming
 from runwright_components.train.artifact import write_model
 from runwright_components.train.averaging import Average
+from runwright_components.train.calibration import calibrate
 from runwright_components.train.checkpoints import CheckpointStore
 from runwright_components.train.cost import CostMeter, Work
 from runwright_components.train.data import Rows, TensorSplit, read_split
 from runwright_components.train.estimate import estimate
 from runwright_components.train.job import Job
 from runwright_components.train.loop import Trainer
-from runwright_components.train.objective import Objective, balanced_weights
+from runwright_components.train.objective import Objective, RowLoss, balanced_weights
 from runwright_components.train.optim import make_optimizer
 from runwright_components.train.precision import Precision, make_scaler, resolve
 from runwright_components.train.ranks import Ranks
@@ -99,6 +101,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress, watchdog:
     cost = trainer.cost.total()
     if not ranks.main:
         return None
+    calibrate(module, config.model, prepared)
     progress.note("writing the model")
     return write_model(
         module,
@@ -165,6 +168,10 @@ def _splits(config: TrainConfig, shape: Shape, job: Job, ranks: Ranks) -> tuple[
 
         training = TokenSplit(prepared, "train", device, phased=True, seed=config.seed)
         return training, TokenSplit(prepared, "validation", device)
+    if config.task == "forecasting":
+        from runwright_components.train.windows import SeriesSplit
+
+        return SeriesSplit(prepared, "train", device), SeriesSplit(prepared, "validation", device)
     if streaming.is_streamed(config, prepared, shape, ranks):
         return streaming.open_splits(prepared, config, shape, ranks, beside=Path(job.checkpoints))
     return (
@@ -180,7 +187,14 @@ def _objective(config: TrainConfig, shape: Shape, training: Rows, validation: Ro
         assert isinstance(training, TokenSplit)
         assert isinstance(validation, TokenSplit)
         return TokenObjective(training, validation)
+    if config.task == "forecasting":
+        from runwright_components.train.windows import QuantileObjective, SeriesSplit
+
+        assert isinstance(training, SeriesSplit)
+        return QuantileObjective(training.levels)
     weights: Tensor | None = None
+    if config.task in UNSUPERVISED:
+        return RowLoss(config.task)
     if config.task == "classification" and config.class_weights == "balanced":
         assert isinstance(training, TensorSplit | streaming.StreamedSplit)
         weights = balanced_weights(torch.bincount(training.target.to(ranks.device), minlength=shape.classes))
