@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from runwright_components.contract.config import ModelConfig
 
 Activation = Literal["relu", "gelu", "silu"]
 Normalization = Literal["batch", "layer", "none"]
@@ -45,3 +49,43 @@ class Head(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         out: Tensor = self.linear(self.dropout(features))
         return out.squeeze(-1) if self.regression else out
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention (Vaswani et al. 2017) and a feed-forward part of four times the width, each after a layer norm
+    (pre-norm: Xiong et al. 2020), each with a shortcut."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.feed_norm = nn.LayerNorm(width)
+        self.feed = nn.Sequential(
+            nn.Linear(width, 4 * width), activation(config.activation), nn.Dropout(config.dropout),
+            nn.Linear(4 * width, width),
+        )  # fmt: skip
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, tokens: Tensor, visible: Tensor | None = None, angles: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """Of `tokens` [N, T, width]. `visible`, bool and broadcast to [N, heads, T, T], says who sees whom, all without
+        it; `angles`, cosines and sines [T, width / heads / 2], turn queries and keys by their positions."""
+        batch, length, width = tokens.shape
+        mixed = self.query_key_value(self.attention_norm(tokens))
+        query, key, value = mixed.view(batch, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        if angles is not None:
+            query, key = rotate(query, *angles), rotate(key, *angles)
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
+        tokens = tokens + self.dropout(self.attention_out(attended.transpose(1, 2).reshape(batch, length, width)))
+        out: Tensor = tokens + self.dropout(self.feed(self.feed_norm(tokens)))
+        return out
+
+
+def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Turn each pair of features of `heads` [N, H, T, D] by its position's angle [T, D / 2] (Su et al. 2021)."""
+    first, second = heads.chunk(2, dim=-1)
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)

@@ -4,45 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from runwright_components.contract.config import ModelConfig
-from runwright_components.models.layers import Head, activation
+from runwright_components.models.layers import EncoderLayer, Head
 from runwright_components.models.shape import Shape
-
-
-def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn each pair of features of `heads` [N, H, T, D] by its position's angle [T, D / 2]."""
-    first, second = heads.chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
-
-
-class EncoderLayer(nn.Module):
-    """Self-attention and a feed-forward part of four times the width, each after a layer norm, each with a shortcut."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        width = config.width
-        self.heads = config.heads
-        self.attention_norm = nn.LayerNorm(width)
-        self.query_key_value = nn.Linear(width, 3 * width)
-        self.attention_out = nn.Linear(width, width)
-        self.feed_norm = nn.LayerNorm(width)
-        self.feed = nn.Sequential(
-            nn.Linear(width, 4 * width), activation(config.activation), nn.Dropout(config.dropout),
-            nn.Linear(4 * width, width),
-        )  # fmt: skip
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, tokens: Tensor, visible: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        batch, length, width = tokens.shape
-        mixed = self.query_key_value(self.attention_norm(tokens))
-        mixed = mixed.view(batch, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        query, key = rotate(mixed[0], cosine, sine), rotate(mixed[1], cosine, sine)
-        attended = functional.scaled_dot_product_attention(query, key, mixed[2], attn_mask=visible)
-        tokens = tokens + self.dropout(self.attention_out(attended.transpose(1, 2).reshape(batch, length, width)))
-        out: Tensor = tokens + self.dropout(self.feed(self.feed_norm(tokens)))
-        return out
 
 
 class Transformer(nn.Module):
@@ -69,7 +34,7 @@ class Transformer(nn.Module):
         visible = ((attention_mask > 0) | (positions == 0)).unsqueeze(1).unsqueeze(1)
         tokens = self.dropout(self.embedding(input_ids))
         for layer in self.layers:
-            tokens = layer(tokens, visible, angles.cos(), angles.sin())
+            tokens = layer(tokens, visible, (angles.cos(), angles.sin()))
         out: Tensor = self.head(masked_mean(self.norm(tokens), attention_mask))
         return out
 

@@ -15,35 +15,8 @@ from torch.nn import functional
 
 from runwright_components.contract.config import ModelConfig
 from runwright_components.models.image import Standardize
-from runwright_components.models.layers import Head, activation
+from runwright_components.models.layers import EncoderLayer, Head, activation
 from runwright_components.models.shape import Shape
-
-
-class Layer(nn.Module):
-    """Self-attention and a feed-forward part of four times the width, each after a layer norm, each with a shortcut."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        width = config.width
-        self.heads = config.heads
-        self.attention_norm = nn.LayerNorm(width)
-        self.query_key_value = nn.Linear(width, 3 * width)
-        self.attention_out = nn.Linear(width, width)
-        self.feed_norm = nn.LayerNorm(width)
-        self.feed = nn.Sequential(
-            nn.Linear(width, 4 * width), activation(config.activation), nn.Dropout(config.dropout),
-            nn.Linear(4 * width, width),
-        )  # fmt: skip
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, patches: Tensor) -> Tensor:
-        batch, count, width = patches.shape
-        mixed = self.query_key_value(self.attention_norm(patches))
-        query, key, value = mixed.view(batch, count, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        attended = functional.scaled_dot_product_attention(query, key, value)
-        patches = patches + self.dropout(self.attention_out(attended.transpose(1, 2).reshape(batch, count, width)))
-        out: Tensor = patches + self.dropout(self.feed(self.feed_norm(patches)))
-        return out
 
 
 class ViT(nn.Module):
@@ -64,7 +37,7 @@ class ViT(nn.Module):
         )
         positions = sines(height // config.patch, width // config.patch, config.width)
         self.register_buffer("positions", positions, persistent=False)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.depth))
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
         self.head = Head(config.width, shape.classes, regression=shape.task == "regression", dropout=config.dropout)
 
