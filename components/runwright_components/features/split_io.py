@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from runwright_components.contract.artifacts import ROW_ID, TARGET, PreparedManifest
 from runwright_components.contract.config import SplitName, TaskKind
+from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError
 
 NUMERIC = "n:"
@@ -64,7 +65,10 @@ def _as_split(frame: pl.DataFrame, prepared: Path, manifest: PreparedManifest) -
 def check_target(
     target: NDArray[Any], task: TaskKind, classes: int, *, split: SplitName, where: str, first: int = 0
 ) -> None:
-    """Raise StageError (DataInvalid) for a target [N] that is no class or no number, in rows from `first` on."""
+    """Raise StageError (DataInvalid) for a target [N] that is no class or no number, in rows from `first` on. What
+    learns without a target has nothing to check."""
+    if task in UNSUPERVISED:
+        return
     bad = (target < 0) | (target >= classes) if task == "classification" else ~np.isfinite(target)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])

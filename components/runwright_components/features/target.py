@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 
 from runwright_components.contract.artifacts import Document
 from runwright_components.contract.config import TaskKind
+from runwright_components.contract.kinds import LABELLED, UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features.predictions import Predictions, softmax
+from runwright_components.features.unsupervised import answers
 from runwright_components.features.values import Notation, Words, key, number
+
+UNLABELLED = -1  # in place of a class
 
 
 class Target(Document):
-    """Fitted on the training split. Classification: `keys` (as `values.key` reads them, sorted) and `labels`, the
+    """Fitted on the training split. Classes: `keys` (as `values.key` reads them, sorted) and `labels`, the
     spelling shown for each. Regression: a value is standardized as (value - mean) / scale."""
 
     name: str
@@ -36,7 +40,7 @@ class Target(Document):
 
     def encode_read(self, read: pl.Expr) -> pl.Expr:
         """The same from a column that `read_target` has read (label keys, or Float64)."""
-        if self.task == "classification":
+        if self.task in LABELLED:
             codes = pl.Series(range(len(self.keys)), dtype=pl.Int32)
             return read.replace_strict(
                 pl.Series(self.keys, dtype=pl.String), codes, default=None, return_dtype=pl.Int32
@@ -46,10 +50,12 @@ class Target(Document):
     def classes_of(self, keys: pl.Series) -> NDArray[np.int32]:
         """The class int32 [N] of each label key; -1 where the training split does not have it."""
         read = pl.col(keys.name)
-        return keys.to_frame().select(self.encode_read(read)).to_series().fill_null(-1).to_numpy()
+        return keys.to_frame().select(self.encode_read(read)).to_series().fill_null(UNLABELLED).to_numpy()
 
     def of(self, rows: pl.DataFrame) -> NDArray[Any]:
         """int32 [N], -1 where `encode` gives null; or float32 [N], NaN there. Raises StageError without the column."""
+        if not self.name:
+            return np.full(len(rows), UNLABELLED, dtype=np.int32)
         if self.name not in rows.columns:
             raise StageError(
                 Reason.DATA_INVALID,
@@ -57,10 +63,12 @@ class Target(Document):
                 cure="give rows with the target, or ask for a prediction alone",
             )
         encoded = rows.select(self.encode(rows.schema[self.name]).alias(self.name)).to_series()
-        return encoded.fill_null(-1 if self.task == "classification" else float("nan")).to_numpy()
+        return encoded.fill_null(UNLABELLED if self.task in LABELLED else float("nan")).to_numpy()
 
     def outputs(self, raw: Mapping[str, NDArray[Any]]) -> Predictions:
-        """From the graph's output, `logits` [N, K] or `value` [N] or [N, 1], in float64."""
+        """From the graph's output, `logits` [N, K], `value` [N] or [N, 1], or what `answers` knows, in float64."""
+        if self.task in UNSUPERVISED:
+            return Predictions(answers=answers(raw))
         if self.task == "classification":
             probabilities = softmax(raw["logits"])
             return Predictions([self.labels[i] for i in probabilities.argmax(axis=1)], probabilities)
@@ -73,6 +81,6 @@ class Target(Document):
 
 def read_target(value: pl.Expr, dtype: pl.DataType, task: TaskKind, notation: Notation, words: Words) -> pl.Expr:
     """The label's key (String) or the value (Float64); null: missing or unreadable."""
-    if task == "classification":
+    if task in LABELLED:
         return key(value, dtype, words)
     return number(value, dtype, notation, words)

@@ -70,8 +70,9 @@ def _own_weights(model: Path) -> tuple[str, Callable[[Mapping[str, NDArray[Any]]
     import torch
 
     from runwright_components.models import load_model
+    from runwright_components.models.unsupervised import served
 
-    module = load_model(model)
+    module = served(load_model(model))
 
     def answer(inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         with torch.inference_mode():

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from runwright_components.contract.artifacts import Field, Signature, Tensor
 from runwright_components.contract.config import PrepareConfig
+from runwright_components.contract.kinds import LABELLED, UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features.tabular_state import CategoricalInput, NumericInput, TabularState
 from runwright_components.features.target import Target
@@ -214,8 +215,10 @@ def _ignored(plan: Plan, cleaned: Cleaned) -> ColumnQuality:
 
 
 def _target(cleaned: Cleaned, plans: Sequence[Plan], selection: Selection, config: PrepareConfig) -> Target:
-    plan = next(plan for plan in plans if plan.role == "target")
-    if config.task == "classification":
+    plan = next((plan for plan in plans if plan.role == "target"), None)
+    if plan is None:
+        return Target(name="", task=config.task, words=labels.words(config))
+    if config.task in LABELLED:
         spelled = cleaned.spellings[plan.name]
         rows = fit_categorical.counts(cleaned.column(plan.name), selection.codes, len(spelled.texts))
         table = fit_categorical.by_key(spelled, rows[0])
@@ -287,7 +290,7 @@ def _signature(
         modality="tabular",
         inputs=tuple(fields),
         ignored=tuple(plan.name for plan in plans if plan.role != "input"),
-        labels=state.target.labels,
+        labels=() if config.task in UNSUPERVISED else state.target.labels,
         target=config.target,
         tensors=tuple(tensors),
         example=row,

@@ -11,6 +11,7 @@ from typing import Literal
 import polars as pl
 
 from runwright_components.contract.config import Column, ColumnType, PrepareConfig
+from runwright_components.contract.kinds import LABELLED, UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features.tabular_state import ISO_FORMATS, Reader
 from runwright_components.features.values import FALSE_WORDS, TRUE_WORDS, Words, holds_text, key
@@ -75,8 +76,9 @@ def _plan_column(values: pl.Series, rules: Column | None, config: PrepareConfig,
     given = rules.type if rules else None
     base = Plan(name, dtype, "input", "ignore", None, rules=rules)
     if name == config.target:
-        kind: ColumnType = "categorical" if config.task == "classification" else "numeric"
-        return replace(_typed(base, values, kind, config, evidence), role="target", reason=config.task)
+        kind: ColumnType = "categorical" if config.task in LABELLED else "numeric"
+        reason = "the model is judged by it" if config.task in UNSUPERVISED else config.task
+        return replace(_typed(base, values, kind, config, evidence), role="target", reason=reason)
     if config.split.by == name and config.split.strategy in ("group", "time"):
         return _split_column(base, values, config, evidence)
     if given in ("text", "image"):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from runwright_components.contract.config import PrepareConfig
+from runwright_components.contract.kinds import LABELLED, UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features.target import Target, read_target
 from runwright_components.features.values import Notation, Words, holds_text
@@ -54,7 +55,7 @@ def read(column: pl.Series, config: PrepareConfig, notation: Notation | None = N
     values = column.to_frame().select(
         read_target(source, dtype, config.task, notation or Notation(), rules).alias(column.name)
     )[column.name]
-    if config.task == "classification":
+    if config.task in LABELLED:
         return Labels(values, values.null_count(), 0)
     bad = ~values.is_finite()
     samples = column.filter(bad.fill_null(False)).head(5).cast(pl.String).to_list()
@@ -150,7 +151,7 @@ def fit(raw: pl.Series, read_values: pl.Series, config: PrepareConfig, notation:
 
 def target_of_classes(shown: dict[str, str], config: PrepareConfig) -> Target:
     """The state of a classification's target, of the label shown for each key of the training split."""
-    if len(shown) == 1:
+    if len(shown) == 1 and config.task not in UNSUPERVISED:
         raise StageError(
             Reason.DATA_INVALID,
             f"the training split has the single class {next(iter(shown.values()))!r}",

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from runwright_components.contract.config import SPLITS, PrepareConfig, SplitName
+from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.prepare import labels
 from runwright_components.prepare.clean import Cleaned, Mask, compared, first_of_each
@@ -51,8 +52,11 @@ class Selection:
 
 def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: PrepareConfig) -> Selection:
     """Drop what cannot be used, then split the rest. Raises StageError when too little is left."""
-    target = next(plan for plan in plans if plan.role == "target")
-    usable, dropped = _with_target(target, cleaned, config)
+    target = next((plan for plan in plans if plan.role == "target"), None)
+    if target is None or config.task in UNSUPERVISED:  # rows without a label to judge by can still be learned from
+        target, usable, dropped = None, np.ones(cleaned.rows, dtype=np.bool_), []
+    else:
+        usable, dropped = _with_target(target, cleaned, config)
     for plan in plans:
         rule = plan.rules.missing if plan.rules and plan.rules.missing else None
         by_type = config.missing.categorical if plan.type == "categorical" else config.missing.numeric
@@ -78,11 +82,14 @@ def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: Prepa
             where="prepare.missing",
             cure="fill missing values in place of dropping the rows",
         )
-    _check_target(target, cleaned, usable, config)
+    if target is not None:
+        _check_target(target, cleaned, usable, config)
     codes = np.full(cleaned.rows, LEFT_OUT, dtype=np.uint8)
     codes[usable] = assign(int(usable.sum()), config.split, _by(plans, cleaned, usable, config))
     selection = Selection(codes, duplicates, tuple(dropped), tuple(warnings))
-    return _without_unseen(selection, target, cleaned) if config.task == "classification" else selection
+    if target is None or config.task != "classification":
+        return selection
+    return _without_unseen(selection, target, cleaned)
 
 
 def _with_target(target: Plan, cleaned: Cleaned, config: PrepareConfig) -> tuple[Mask, list[Dropped]]:
@@ -118,10 +125,10 @@ def _by(plans: Sequence[Plan], cleaned: Cleaned, usable: Mask, config: PrepareCo
     if strategy == "random":
         return None
     if strategy == "stratified":
-        if config.task == "regression":
+        if config.task != "classification":
             raise StageError(
                 Reason.INVALID_CONFIG,
-                "a regression has no classes to stratify by",
+                f"a {config.task} task has no classes to stratify by",
                 where="prepare.split.strategy",
                 cure="use strategy: random",
             )

@@ -15,6 +15,7 @@ import polars as pl
 from runwright_components.contract.artifacts import PREPROCESSING, QUALITY, Lineage, PreparedManifest
 from runwright_components.contract.config import SPLITS, PrepareConfig
 from runwright_components.contract.files import files_digest, folder_files
+from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.features.tabular import TabularPreprocessing
@@ -68,7 +69,7 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
         rows={split.name: split.rows for split in splits},
         signature=preprocessing.signature,
         categories=tuple(item.size for item in fitted.state.coded),
-        class_counts=tuple(splits[0].classes.values()),
+        class_counts=() if config.task in UNSUPERVISED else tuple(splits[0].classes.values()),
         lineage=Lineage(
             stage="prepare",
             config=config.digest(),
@@ -148,6 +149,8 @@ def _splits(cleaned: Cleaned, fitted: FittedTable, config: PrepareConfig) -> tup
             SplitQuality(name=name, rows=sizes[name], share=shares[name], target=numbers(values[selection.of(name)]))
             for name in SPLITS
         )
+    if not target.name:
+        return tuple(SplitQuality(name=name, rows=sizes[name], share=shares[name]) for name in SPLITS)
     spelled = cleaned.spellings[target.name]
     described = []
     for name, rows in zip(

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from runwright_components.contract.artifacts import RAW_TEST, ROW_ID, TARGET
 from runwright_components.contract.config import SPLITS
+from runwright_components.contract.kinds import LABELLED
 from runwright_components.features.reading import Codes
 from runwright_components.features.split_io import CATEGORICAL, NUMERIC
 from runwright_components.features.tabular import TabularPreprocessing
+from runwright_components.features.target import UNLABELLED
 from runwright_components.prepare.clean import Cleaned
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.select import Selection
@@ -46,15 +48,15 @@ class _Encoder:
             texts = cleaned.spellings[item.column].texts
             self._codes[item.column] = (preprocessing.codes_of(item.column, texts), item.missing)
         self._classes: Codes | None = None
-        if self._target.task == "classification":
+        if self._target.name and self._target.task in LABELLED:
             keys = cleaned.spellings[self._target.name].keys
             self._classes = self._target.classes_of(keys)
         names = state.numeric_names
-        self.columns = [*self._numbers, *self._codes, self._target.name]
+        self.columns = [*self._numbers, *self._codes, *([self._target.name] if self._target.name else [])]
         self.schema: dict[str, type[pl.DataType]] = {ROW_ID: pl.UInt32}
         self.schema |= {NUMERIC + name: pl.Float32 for name in names}
         self.schema |= {CATEGORICAL + item.name: pl.Int32 for item in state.coded}
-        self.schema[TARGET] = pl.Int32 if self._target.task == "classification" else pl.Float32
+        self.schema[TARGET] = pl.Int32 if self._target.task in LABELLED else pl.Float32
 
     def __call__(self, rows: pl.DataFrame) -> pl.DataFrame:
         state = self._preprocessing.state
@@ -65,9 +67,11 @@ class _Encoder:
             encoded = self._preprocessing.encode_numbers(numbers, codes, len(rows))
             columns += [pl.Series(NUMERIC + name, encoded[i]) for i, name in enumerate(state.numeric_names)]
         columns += [pl.Series(CATEGORICAL + item.name, codes[item.column]) for item in state.coded]
+        if not self._target.name:
+            return pl.DataFrame([*columns, pl.Series(TARGET, np.full(len(rows), UNLABELLED, dtype=np.int32))])
         target = rows.get_column(self._target.name)
         if self._classes is not None:
-            return pl.DataFrame([*columns, pl.Series(TARGET, self._classes[target.to_numpy()])])
+            return pl.DataFrame([*columns, pl.Series(TARGET, _coded(target, self._classes, UNLABELLED))])
         values = (target.to_numpy() - self._target.mean) / self._target.scale
         return pl.DataFrame([*columns, pl.Series(TARGET, values.astype(np.float32))])
 

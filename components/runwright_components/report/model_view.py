@@ -88,7 +88,9 @@ def training_view(model: ModelManifest, history: History) -> TrainingView:
         )
     if history.resumed_from_step:
         sentence += f"; resumed from step {count(history.resumed_from_step)}"
-    return TrainingView(_facts(model, epochs), charts if epochs else (), sentence[:1].upper() + sentence[1:] + ".")
+    return TrainingView(
+        _facts(model, epochs), charts if len(epochs) > 1 else (), sentence[:1].upper() + sentence[1:] + "."
+    )
 
 
 def _metric_curve(epochs: Sequence[Epoch], name: str, unit: str, mark: tuple[float, str] | None) -> Iterator[Chart]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from runwright_components.contract.config import SplitName, TaskKind
+from runwright_components.contract.kinds import LABELLED
 from runwright_components.features import load_split
 from runwright_components.features.split_io import check_target
 
@@ -153,7 +154,7 @@ def read_split(prepared: Path, name: SplitName, task: TaskKind, classes: int, de
     target = np.asarray(split.target)
     check_target(target, task, classes, split=name, where=str(prepared))
     inputs = {tensor: _tensor(array) for tensor, array in split.inputs.items()}
-    kind = torch.int64 if task == "classification" else torch.float32
+    kind = torch.int64 if task in LABELLED else torch.float32
     return TensorSplit(inputs, _tensor(target).to(kind), device)
 
 

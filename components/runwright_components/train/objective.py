@@ -77,6 +77,29 @@ class Objective:
         return Validation(loss / count, 1 - figure / spread if spread > 0 else 0.0)
 
 
+class RowLoss(Objective):
+    """The mean of the rows' losses [N], which the module gives itself; there is no target."""
+
+    @property
+    def metric(self) -> str:
+        return "row_loss"
+
+    def loss(self, output: Tensor, target: Tensor, blend: Blend | None = None) -> Tensor:
+        """Mean over the batch, scalar float32."""
+        assert blend is None
+        return output.float().mean()
+
+    def sums(self, output: Tensor, target: Tensor) -> Tensor:
+        """The sum of the losses and the number of rows, float64 [5] with three zeros."""
+        sums = torch.zeros(5, dtype=torch.float64, device=output.device)
+        sums[0], sums[1] = output.double().sum(), len(output)
+        return sums
+
+    def summarize(self, sums: Tensor) -> Validation:
+        mean = float(sums[0] / sums[1])
+        return Validation(mean, mean)
+
+
 def balanced_weights(counts: Tensor) -> Tensor:
     """Weight of each class from its number of rows [K]: n / (K * n_k); 0 for a class without rows."""
     weights = counts.sum() / (len(counts) * counts.clamp(min=1))

@@ -7,6 +7,7 @@ from pathlib import Path
 from runwright_components.contract.artifacts import ModelManifest
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.config.trees import TREE_MODELS
+from runwright_components.contract.config.unsupervised import FITTED_MODELS
 from runwright_components.contract.progress import Progress
 from runwright_components.train.job import Job
 from runwright_components.train.signals import StopSignal
@@ -46,6 +47,16 @@ def train(
 
         with StopSignal() as stop:
             return boosting.run(job, stop, progress)
+    if config.model.name in FITTED_MODELS:
+        from runwright_components.train.fitted import session as fitted
+
+        with StopSignal() as stop:
+            return fitted.run(job, stop, progress)
+    if config.model.name == "policy":
+        from runwright_components.train.reinforcement import session as reinforcement
+
+        with StopSignal() as stop:
+            return reinforcement.run(job, stop, progress)
     if config.processes == 1 and config.max_restarts == 0:
         from runwright_components.train import session
         from runwright_components.train.ranks import alone

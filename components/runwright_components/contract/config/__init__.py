@@ -42,6 +42,7 @@ from runwright_components.contract.config.prepare import (
 from runwright_components.contract.config.series import SeriesRules
 from runwright_components.contract.config.train import EarlyStopping, ModelConfig, TrainConfig
 from runwright_components.contract.config.tune import ConditionConfig, ParameterConfig, TuneConfig
+from runwright_components.contract.config.unsupervised import UnsupervisedConfig
 
 __all__ = [
     "SPLITS",
@@ -84,5 +85,6 @@ __all__ = [
     "TrainConfig",
     "TuneConfig",
     "UnfreezeConfig",
+    "UnsupervisedConfig",
     "parse",
 ]

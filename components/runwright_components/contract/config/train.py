@@ -12,6 +12,7 @@ from runwright_components.contract.config.environment import ReinforcementConfig
 from runwright_components.contract.config.language import LoraConfig
 from runwright_components.contract.config.trees import TreesConfig
 from runwright_components.contract.config.tune import TuneConfig
+from runwright_components.contract.config.unsupervised import UnsupervisedConfig
 
 
 class ModelConfig(Config):
@@ -20,7 +21,7 @@ class ModelConfig(Config):
 
     name: Literal[
         "mlp", "xgboost", "lightgbm", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained", "code",
-        "nhits", "dlinear", "policy"
+        "nhits", "dlinear", "policy", "autoencoder", "isolationforest", "kmeans", "gaussianmixture",
     ]  # fmt: skip
     hidden: tuple[int, ...] = (128, 128)  # mlp
     width: int = 64  # channels (cnn, resnet, textcnn) or model dimension (transformer, vit)
@@ -38,6 +39,8 @@ class ModelConfig(Config):
     context: int = 256  # decoder, pretrained of generation: tokens seen at once
     lora: LoraConfig | None = None  # pretrained of generation
     trees: TreesConfig | None = None  # xgboost, lightgbm
+    algorithm: str | None = None  # policy: by which it learned
+    unsupervised: UnsupervisedConfig | None = None  # anomaly, clustering, embedding
 
 
 class EarlyStopping(Config):
