@@ -179,6 +179,7 @@ class History(Document):
     best_epoch: int
     stopped: Literal["epochs", "steps", "early"]
     resumed_from_step: int = 0
+    returns: tuple[tuple[int, float], ...] = ()  # agents: steps, and the mean return of the latest episodes then
     importance: dict[str, float] = {}  # trees: share of each input in what all splits gained
 
 

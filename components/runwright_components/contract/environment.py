@@ -55,4 +55,4 @@ class EnvironmentDocument(Document):
     actions: Actions
     max_steps: int
     reward_threshold: float | None = None
-    versions: dict[str, str] = {}
+    gymnasium: str = ""  # its version

@@ -94,7 +94,7 @@ def by_rule(rule: Rule, name: str) -> Decide:
     def decide(_observations: Floats, environments: Sequence[Guarded]) -> list[Any]:
         try:
             return [flat_action(each.actions, rule(each.own_observation)) for each in environments]
-        except Exception as error:  # noqa: BLE001 - whatever the user's code raises
+        except Exception as error:
             raise StageError(
                 Reason.USER_CODE,
                 f"the baseline {name} raised {type(error).__name__}: {error}",

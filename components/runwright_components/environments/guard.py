@@ -77,7 +77,7 @@ class Guarded(gymnasium.Env[Floats, Any]):
             return what()
         except StageError:  # a signal that asks to stop
             raise
-        except Exception as error:  # noqa: BLE001 - whatever the user's code raises
+        except Exception as error:
             raise self._fault(f"it raised {_told(error)}", "mend the environment") from error
 
     def _flat(self, observation: Any) -> Floats:

@@ -39,7 +39,7 @@ def survey(config: EnvironmentConfig, folder: Path) -> EnvironmentDocument:
             actions=describe_actions(environment.action_space, metadata, where=WHERE),
             max_steps=int(limit),
             reward_threshold=threshold,
-            versions={"gymnasium": version("gymnasium")},
+            gymnasium=version("gymnasium"),
         )
     finally:
         environment.close()
@@ -105,7 +105,7 @@ def _started(make: Callable[[], Any], config: EnvironmentConfig) -> Any:
             where=WHERE,
             cure="install it where training runs, or choose another environment",
         ) from error
-    except Exception as error:  # noqa: BLE001 - whatever the environment's own code raises
+    except Exception as error:
         raise _invalid(
             f"{config.name} cannot be made: {type(error).__name__}: {error}", "arguments", "look at its arguments"
         ) from error
@@ -123,7 +123,7 @@ def _module(file: str, folder: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and typing look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - whatever the user's code raises
+    except Exception as error:
         del sys.modules[name]
         raise StageError(
             Reason.USER_CODE,
