@@ -36,7 +36,7 @@ _LEFT_OUT: dict[str, Any] = {
         "timeout": True,
         "backend": True,
     },
-    "tune": {},
+    "tune": {"storage": True},
     "package": {"description": True, "license": True, "parity_tolerance": True},
 }
 

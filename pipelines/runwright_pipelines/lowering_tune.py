@@ -33,6 +33,7 @@ def lower_tune(spec: TrainingRunSpec) -> TuneConfig | None:
         seconds=seconds(tune.budget.time) if tune.budget.time else None,
         gpu_seconds=tune.budget.gpu_seconds,
         seed=tune.seed,
+        jobs=tune.backend == "jobs",
     )
 
 

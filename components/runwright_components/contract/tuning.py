@@ -14,6 +14,12 @@ TUNING = "tuning.json"
 SEARCH = "tuning"  # folder of a search, in the checkpoints'
 JOURNAL = "study.journal"  # in SEARCH: the study
 
+
+def trial_name(number: int) -> str:
+    """Name of a trial's folder."""
+    return f"trial-{number:05d}"
+
+
 TrialState = Literal["complete", "pruned", "failed", "stopped"]
 
 

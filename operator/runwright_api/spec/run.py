@@ -21,7 +21,9 @@ from runwright_api.spec.search_space import fields as searchable
 from runwright_api.spec.search_space import misfits
 from runwright_api.spec.series import SERIES_RULES, fill_split
 from runwright_api.spec.train import TrainSpec
+from runwright_api.spec.trials import SPEC_RULES as TRIAL_RULES
 from runwright_api.spec.tune import OBJECTIVE_METRICS, TuneSpec
+from runwright_api.spec.unsupervised import learns_alone, learns_alone_cel
 
 
 class History(Part):
@@ -124,9 +126,14 @@ class TrainingRunSpec(Part):
         Rule(
             message="a tabular task needs prepare.target, the column to predict",
             broken=lambda self: unless(
-                self.train.modality != "tabular" or self.prepare.target != "", "prepare", "target"
+                self.train.modality != "tabular" or learns_alone(self.train.task) or self.prepare.target != "",
+                "prepare",
+                "target",
             ),
-            cel="!self.train.task.startsWith('tabular-') || (has(self.prepare) && has(self.prepare.target))",
+            cel=(
+                f"!self.train.task.startsWith('tabular-') || {learns_alone_cel('self.train.task')}"
+                " || (has(self.prepare) && has(self.prepare.target))"
+            ),
             cure="add `prepare: {target: COLUMN}`",
         ),
         EXAMPLES_RULE,
@@ -183,17 +190,7 @@ class TrainingRunSpec(Part):
             ),
             cure="give a searchSpace in place of automl",
         ),
-        Rule(
-            message="the trials of a search run on one node",
-            broken=lambda self: unless(
-                self.tune is None or self.train.resources.nodes == 1, "train", "resources", "nodes"
-            ),
-            cel=(
-                "!has(self.tune) || !has(self.train.resources) || !has(self.train.resources.nodes)"
-                " || self.train.resources.nodes == 1"
-            ),
-            cure="set it to 1; tune.parallel trials share the node's cores and GPUs",
-        ),
+        *TRIAL_RULES,
         Rule(
             message="the patches of vit divide the images",
             broken=_uneven_patches,

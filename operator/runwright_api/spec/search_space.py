@@ -80,7 +80,7 @@ def misfits(tune: TuneSpec, train: TrainSpec) -> Iterator[Broken]:
         elif one.type != "choice" and (kind == "other" or (kind == "int" and one.type == "float")):
             fitting = "`type: int` or `type: choice`" if kind == "int" else "`type: choice`"
             yield Broken((*place, "type"), f"{one.name} is not searched as {one.type}", f"use {fitting}")
-        else:
+        elif train.code is None or not one.name.startswith("model."):  # a rule of its own refuses those
             yield from (Broken((*place, *where), message, cure) for where, message, cure in _refused(one, tune, train))
 
 

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from runwright_api.part import Broken, Lax, Part, Path, Rule, map_by, unless
 from runwright_api.spec.evaluate import ClassificationMetric, RegressionMetric
 from runwright_api.spec.shared import scalar
+from runwright_api.spec.trials import TUNE_RULES as TRIAL_RULES
+from runwright_api.spec.trials import StudyStorage, TrialBackend
 from runwright_api.text import Duration, ParameterName
 
 ObjectiveMetric = Literal["loss", ClassificationMetric, RegressionMetric]
@@ -244,8 +246,14 @@ class TuneSpec(Part):
     """What the search may cost."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Seed of the search. Default: 0."""
+    backend: TrialBackend = "processes"
+    """In a cluster, trials are processes of the one training pod, or jobs, each with all of train.resources. Default:
+    processes."""
+    storage: StudyStorage | None = None
+    """The database that keeps the study. Used in a cluster only. Default: the storage of the run."""
 
     rules = (
+        *TRIAL_RULES,
         Rule(
             message="tune has either a searchSpace or `automl: true`",
             broken=lambda self: unless(bool(self.search_space) != self.automl, "searchSpace"),

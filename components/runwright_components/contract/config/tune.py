@@ -45,3 +45,4 @@ class TuneConfig(Config):
     seconds: float | None = None
     gpu_seconds: float | None = None
     seed: int = 0
+    jobs: bool = False  # in a cluster, each trial is a job of its own

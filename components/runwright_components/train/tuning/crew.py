@@ -138,6 +138,10 @@ class Crew:
     def busy(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.number is not None]
 
+    def of(self, number: int) -> Worker | None:
+        """The worker that trains a trial."""
+        return next((worker for worker in self.workers if worker.number == number), None)
+
     def give(self, worker: Worker, number: int, job: Job, metric: str, *, asks: bool) -> None:
         worker.give(Order(number=number, job=job, metric=metric, asks=asks))
 

@@ -1,4 +1,4 @@
-"""The study: every trial with its values, its curve and its end, in a journal that outlives the process."""
+"""The study: every trial with its values, its curve and its end, in a store that outlives the process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, TrialState
@@ -41,26 +41,25 @@ _STATES: Mapping[TrialState, Ending] = {TrialState.COMPLETE: "complete", TrialSt
 
 
 class Study:
-    """The trials of one search. One process writes; the folder's owner sees to that."""
+    """The trials of one search. One process writes; the storage's owner sees to that."""
 
     def __init__(
         self,
-        folder: Path,
+        storage: BaseStorage,
         config: TuneConfig,
         parameters: Sequence[ParameterConfig],
         *,
         epochs: int,
         first: Sequence[Values] = (),
+        name: str = NAME,
     ) -> None:
-        """Open the study in `folder`, or begin it; `first` are values that are tried before all others."""
+        """Open the study `name` in `storage`, or begin it; `first` are values that are tried before all others."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._config = config
         self._parameters = in_order(parameters)
-        journal = folder / JOURNAL
-        _mend(journal)
         self._study = optuna.create_study(
-            study_name=NAME,
-            storage=JournalStorage(JournalFileBackend(str(journal), lock_obj=_OneWriter())),
+            study_name=name,
+            storage=storage,
             direction=config.direction,
             pruner=make_pruner(config, parameters, epochs),
             load_if_exists=True,
@@ -148,6 +147,12 @@ class Study:
                 best = trial
         return best
 
+    def wanted(self) -> set[int]:
+        """The trials whose files are needed: those that go on, and the best one."""
+        best = self.best()
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return {trial.number for trial in running} | ({best.number} if best else set())
+
     def importance(self) -> dict[str, float]:
         """Each parameter's share in reaching the best quarter of the trials: PED-ANOVA (Watanabe et al., "PED-ANOVA:
         Efficiently Quantifying Hyperparameter Importance in Arbitrary Subspaces", IJCAI 2023), the greatest first."""
@@ -207,6 +212,13 @@ def _shuffled_grid(config: TuneConfig, parameters: Sequence[ParameterConfig]) ->
     found = list(islice(grid(parameters), LARGEST_GRID))
     random.Random(config.seed).shuffle(found)  # noqa: S311 (an order, no secret)
     return found
+
+
+def journal_in(folder: Path) -> JournalStorage:
+    """The journal of a study in a folder of this machine."""
+    journal = folder / JOURNAL
+    _mend(journal)
+    return JournalStorage(JournalFileBackend(str(journal), lock_obj=_OneWriter()))
 
 
 class _OneWriter(BaseJournalFileLock):

@@ -11,7 +11,7 @@ from runwright_components.contract.tuning import JOURNAL
 from runwright_components.train.tuning.budget import Spent, exhausted, reached
 from runwright_components.train.tuning.objective import curve_value
 from runwright_components.train.tuning.space import Values
-from runwright_components.train.tuning.study import Study
+from runwright_components.train.tuning.study import Study, journal_in
 
 X = ParameterConfig(key="x", path=("x",), type="float", min=-1, max=1)
 Y = ParameterConfig(key="y", path=("y",), type="int", min=1, max=1000, log=True)
@@ -22,7 +22,7 @@ ONLY_B = X.model_copy(update={"key": "z", "when": ConditionConfig(key="kind", va
 def study(folder: Path, space: list[ParameterConfig], **fields: Any) -> Study:
     folder.mkdir(parents=True, exist_ok=True)
     first = fields.pop("first", ())
-    return Study(folder, TuneConfig.model_validate(fields), space, epochs=20, first=first)
+    return Study(journal_in(folder), TuneConfig.model_validate(fields), space, epochs=20, first=first)
 
 
 def value_of(values: Values) -> float:
