@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from runwright_api.spec.data import Source as ApiSource
 from runwright_api.spec.run import TrainingRunSpec
 from runwright_api.spec.train import TrainSpec
+from runwright_api.spec.unsupervised import Unsupervised
 from runwright_api.text import seconds
 from runwright_api.trainingrun import TrainingRun
 from runwright_components.contract.config import (
@@ -28,6 +29,7 @@ from runwright_components.contract.config import (
     TrainConfig,
 )
 from runwright_components.contract.config.trees import TREE_MODELS, TreesConfig
+from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_pipelines.lowering_tune import lower_tune
 
 
@@ -136,6 +138,8 @@ def _train(train: TrainSpec) -> TrainConfig:
 
 def _model(train: TrainSpec) -> Mapping[str, Any]:
     model = train.model
+    if train.kind in UNSUPERVISED:
+        return {**_same(model), "unsupervised": _same(model.unsupervised or Unsupervised())}
     if model.name not in TREE_MODELS:
         return _same(model)
     given = {} if model.trees is None else _same(model.trees)

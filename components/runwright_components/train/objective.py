@@ -84,14 +84,14 @@ class RowLoss(Objective):
     def metric(self) -> str:
         return "row_loss"
 
-    def loss(self, output: Tensor, target: Tensor, blend: Blend | None = None) -> Tensor:
+    def loss(self, output: Tensor, target: Tensor, blend: Blend | None = None) -> Tensor:  # noqa: ARG002
         """Mean over the batch, scalar float32."""
         assert blend is None
         return output.float().mean()
 
     def sums(self, output: Tensor, target: Tensor) -> Tensor:
         """The sum of the losses and the number of rows, float64 [5] with three zeros."""
-        sums = torch.zeros(5, dtype=torch.float64, device=output.device)
+        sums = torch.zeros(5, dtype=torch.float64, device=target.device)
         sums[0], sums[1] = output.double().sum(), len(output)
         return sums
 

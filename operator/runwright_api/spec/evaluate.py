@@ -37,10 +37,19 @@ ControlMetric = Literal[
     "gainOverBaseline",
     "normalizedReward",
 ]
+AnomalyMetric = Literal[
+    "rocAuc", "averagePrecision", "precision", "recall", "f1", "anomalyShare", "medianScore"
+]  # fmt: skip
+ClusteringMetric = Literal[
+    "silhouette", "daviesBouldin", "calinskiHarabasz", "adjustedRand", "normalizedMutualInformation", "clusters",
+    "smallestCluster",
+]  # fmt: skip
+EmbeddingMetric = Literal["neighbourAccuracy", "trustworthiness"]
 LatencyMetric = Literal["latencyP50Ms", "latencyP99Ms"]
 Metric = Literal[
-    ClassificationMetric, RegressionMetric, GenerationMetric, ControlMetric, ForecastingMetric, LatencyMetric
-]
+    ClassificationMetric, RegressionMetric, GenerationMetric, ControlMetric, ForecastingMetric, AnomalyMetric,
+    ClusteringMetric, EmbeddingMetric, LatencyMetric,
+]  # fmt: skip
 
 LATENCY_METRICS: tuple[str, ...] = get_args(LatencyMetric)
 METRICS: dict[str, tuple[str, ...]] = {
@@ -49,6 +58,9 @@ METRICS: dict[str, tuple[str, ...]] = {
     "generation": get_args(GenerationMetric) + LATENCY_METRICS,
     "control": get_args(ControlMetric) + LATENCY_METRICS,
     "forecasting": get_args(ForecastingMetric) + LATENCY_METRICS,
+    "anomaly": get_args(AnomalyMetric) + LATENCY_METRICS,
+    "clustering": get_args(ClusteringMetric) + LATENCY_METRICS,
+    "embedding": get_args(EmbeddingMetric) + LATENCY_METRICS,
 }
 """The metrics of each kind of task."""
 

@@ -11,6 +11,8 @@ from runwright_api.spec.language import Lora
 from runwright_api.spec.transfer import Unfreeze
 from runwright_api.spec.trees import MODEL_RULES as TREE_RULES
 from runwright_api.spec.trees import Trees
+from runwright_api.spec.unsupervised import MODEL_RULES as UNSUPERVISED_RULES
+from runwright_api.spec.unsupervised import Unsupervised
 from runwright_api.text import FilePath
 
 Task = Literal[
@@ -21,13 +23,18 @@ Task = Literal[
     "text-regression",
     "text-generation",
     "series-forecasting",
+    "tabular-anomaly",
+    "tabular-clustering",
+    "tabular-embedding",
     "environment-control",
 ]
 Modality = Literal["tabular", "image", "text", "series", "environment"]
-TaskKind = Literal["classification", "regression", "generation", "forecasting", "control"]
+TaskKind = Literal[
+    "classification", "regression", "generation", "forecasting", "control", "anomaly", "clustering", "embedding",
+]  # fmt: skip
 ModelName = Literal[
     "mlp", "xgboost", "lightgbm", "cnn", "resnet", "vit", "textcnn", "transformer", "decoder", "pretrained",
-    "nhits", "dlinear", "policy",
+    "nhits", "dlinear", "policy", "autoencoder", "isolationforest", "kmeans", "gaussianmixture",
 ]  # fmt: skip
 
 MODELS: dict[Modality, tuple[ModelName, ...]] = {
@@ -39,7 +46,12 @@ MODELS: dict[Modality, tuple[ModelName, ...]] = {
 }
 """Built-in models of each modality, the default first."""
 
-OWN_MODELS: dict[Task, tuple[ModelName, ...]] = {"text-generation": ("decoder", "pretrained")}
+OWN_MODELS: dict[Task, tuple[ModelName, ...]] = {
+    "text-generation": ("decoder", "pretrained"),
+    "tabular-anomaly": ("autoencoder", "isolationforest"),
+    "tabular-clustering": ("kmeans", "gaussianmixture"),
+    "tabular-embedding": ("autoencoder",),
+}
 """Built-in models of the tasks that do not take their modality's, the default first."""
 
 _PER_MODALITY: dict[str, Modality] = {name: name for name in MODELS}
@@ -62,9 +74,11 @@ class ModelSpec(Part):
 
     name: ModelName = "mlp"
     """tabular: mlp, transformer, xgboost, lightgbm; image: cnn, resnet, vit, pretrained; text: textcnn, transformer,
-    pretrained; series: nhits, dlinear. Default: the first of these."""
+    pretrained; series: nhits, dlinear; tabular-anomaly: autoencoder, isolationforest; tabular-clustering: kmeans,
+    gaussianmixture; tabular-embedding: autoencoder. Default: the first of these."""
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(max_length=32), Lax] = (128, 128)
-    """Widths of the hidden layers of mlp; none makes a linear model. Default: 128, 128."""
+    """Widths of the hidden layers of mlp and autoencoder, whose second half has them in reverse; none makes a linear
+    model. Default: 128, 128."""
     width: Annotated[int, Field(ge=1, le=16384)] = 64
     """Channels of cnn, resnet and textcnn, or dimension of transformer and vit. Default: 64."""
     depth: Annotated[int, Field(ge=1, le=128)] = 2
@@ -76,7 +90,8 @@ class ModelSpec(Part):
     embedding: Annotated[int | None, Field(ge=1, le=16384)] = None
     """Size of the embeddings of categories or tokens. Default: by the number of categories."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-    """Share of activations dropped in training. Default: 0.1; text-generation: 0."""
+    """Share of activations dropped in training. Default: 0.1; text-generation and
+    autoencoder: 0."""
     activation: Literal["relu", "gelu", "silu"] = "relu"
     """Activation function. Default: relu."""
     normalization: Literal["batch", "layer", "none"] = "batch"
@@ -96,9 +111,12 @@ class ModelSpec(Part):
 
     trees: Trees | None = None
     """xgboost and lightgbm: how many trees, of which size."""
+    unsupervised: Unsupervised | None = None
+    """Tasks without a target: sizes of their models."""
 
     rules = (
         *TREE_RULES,
+        *UNSUPERVISED_RULES,
         Rule(
             message="`pretrained` (a folder) and `name: pretrained` belong together",
             broken=lambda self: unless((self.name == "pretrained") == (self.pretrained is not None), "pretrained"),

@@ -228,7 +228,10 @@ class PrepareSpec(Part):
     """From raw rows to model inputs. Everything is fitted on the training split alone."""
 
     target: ColumnName = ""
-    """The column to predict. Required for tables and series; images and text: label, which class folders make."""
+    """The column to predict. Required for tables and series; images and text: label, which class folders make.
+
+    tabular-anomaly, tabular-clustering and tabular-embedding: a label that the model is judged by and never sees.
+    """
     columns: Annotated[tuple[Column, ...], Field(max_length=1000, json_schema_extra=map_by("name")), Lax] = ()
     """What inference should not guess."""
     missing: MissingRules = MissingRules()

@@ -22,6 +22,7 @@ from runwright_api.spec.reinforcement import Environment, Reinforcement
 from runwright_api.spec.transfer import Ema
 from runwright_api.spec.trees import TRAIN_RULES as TREE_RULES
 from runwright_api.spec.trees import patient
+from runwright_api.spec.unsupervised import TRAIN_RULES as UNSUPERVISED_RULES
 from runwright_api.text import Duration, Image
 
 
@@ -134,6 +135,7 @@ class TrainSpec(Part):
         *DISTRIBUTED_RULES,
         *TREE_RULES,
         *LANGUAGE_RULES,
+        *UNSUPERVISED_RULES,
         *REINFORCEMENT_RULES,
         Rule(
             message=f"model.name fits the task: {_fitting_models()}",
@@ -188,7 +190,7 @@ class TrainSpec(Part):
         if not isinstance(task, str) or modality(task) is None or value.get("code") is not None:
             return value
         model = {} if value.get("model") is None else value["model"]
-        if task in OWN_MODELS:  # language models see a token so seldom that they need none
+        if task in OWN_MODELS:  # language models see a token too seldom to need it, and an autoencoder is narrow
             model = fill(model, "dropout", 0.0)
         stopping = patient(value.get("earlyStopping", value.get("early_stopping")), model)
         rest = {key: item for key, item in value.items() if key not in ("earlyStopping", "early_stopping")}
