@@ -117,7 +117,7 @@ class Field(Document):
 
     `type` numeric takes a JSON number (or, when `text` is true because the source holds text, a string that reads as
     one); categorical and datetime take strings; boolean takes true/false or a word; image takes base64 of PNG or JPEG;
-    numbers takes a list of numbers, in which null is a gap where `nullable`.
+    numbers takes a list of numbers, in which null is a gap.
     """
 
     name: str

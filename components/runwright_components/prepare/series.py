@@ -179,7 +179,7 @@ def _state(
     longest = int(np.diff(table.offsets).argmax())
     known = table.values[table.offsets[longest] : table.offsets[longest + 1]][:context]
     last = step.at(table.starts[longest : longest + 1], np.array([len(known) - 1]))
-    values = Field(name=config.target, type="numbers", nullable=rules.gaps == "forward", example=known.tolist())
+    values = Field(name=config.target, type="numbers", nullable=False, example=known.tolist())
     stamp = Field(name=rules.time, type="datetime", text=True, example=iso(last)[0])
     return SeriesPreprocessingState(
         signature=Signature(

@@ -1,7 +1,8 @@
 """The cells of one column of a request, checked by the type of its field. Pure.
 
 A number, a truth value or a date becomes a float, as the preprocessing reads it (NaN never: it is refused); categories
-and texts stay strings; an image becomes the bytes of its file; null is None.
+and texts stay strings; an image becomes the bytes of its file, a list of numbers a
+list of floats; null is None.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from math import isfinite
 from runwright_components.contract.artifacts import Field
 from runwright_components.serve.request_error import Kind, Limits, kind_of
 
-Cell = float | str | bytes | None
+Cell = float | str | bytes | list[float | None] | None
 Check = Callable[[Sequence[object]], list[Cell]]
 """From JSON values to cells. Raises RefusedError."""
 ReadWords = Callable[[str, Sequence[str]], list[float | None]]
@@ -37,7 +38,7 @@ def checker(field: Field, read: ReadWords, limits: Limits) -> Check:
     """The check of a field's column."""
     if field.type in ("numeric", "boolean", "datetime"):
         return _numbers(field, read, limits)
-    one = _image(limits) if field.type == "image" else _text(field, limits)
+    one = _ONE[field.type](field, limits)
 
     def check(values: Sequence[object]) -> list[Cell]:
         cells: list[Cell] = []
@@ -138,7 +139,20 @@ def _text(field: Field, limits: Limits) -> Callable[[object], Cell]:
     return check
 
 
-def _image(limits: Limits) -> Callable[[object], Cell]:
+def _list(_field: Field, limits: Limits) -> Callable[[object], Cell]:
+    """A null in the list is a gap; whether the model takes gaps is for the preprocessing to say."""
+
+    def check(value: object) -> Cell:
+        if type(value) is not list:
+            raise RefusedError("type", f"expected a list of numbers, got {kind_of(value)}")
+        if len(value) > limits.text:
+            raise RefusedError("size", f"the list has {len(value):,} numbers, more than {limits.text:,}")
+        return [None if item is None else _number(item) for item in value]
+
+    return check
+
+
+def _image(_field: Field, limits: Limits) -> Callable[[object], Cell]:
     """Checks the header alone: the preprocessing decodes the rest, once."""
     from PIL import Image
 
@@ -185,6 +199,7 @@ def _shown(value: str) -> str:
     return f'"{value}"' if len(value) <= 40 else f'"{value[:37]}..."'
 
 
+_ONE = {"categorical": _text, "text": _text, "image": _image, "numbers": _list}
 _EXPECTED = {
     "numeric": "a number",
     "categorical": "a string",
@@ -192,4 +207,5 @@ _EXPECTED = {
     "datetime": "a date",
     "text": "a string",
     "image": "base64 of an image",
+    "numbers": "a list of numbers",
 }

@@ -25,6 +25,7 @@ _DTYPES = {
     "datetime": pl.Float64,
     "text": pl.String,
     "image": pl.Binary,
+    "numbers": pl.List(pl.Float64),
 }
 
 

@@ -29,12 +29,14 @@ from runwright_components.contract.files import files_digest, verify_files
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features import Predictions, Preprocessing
 from runwright_components.features.tabular import TabularPreprocessing
+from runwright_components.serve.cells import ReadWords
 from runwright_components.serve.encoding import TableEncoder, frame_of
 from runwright_components.serve.reading import WordReader, no_words
 from runwright_components.serve.request_error import Limits, RequestError, Root
 from runwright_components.serve.validation import Columns, Validator
 
 if TYPE_CHECKING:  # a served table needs no tokenizer
+    from runwright_components.serve.forecasting import Forecaster, Run
     from runwright_components.serve.generation import Generator, Sampling
 
 __all__ = ["Limits", "Predictor", "RequestError"]
@@ -63,7 +65,8 @@ class Predictor:
         self._inputs = frozenset(value.name for value in self._session.get_inputs())
         self._batch = _rows_in(_BATCH_BYTES, self.signature)
         table = self.preprocessing if isinstance(self.preprocessing, TabularPreprocessing) else None
-        self._validator = Validator(self.signature, WordReader(table).read if table else no_words, limits)
+        self.forecaster = _forecaster(self.run, self.preprocessing, self._batch)
+        self._validator = Validator(self.signature, self._words(table), limits)
         self._encoder = TableEncoder(table) if table and TableEncoder.fits(table) else None
         self.generator = _generator(self._session, self.preprocessing)
 
@@ -83,6 +86,8 @@ class Predictor:
     def predict(self, frame: pl.DataFrame) -> Predictions:
         """Predictions for raw rows, as `frame` gives them or as they come from the source. Beyond the answers, memory
         does not grow with the rows. Raises StageError for rows of another schema than the training data's."""
+        if self.forecaster is not None:
+            return self.forecaster.predict(frame)
         parts = (self.preprocessing.transform(part) for part in frame.iter_slices(self._batch))
         return self._answer([self.run(part) for part in parts])
 
@@ -98,6 +103,12 @@ class Predictor:
         """The graph's outputs by name for its input tensors."""
         given = {name: value for name, value in inputs.items() if name in self._inputs}
         return dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))
+
+    def _words(self, table: TabularPreprocessing | None) -> ReadWords:
+        """How words in requests read as numbers, truth values and dates."""
+        if self.forecaster is not None:
+            return self.forecaster.preprocessing.read_words
+        return WordReader(table).read if table else no_words
 
     def _sampling(self, parameters: object) -> Sampling | None:
         """How to generate; None for models that do not, whose requests' parameters KServe's clients may fill."""
@@ -208,6 +219,17 @@ def _generator(session: onnxruntime.InferenceSession, preprocessing: Preprocessi
 
     assert isinstance(preprocessing, GenerationPreprocessing)
     return Generator(session, preprocessing)
+
+
+def _forecaster(run: Run, preprocessing: Preprocessing, batch: int) -> Forecaster | None:
+    """The forecaster of a series model; None for others."""
+    if preprocessing.signature.task != "forecasting":
+        return None
+    from runwright_components.features.series import SeriesPreprocessing
+    from runwright_components.serve.forecasting import Forecaster
+
+    assert isinstance(preprocessing, SeriesPreprocessing)
+    return Forecaster(preprocessing, run, batch)
 
 
 def _rows_in(budget: int, signature: Signature) -> int:

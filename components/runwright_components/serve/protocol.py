@@ -15,6 +15,7 @@ from typing import Any
 
 from runwright_components.contract.artifacts import Field, Signature
 from runwright_components.features import Predictions
+from runwright_components.features.predictions import Forecasts
 from runwright_components.serve.request_error import Kind, RequestError, kind_of
 
 _NUMBERS = frozenset(["FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"])
@@ -25,9 +26,11 @@ _DATATYPES: dict[str, frozenset[str]] = {
     "datetime": frozenset(["BYTES"]),
     "text": frozenset(["BYTES"]),
     "image": frozenset(["BYTES"]),
+    "numbers": _NUMBERS,
 }
 _GENERATED = (("text", "BYTES"), ("finish_reason", "BYTES"), ("tokens", "INT64"))  # outputs of a language model
-_PREFERRED = {"numeric": "FP64", "boolean": "BOOL"}
+_FORECAST = (("forecast", "FP64"), ("lower", "FP64"), ("upper", "FP64"), ("time", "BYTES"))  # [N, horizon] each
+_PREFERRED = {"numeric": "FP64", "numbers": "FP64", "boolean": "BOOL"}
 
 
 def instances(body: object) -> Sequence[object]:
@@ -47,10 +50,13 @@ def instances(body: object) -> Sequence[object]:
 
 
 def predictions(signature: Signature, answer: Predictions) -> list[dict[str, Any]]:
-    """The `predictions` of a V1 answer for each row: `{"label", "probabilities": {label: p}}`, `{"value"}`, or
-    `{"text", "finish_reason", "tokens"}`."""
+    """The `predictions` of a V1 answer for each row: `{"label", "probabilities": {label: p}}`, `{"value"}`,
+    `{"text", "finish_reason", "tokens"}`, or lists `{"forecast", "lower", "upper", "time"}`, the last where the request
+    tells when the last known value was."""
     if answer.generations is not None:
         return [vars(generation) for generation in answer.generations]
+    if answer.forecasts is not None:
+        return _forecasts(answer.forecasts)
     if answer.values is not None:
         return [{"value": value} for value in answer.values.tolist()]
     if answer.labels is None or answer.probabilities is None:
@@ -59,6 +65,14 @@ def predictions(signature: Signature, answer: Predictions) -> list[dict[str, Any
     return [
         {"label": label, "probabilities": dict(zip(names, row, strict=True))}
         for label, row in zip(answer.labels, answer.probabilities.tolist(), strict=True)
+    ]
+
+
+def _forecasts(found: Forecasts) -> list[dict[str, Any]]:
+    rows = zip(found.values.tolist(), found.lower.tolist(), found.upper.tolist(), found.times, strict=True)
+    return [
+        {"forecast": values, "lower": lower, "upper": upper, **({"time": times} if times is not None else {})}
+        for values, lower, upper, times in rows
     ]
 
 
@@ -121,6 +135,8 @@ def tensors(signature: Signature, answer: Predictions, names: Sequence[str]) -> 
         for name, datatype in _GENERATED:
             data = [getattr(generation, name) for generation in answer.generations]
             found[name] = {"datatype": datatype, "shape": [len(answer)], "data": data}
+    if answer.forecasts is not None:
+        found |= _forecast_tensors(answer.forecasts)
     if answer.labels is not None and answer.probabilities is not None:
         found["label"] = {"datatype": "BYTES", "shape": [len(answer)], "data": answer.labels}
         found["probabilities"] = {
@@ -132,18 +148,37 @@ def tensors(signature: Signature, answer: Predictions, names: Sequence[str]) -> 
     return [{"name": name, **found[name]} for name in names]
 
 
+def _forecast_tensors(forecasts: Forecasts) -> dict[str, dict[str, Any]]:
+    """Stamps that are not known are empty texts."""
+    shape = list(forecasts.values.shape)
+    times = [times or [""] * shape[1] for times in forecasts.times]
+    columns = {
+        "forecast": forecasts.values.ravel().tolist(),
+        "lower": forecasts.lower.ravel().tolist(),
+        "upper": forecasts.upper.ravel().tolist(),
+        "time": [stamp for row in times for stamp in row],
+    }
+    return {name: {"datatype": kind, "shape": shape, "data": columns[name]} for name, kind in _FORECAST}
+
+
 def input_metadata(signature: Signature) -> list[dict[str, Any]]:
     """The `inputs` of the V2 metadata of a model."""
     return [
-        {"name": field.name, "datatype": _PREFERRED.get(field.type, "BYTES"), "shape": [-1]}
+        {"name": field.name, "datatype": _PREFERRED.get(field.type, "BYTES"), "shape": _shape(field)}
         for field in signature.inputs
     ]
+
+
+def _shape(field: Field) -> list[int]:
+    return [-1, -1] if field.type == "numbers" else [-1]
 
 
 def output_metadata(signature: Signature) -> list[dict[str, Any]]:
     """The `outputs` of the V2 metadata of a model."""
     if signature.task == "regression":
         return [{"name": "value", "datatype": "FP64", "shape": [-1]}]
+    if signature.task == "forecasting":
+        return [{"name": name, "datatype": datatype, "shape": [-1, -1]} for name, datatype in _FORECAST]
     if signature.task == "generation":
         return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in _GENERATED]
     return [
@@ -159,7 +194,8 @@ def as_v2(row: Mapping[str, Any], signature: Signature) -> dict[str, Any]:
         value = row.get(field.name)
         words = isinstance(value, str) or (value is None and field.text)
         datatype = "BYTES" if words else _PREFERRED.get(field.type, "BYTES")
-        inputs.append({"name": field.name, "shape": [1], "datatype": datatype, "data": [value]})
+        shape = [1, len(value)] if isinstance(value, list) else [1]
+        inputs.append({"name": field.name, "shape": shape, "datatype": datatype, "data": [value]})
     return {"inputs": inputs}
 
 
@@ -174,6 +210,8 @@ def _column(tensor: object, number: int, fields: Mapping[str, Field]) -> tuple[s
     field = fields.get(name)
     if field is not None:
         _check_datatype(field, datatype)
+    if field is not None and field.type == "numbers":
+        return name, _lists(name, shape, data)
     if not _is_column(shape):
         raise _refused("shape", f"the shape is {_shown(shape)}, not [N] or [N, 1]", "send a tensor a field", field=name)
     if not isinstance(data, list):
@@ -184,6 +222,21 @@ def _column(tensor: object, number: int, fields: Mapping[str, Field]) -> tuple[s
     if len(shape) == 2 and all(isinstance(cell, list) and len(cell) == 1 for cell in data):
         return name, [cell[0] for cell in data]
     return name, data
+
+
+def _lists(name: str, shape: object, data: object) -> list[Sequence[object]]:
+    """The rows of a tensor [N, L], whose data are flat or a list a row."""
+    if not isinstance(shape, list) or len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):
+        raise _refused("shape", f"the shape is {_shown(shape)}, not [N, L]", "send a list a row", field=name)
+    if not isinstance(data, list):
+        raise _refused("type", f"expected a list as data, got {kind_of(data)}", field=name)
+    rows, length = shape
+    if len(data) == rows and all(isinstance(row, list) and len(row) == length for row in data):
+        return data
+    if len(data) != rows * length:
+        message = f"the shape says {rows} x {length} values, the data has {len(data)}"
+        raise _refused("shape", message, "make shape and data agree", field=name)
+    return [data[row * length : (row + 1) * length] for row in range(rows)]
 
 
 def _check_datatype(field: Field, datatype: object) -> None:
