@@ -304,6 +304,19 @@ class Sample(Document):
     truth: str
 
 
+class ForecastSample(Document):
+    """A forecast of a window of the test split, from the stamp `last` on, and what came; None where nothing was
+    observed. `series` names it by its columns."""
+
+    series: str
+    last: str
+    history: tuple[float, ...]  # the end of what is seen
+    truth: tuple[float | None, ...]
+    forecast: tuple[float, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+
 class Evaluation(Document):
     """What the untouched test split says of the model whose digest is `model_digest`."""
 
@@ -322,6 +335,7 @@ class Evaluation(Document):
     residuals: tuple[tuple[float, float], ...] = ()  # regression: up to 500 (truth, prediction) pairs
     slices: tuple[SliceMetrics, ...] = ()
     samples: tuple[Sample, ...] = ()  # generation
+    forecasts: tuple[ForecastSample, ...] = ()  # forecasting
     latency: Latency
     lineage: Lineage
 

@@ -19,7 +19,6 @@ from runwright_components.contract.artifacts import (
     TARGET,
     Check,
     Evaluation,
-    Latency,
     Lineage,
     ModelManifest,
     PreparedManifest,
@@ -31,6 +30,7 @@ from runwright_components.contract.files import file_digest, new_folder
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.evaluate import classification, regression, slices, speed
+from runwright_components.evaluate.judged import Judged, not_finite, slice_columns
 from runwright_components.features import Predictions
 from runwright_components.features.tabular import TabularPreprocessing
 from runwright_components.serve.predictor import Predictor
@@ -57,8 +57,7 @@ def evaluate(config: EvaluateConfig, *, model: Path, prepared: Path, out: Path, 
     gate.validate(config.gate, config.task)
     manifest, data = _inputs(config, model, prepared)
     predictor = Predictor(model)
-    judge = _judge_documents if config.task == "generation" else _judge_rows
-    judged = judge(config, predictor, prepared, data, progress)
+    judged = _judge(config, predictor, prepared, data, progress)
     latency = judged.latency
     progress.note(f"one row takes {latency.p50_ms:.2f} ms (p50), {latency.p99_ms:.2f} ms (p99)")
     figures = {
@@ -104,30 +103,28 @@ def evaluate(config: EvaluateConfig, *, model: Path, prepared: Path, out: Path, 
     return evaluation
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """What was found out of `rows` test rows; of `wrong` of them the predictions are not finite numbers. `details` are
-    fields of an Evaluation, `table` is predictions.parquet."""
+def _judge(
+    config: EvaluateConfig, predictor: Predictor, prepared: Path, data: PreparedManifest, progress: Progress
+) -> Judged:
+    if config.task == "forecasting":
+        from runwright_components.evaluate import forecasting
 
-    rows: int
-    wrong: int
-    metrics: dict[str, float]
-    slices: tuple[SliceMetrics, ...]
-    details: dict[str, Any]
-    latency: Latency
-    table: pl.DataFrame
+        return forecasting.judge(config, predictor, prepared, progress)
+    if config.task == "generation":
+        return _judge_documents(config, predictor, prepared, data, progress)
+    return _judge_rows(config, predictor, prepared, data, progress)
 
 
 def _judge_rows(
     config: EvaluateConfig, predictor: Predictor, prepared: Path, data: PreparedManifest, progress: Progress
-) -> _Judged:
+) -> Judged:
     """Compare predictions with the truth, row by row."""
     test = _test_split(predictor, prepared)
-    columns = _slice_columns(config, test.rows)
+    columns = slice_columns(config, test.rows)
     predictions = _predict(predictor, test.rows, progress)
     latency = speed.measure(predictor, test.rows, requests=config.latency_requests, batch=config.throughput_batch)
-    wrong = _not_finite(predictions)
-    return _Judged(
+    wrong = not_finite(predictions)
+    return Judged(
         rows=len(test.truth),
         wrong=wrong,
         metrics=_baseline(predictor, prepared, data, test)
@@ -141,18 +138,18 @@ def _judge_rows(
 
 def _judge_documents(
     config: EvaluateConfig, predictor: Predictor, prepared: Path, data: PreparedManifest, progress: Progress
-) -> _Judged:
+) -> Judged:
     """Measure how well the documents are foretold, and sample what the model writes."""
     from runwright_components.evaluate import generation
 
     count = data.rows["test"]
     known = pl.scan_parquet(prepared / RAW_TEST)
-    columns = _slice_columns(config, known.head(0).collect())
+    columns = slice_columns(config, known.head(0).collect())
     scores = generation.score(predictor, prepared, count, progress)
-    wrong = _not_finite(scores.T)
+    wrong = not_finite(scores.T)
     latency, tokens = generation.latency(predictor)
     rows = known.select(ROW_ID, *columns).collect()
-    return _Judged(
+    return Judged(
         rows=count,
         wrong=wrong,
         metrics=tokens | ({} if wrong else generation.metrics(scores)),
@@ -172,14 +169,6 @@ def _judge_documents(
             pl.Series(name, values) for name, values in zip(generation.COLUMNS, scores, strict=True)
         ),
     )
-
-
-def _slice_columns(config: EvaluateConfig, rows: pl.DataFrame) -> tuple[str, ...]:
-    """The columns that the metrics are given by. Raises StageError for one that the rows lack."""
-    columns = tuple(dict.fromkeys((*config.slices, *gate.columns(config.gate))))
-    for column in columns:
-        slices.require(column, rows, where="evaluate.slices" if column in config.slices else "evaluate.gate")
-    return columns
 
 
 def _inputs(config: EvaluateConfig, model: Path, prepared: Path) -> tuple[ModelManifest, PreparedManifest]:
@@ -255,11 +244,6 @@ def _array(predictions: Predictions) -> NDArray[np.float64]:
     if found is None:
         raise StageError(Reason.INTERNAL, "the model gave neither probabilities nor values")
     return found
-
-
-def _not_finite(predictions: NDArray[np.float64]) -> int:
-    """The number of rows whose prediction is not made of finite numbers."""
-    return int((~np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1)).sum())
 
 
 def _not_finite_check(wrong: int, rows: int) -> Check:

@@ -22,6 +22,7 @@ from runwright_components.features.series import SeriesPreprocessingState
 VALUES = "values.bin"
 OBSERVED = "observed.bin"
 SERIES = "series.parquet"
+SCALE = "scale"  # column of it and of the test split: what an error of the series is measured by
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]

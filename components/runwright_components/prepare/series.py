@@ -41,7 +41,7 @@ from runwright_components.features.series import (
     iso,
     require_columns,
 )
-from runwright_components.features.series_windows import OBSERVED, SERIES, VALUES, Runs, Windows
+from runwright_components.features.series_windows import OBSERVED, SCALE, SERIES, VALUES, Runs, Windows
 from runwright_components.features.tabular_state import ISO_FORMATS
 from runwright_components.features.target import Target
 from runwright_components.features.values import holds_text
@@ -51,7 +51,6 @@ from runwright_components.prepare.labels import words
 from runwright_components.prepare.quality import ColumnQuality, Dropped, Duplicates, Quality, SplitQuality, Summary
 from runwright_components.prepare.raw import RawData
 
-SCALE = "scale"  # column of the test split: what an error of the series is measured by
 _SAMPLED = 10_000  # distinct texts, by which notations are told
 _TEST_NUMBERS = 8 << 20  # in what the test windows see together; of more windows, every second, third ... is judged
 _BATCH = 4096  # windows
@@ -314,7 +313,7 @@ def _write_test(table: SeriesTable, plan: _Plan, preprocessing: SeriesPreprocess
         asked.append(
             keys.with_columns(
                 pl.Series(state.time, last).cast(pl.Datetime("us")),
-                pl.Series(target, list(history), dtype=pl.List(pl.Float64)),
+                pl.Series(target, history),
                 pl.Series(ROW_ID, rows, dtype=pl.UInt32),
             )
         )
@@ -322,7 +321,7 @@ def _write_test(table: SeriesTable, plan: _Plan, preprocessing: SeriesPreprocess
             pl.DataFrame(
                 {
                     ROW_ID: pl.Series(rows, dtype=pl.UInt32),
-                    TARGET: pl.Series(list(truth), dtype=pl.List(pl.Float64)),
+                    TARGET: pl.Series(truth),
                     SCALE: plan.scale[series],
                 }
             )
