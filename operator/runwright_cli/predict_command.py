@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,8 +15,10 @@ import click
 from runwright_cli.model_folder import find_model
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from runwright_components.contract.artifacts import Signature
-    from runwright_components.features import Predictions
+    from runwright_components.serve.forecasting import Forecaster
     from runwright_components.serve.predictor import Predictor
 
 _TABLE_ROWS = 1000
@@ -52,6 +54,8 @@ def predict(
 ) -> None:
     """Predict the rows of --input, or continue --prompt, with MODEL, named as for `runwright serve`.
 
+    A forecasting model takes the known past as .csv or .parquet: a row a stamp, columns as in training.
+
     JSON rows are a list of objects, one object, or a V1 request {"instances": [...], "parameters": {...}}.
     """
     if (source is None) == (prompt is None):
@@ -67,7 +71,7 @@ def predict(
             text = _continued(predictor, prompt, given)
         else:
             assert source is not None
-            text = _render(form, predictor.signature, _answer(predictor, source, given))
+            text = _render(form, _answer(predictor, source, given))
         if output is None:
             click.echo(text, nl=not text.endswith("\n"))
         else:
@@ -97,12 +101,28 @@ def _continued(predictor: Predictor, prompt: str, parameters: dict[str, Any]) ->
     return generations[0].text + "\n"
 
 
-def _answer(predictor: Predictor, source: str, parameters: dict[str, Any]) -> Predictions:
-    suffix = Path(source).suffix.lower()
+def _answer(predictor: Predictor, source: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """A prediction for each row, as the server answers it; of a table of series one for each series, with its name."""
+    from runwright_components.serve.protocol import predictions
+
+    suffix, signature = Path(source).suffix.lower(), predictor.signature
     if suffix in (".csv", ".parquet"):
-        return predictor.predict_columns(_columns(Path(source), suffix, predictor.signature), parameters)
+        table = _table_of(Path(source), suffix)
+        if predictor.forecaster is not None:
+            return _forecast(predictor, predictor.forecaster, table)
+        return predictions(signature, predictor.predict_columns(_columns(table, suffix, signature), parameters))
     rows, own = _rows(source, suffix)
-    return predictor.predict_rows(rows, {**own, **parameters} if isinstance(own, dict) else own)
+    answer = predictor.predict_rows(rows, {**own, **parameters} if isinstance(own, dict) else own)
+    return predictions(signature, answer)
+
+
+def _forecast(predictor: Predictor, forecaster: Forecaster, table: pl.DataFrame) -> list[dict[str, Any]]:
+    from runwright_components.serve.protocol import predictions
+
+    requests = forecaster.preprocessing.requests(table)
+    found = predictions(predictor.signature, forecaster.predict(requests))
+    names = requests.select(forecaster.preprocessing.state.by).to_dicts() or [{}] * len(found)
+    return [{**name, **row} for name, row in zip(names, found, strict=True)]
 
 
 def _rows(source: str, suffix: str) -> tuple[Any, Any]:
@@ -117,8 +137,8 @@ def _rows(source: str, suffix: str) -> tuple[Any, Any]:
     return [body] if isinstance(body, dict) else body, {}
 
 
-def _columns(path: Path, suffix: str, signature: Signature) -> dict[str, Sequence[object]]:
-    """The columns of a table that the model takes, as JSON values; others are named on stderr and left out."""
+def _table_of(path: Path, suffix: str) -> pl.DataFrame:
+    """A table as it is written; the cells of CSV stay texts."""
     import polars as pl
 
     from runwright_components.contract.outcome import Reason, StageError
@@ -136,6 +156,13 @@ def _columns(path: Path, suffix: str, signature: Signature) -> dict[str, Sequenc
         ) from error
     if frame.is_empty():
         raise StageError(Reason.DATA_INVALID, "the file has no rows", where=str(path), cure="give at least one row")
+    return frame
+
+
+def _columns(frame: pl.DataFrame, suffix: str, signature: Signature) -> dict[str, Sequence[object]]:
+    """The columns of a table that the model takes, as JSON values; others are named on stderr and left out."""
+    import polars as pl
+
     known = {field.name for field in signature.inputs}
     if spare := [name for name in frame.columns if name not in known and name not in signature.ignored]:
         click.echo(f"not used: {', '.join(spare)}", err=True)
@@ -193,13 +220,10 @@ def _unreadable(where: str, message: str) -> Exception:
     )
 
 
-def _render(form: Literal["json", "table", "csv"], signature: Signature, answer: Predictions) -> str:
-    from runwright_components.serve.protocol import predictions
-
-    rows = predictions(signature, answer)
+def _render(form: Literal["json", "table", "csv"], rows: Sequence[Mapping[str, Any]]) -> str:
     if form == "json":
         return json.dumps({"predictions": rows}, indent=2, ensure_ascii=False) + "\n"
-    flat = [_flat(row) for row in rows]
+    flat = [line for row in rows for line in (_steps(row) if "forecast" in row else [_flat(row)])]
     return _csv(flat) if form == "csv" else _table(flat)
 
 
@@ -207,6 +231,14 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     """One level: a column `probability LABEL` for each label."""
     flat = {key: value for key, value in row.items() if key != "probabilities"}
     return flat | {f"probability {label}": value for label, value in row.get("probabilities", {}).items()}
+
+
+def _steps(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A line for each step of a forecast."""
+    shared = {name: value for name, value in row.items() if not isinstance(value, list)}
+    lists = {name: row[name] for name in ("time", "forecast", "lower", "upper") if name in row}
+    for values in zip(*lists.values(), strict=True):
+        yield {**shared, **dict(zip(lists, values, strict=True))}
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -23,6 +23,7 @@ from runwright_components.prepare.quality import ColumnQuality, Quality
 
 _CLASSES = 20  # more are not listed one by one
 _SLICES = 30
+_LISTED = 5  # numbers of a list in the example
 
 _NAMES = {
     "accuracy": "Accuracy",
@@ -44,10 +45,28 @@ _NAMES = {
     "perplexity": "Perplexity a token",
     "tokenAccuracy": "Token accuracy",
     "baselineBitsPerByte": "Bits per byte by the tokens' frequencies alone",
+    "mase": "Mean absolute scaled error",
+    "skill": "Share of the better naive forecast's error that is saved",
+    "smape": "Symmetric mean absolute percentage error, as a share",
+    "coverage": "Share of the truths in the forecast interval",
+    "baselineMase": "Mean absolute scaled error of saying the last season again",
+    "naiveMase": "Mean absolute scaled error of saying the last value again",
     "baselineAccuracy": "Accuracy of always saying the most frequent class",
     "baselineRmse": "Root mean squared error of always saying the mean",
 }
-_ON_SLICES = ("accuracy", "balancedAccuracy", "f1Macro", "mae", "rmse", "r2", "bitsPerByte", "perplexity")
+_ON_SLICES = (
+    "accuracy",
+    "balancedAccuracy",
+    "f1Macro",
+    "mae",
+    "rmse",
+    "r2",
+    "bitsPerByte",
+    "perplexity",
+    "mase",
+    "smape",
+    "coverage",
+)
 
 
 def model_card(
@@ -112,6 +131,12 @@ def _use(signature: Signature) -> Iterator[str]:
         yield (
             "Writes text that continues a prompt. It was trained and judged on text like the one described below; what "
             "it writes is likely, not true: check it before relying on it."
+        )
+        return
+    if signature.task == "forecasting":
+        yield (
+            f"Forecasts `{signature.target}` from its own past: a median and an interval for each step ahead. It was "
+            "trained and judged on series like the ones described below; what the past does not hold, it cannot know."
         )
         return
     yield (
@@ -332,4 +357,6 @@ def _bound(check: Any) -> str:
 
 
 def _short(value: object) -> object:
+    if isinstance(value, list) and len(value) > _LISTED:
+        return [*value[:_LISTED], f"... {len(value)} in all"]
     return value if not isinstance(value, str) or len(value) <= 200 else value[:200] + "..."

@@ -10,6 +10,7 @@ import numpy as np
 
 from runwright_components.contract.artifacts import Evaluation, SliceMetrics
 from runwright_components.contract.kinds import KINDS
+from runwright_components.report import forecast_view
 from runwright_components.report.charts import Chart, Tone, histogram, scatter, unit_square
 from runwright_components.report.wording import METRICS, count, digits, fixed, metric, number, percent, rows
 
@@ -131,7 +132,7 @@ def _caution(evaluation: Evaluation) -> str:
         return "The model is no better than always guessing the mean of the training split."
     if "bitsPerByte" in found and found["bitsPerByte"] >= found.get("baselineBitsPerByte", math.inf):
         return "The model foretells the text no better than the frequencies of its tokens do."
-    return ""
+    return forecast_view.caution(found)
 
 
 def _tiles(evaluation: Evaluation) -> Iterator[Tile]:
@@ -144,6 +145,9 @@ def _tiles(evaluation: Evaluation) -> Iterator[Tile]:
             "perplexity": "a token",
             "tokenAccuracy": "share of tokens that are the likeliest",
         }
+    elif evaluation.task == "forecasting":
+        context = forecast_view.contexts(found)
+        wanted = tuple(context)
     elif evaluation.task == "classification":
         wanted = ("accuracy", "f1Macro", "rocAuc", "logLoss")
         context = {
@@ -202,6 +206,7 @@ def _charts(evaluation: Evaluation) -> Iterator[Chart]:
         yield _calibration(evaluation)
     if evaluation.residuals:
         yield from _regression(evaluation)
+    yield from forecast_view.charts(evaluation)
 
 
 def _roc(evaluation: Evaluation) -> Chart:

@@ -196,4 +196,6 @@ def use_view(run_name: str, signature: Signature) -> UseView:
 
 
 def _abbreviated(value: JsonValue) -> JsonValue:
+    if isinstance(value, list) and len(value) > 8:
+        return [*value[:8], f"... {len(value)} in all"]
     return value[:77] + "..." if isinstance(value, str) and len(value) > 80 else value

@@ -109,6 +109,10 @@ METRICS: dict[str, MetricText] = {
     "bitsPerByte": MetricText("Bits per byte", "to write the text down with the model's help", False, False),
     "perplexity": MetricText("Perplexity", "tokens that the model hesitates between", False, False),
     "tokenAccuracy": MetricText("Token accuracy", "share of tokens that the model finds likeliest"),
+    "mase": MetricText("MASE", "mean absolute error, by that of the seasonal naive forecast in training", False, False),
+    "skill": MetricText("Skill", "share of the better naive forecast's error that is saved"),
+    "smape": MetricText("sMAPE", "mean of the error by the mean size of forecast and truth, at most 2", False, False),
+    "coverage": MetricText("Coverage", "share of the truths that lie in the forecast interval"),
     "latencyP50Ms": MetricText("Latency p50, ms", "half of single requests are faster", False, False),
     "latencyP99Ms": MetricText("Latency p99, ms", "99 % of single requests are faster", False, False),
     "rowsPerSecond": MetricText("Rows a second", "in batches, preprocessing included", ratio=False),
@@ -116,6 +120,8 @@ METRICS: dict[str, MetricText] = {
     "baselineBitsPerByte": MetricText(
         "Bits per byte of a guess", "by the tokens' frequencies in the training split", False, False
     ),
+    "baselineMase": MetricText("MASE, seasonal naive", "the last season again", False, False),
+    "naiveMase": MetricText("MASE, naive", "the last value again", False, False),
     "baselineAccuracy": MetricText("Accuracy of a guess", "always the most frequent class of the training split"),
     "baselineRmse": MetricText("RMSE of a guess", "always the mean of the training split", False, False),
 }
