@@ -21,6 +21,7 @@ from runwright_api.trainingrun import TrainingRun
 from runwright_components.contract.config import (
     CollectConfig,
     DeployConfig,
+    EnvironmentConfig,
     EvaluateConfig,
     PackageConfig,
     PrepareConfig,
@@ -53,6 +54,7 @@ def lower(run: TrainingRun) -> StageConfigs:
         collect=CollectConfig(
             sources=tuple(_source(one, labelled=spec.train.kind != "generation") for one in spec.data.sources),
             max_rows=spec.data.max_rows,
+            environment=_environment(spec.train),
         ),
         prepare=_prepare(spec),
         train=_train(spec.train).model_copy(update={"tune": lower_tune(spec)}),
@@ -62,12 +64,17 @@ def lower(run: TrainingRun) -> StageConfigs:
                 "slices": spec.evaluate.slices,
                 "gate": [bound.model_dump(exclude={"min_gain"}) for bound in spec.evaluate.gate],
                 "run_name": name,
+                **({} if spec.evaluate.episodes is None else {"episodes": spec.evaluate.episodes}),
             }
         ),
         package=PackageConfig(name=name, **_same(spec.package, without={"quantized"})),
         register=RegisterConfig(name=name, uri=spec.registry.uri or ""),
         deploy=DeployConfig(name=name, mode="none" if spec.deploy.mode == "None" else spec.deploy.mode),
     )
+
+
+def _environment(train: TrainSpec) -> EnvironmentConfig | None:
+    return None if train.environment is None else EnvironmentConfig.model_validate(_same(train.environment))
 
 
 def _source(source: ApiSource, *, labelled: bool) -> Source:
@@ -101,6 +108,7 @@ def _prepare(spec: TrainingRunSpec) -> PrepareConfig:
 _ELSEWHERE = {
     "task",
     "code",
+    "environment",
     "image",
     "early_stopping",
     "checkpoint",

@@ -8,7 +8,8 @@ prepared data  manifest.json (PreparedManifest), {train,validation,test}.parquet
 model          manifest.json (ModelManifest), weights.safetensors (trees: booster.*), model.onnx, history.json,
                preprocessing/
 evaluation     evaluation.json (Evaluation), predictions.parquet - a row a test row: row_id, truth, prediction and, for
-               a classification, probabilities; of a generation row_id and figures of the document
+               a classification, probabilities; of what learns without a target what it answers,
+               by name; of a generation row_id and figures of the document
 package        manifest.json (PackageManifest) and the files that it lists, a folder that KServe can mount
 """
 
@@ -317,6 +318,23 @@ class ForecastSample(Document):
     upper: tuple[float, ...]
 
 
+class ScoreHistogram(Document):
+    """Anomaly scores of the test rows: rows a bin, apart by their label where one is known."""
+
+    edges: tuple[float, ...]
+    normal: tuple[int, ...]  # or unlabelled
+    anomalous: tuple[int, ...] = ()  # empty without labels
+    threshold: float
+
+
+class Projection(Document):
+    """Up to 1,000 test rows on the first two principal components: (x, y, group), groups by their names."""
+
+    points: tuple[tuple[float, float, int], ...]
+    groups: tuple[str, ...]
+    variance: tuple[float, float]  # share of it on each axis
+
+
 class Evaluation(Document):
     """What the untouched test split says of the model whose digest is `model_digest`."""
 
@@ -333,8 +351,11 @@ class Evaluation(Document):
     roc: tuple[Roc, ...] = ()
     calibration: Calibration | None = None
     residuals: tuple[tuple[float, float], ...] = ()  # regression: up to 500 (truth, prediction) pairs
+    scores: ScoreHistogram | None = None  # anomaly
+    projection: Projection | None = None  # clustering, embedding
     slices: tuple[SliceMetrics, ...] = ()
     samples: tuple[Sample, ...] = ()  # generation
+    returns: dict[str, tuple[float, ...]] = {}  # control: of each player's episodes, the agent's first
     forecasts: tuple[ForecastSample, ...] = ()  # forecasting
     latency: Latency
     lineage: Lineage

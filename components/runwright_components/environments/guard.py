@@ -92,12 +92,16 @@ class Guarded(gymnasium.Env[Floats, Any]):
                 "give observations of the space",
             )
         flat = found.reshape(-1)
+        if not np.isfinite(flat).all() or any(self.observation.sizes):
+            self._check(flat)
+        return flat.astype(np.float32)
+
+    def _check(self, flat: NDArray[np.float64]) -> None:
         for name, value, size in zip(self.observation.names, flat.tolist(), self.observation.sizes, strict=True):
             if not math.isfinite(value):
                 raise self._fault(f"{name} of the observation is {value}", "give finite observations")
             if size and (value != int(value) or not 0 <= value < size):
                 raise self._fault(f"{name} of the observation is {value:g}, not 0 to {size - 1}", "stay in the space")
-        return flat.astype(np.float32)
 
     def _fault(self, message: str, cure: str) -> StageError:
         when = f"in step {self._steps} of an episode" if self._steps else "at the start of an episode"

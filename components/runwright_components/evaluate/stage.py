@@ -27,6 +27,7 @@ from runwright_components.contract.artifacts import (
 )
 from runwright_components.contract.config import EvaluateConfig
 from runwright_components.contract.files import file_digest, new_folder
+from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.evaluate import classification, regression, slices, speed
@@ -110,8 +111,16 @@ def _judge(
         from runwright_components.evaluate import forecasting
 
         return forecasting.judge(config, predictor, prepared, progress)
+    if config.task == "control":
+        from runwright_components.evaluate import control
+
+        return control.judge(config, predictor, prepared, progress)
     if config.task == "generation":
         return _judge_documents(config, predictor, prepared, data, progress)
+    if config.task in UNSUPERVISED:
+        from runwright_components.evaluate import unsupervised
+
+        return unsupervised.judge(config, predictor, prepared, data, progress)
     return _judge_rows(config, predictor, prepared, data, progress)
 
 

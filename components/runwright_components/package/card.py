@@ -17,7 +17,7 @@ from runwright_components.contract.artifacts import (
     PreparedManifest,
     Signature,
 )
-from runwright_components.contract.config import PackageConfig
+from runwright_components.contract.config import PackageConfig, TaskKind
 from runwright_components.contract.kinds import KINDS
 from runwright_components.prepare.quality import ColumnQuality, Quality
 
@@ -38,12 +38,43 @@ _NAMES = {
     "rocAuc": "ROC AUC",
     "logLoss": "Log loss",
     "calibrationError": "Expected calibration error",
+    "averagePrecision": "Average precision",
+    "precision": "Precision of the verdict",
+    "recall": "Recall of the verdict",
+    "f1": "F1 of the verdict",
+    "anomalyShare": "Share of the rows with the verdict",
+    "medianScore": "Median score",
+    "silhouette": "Silhouette",
+    "daviesBouldin": "Davies-Bouldin index",
+    "calinskiHarabasz": "Calinski-Harabasz index",
+    "adjustedRand": "Adjusted Rand index",
+    "normalizedMutualInformation": "Normalized mutual information",
+    "clusters": "Clusters that have rows",
+    "smallestCluster": "Share of the smallest cluster",
+    "neighbourAccuracy": "Accuracy of the 5 nearest neighbours",
+    "trustworthiness": "Trustworthiness",
+    "baselineRocAuc": "ROC AUC of the distance from the mean",
+    "baselineAveragePrecision": "Average precision of the distance from the mean",
+    "baselineSilhouette": "Silhouette of a cut of the first principal component",
+    "baselineAdjustedRand": "Adjusted Rand index of a cut of the first principal component",
+    "baselineNeighbourAccuracy": "Accuracy of the 5 nearest neighbours by as many principal components",
+    "baselineTrustworthiness": "Trustworthiness of as many principal components",
     "mae": "Mean absolute error",
     "rmse": "Root mean squared error",
     "r2": "R²",
     "bitsPerByte": "Bits per byte",
     "perplexity": "Perplexity a token",
     "tokenAccuracy": "Token accuracy",
+    "meanReward": "Mean return",
+    "stdReward": "Standard deviation of the returns",
+    "worstReward": "Worst return",
+    "meanLength": "Mean steps of an episode",
+    "successRate": "Success rate",
+    "gainOverRandom": "Mean return above that of actions by chance",
+    "gainOverBaseline": "Mean return above that of the rule of thumb",
+    "normalizedReward": "Normalized return (0: chance, 1: the reward threshold)",
+    "randomReward": "Mean return of actions by chance",
+    "baselineReward": "Mean return of the rule of thumb",
     "baselineBitsPerByte": "Bits per byte by the tokens' frequencies alone",
     "mase": "Mean absolute scaled error",
     "skill": "Share of the better naive forecast's error that is saved",
@@ -67,6 +98,22 @@ _ON_SLICES = (
     "smape",
     "coverage",
 )
+
+
+_ALONE: dict[TaskKind, str] = {
+    "anomaly": (
+        "Scores how unlike the training rows a row is, from 0 to 1; above 0.5 it is called an anomaly. An anomaly is "
+        "rare, not wrong: look at it before acting on it."
+    ),
+    "clustering": (
+        "Says which cluster a row is nearest to, and how far it is from each. Clusters are numbered by chance: what one "
+        "means is for a person to say."
+    ),
+    "embedding": (
+        "Turns a row into a short vector; similar rows have near vectors. Vectors of two versions of the model do not "
+        "compare."
+    ),
+}
 
 
 def model_card(
@@ -132,6 +179,10 @@ def _use(signature: Signature) -> Iterator[str]:
             "Writes text that continues a prompt. It was trained and judged on text like the one described below; what "
             "it writes is likely, not true: check it before relying on it."
         )
+        return
+    if signature.task in _ALONE:
+        judged = f" It was judged by `{signature.target}`, which it never saw." if signature.target else ""
+        yield f"{_ALONE[signature.task]}{judged}"
         return
     if signature.task == "forecasting":
         yield (

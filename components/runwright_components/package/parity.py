@@ -67,6 +67,10 @@ def _own_weights(model: Path) -> tuple[str, Callable[[Mapping[str, NDArray[Any]]
     name = ModelManifest.read(model).model.name
     if name in BOOSTERS:
         return name, native(model)
+    if name == "policy":
+        from runwright_components.train.reinforcement.policy import native as acting
+
+        return "torch", acting(model)
     import torch
 
     from runwright_components.models import load_model
@@ -104,7 +108,7 @@ def _served(predictor: Predictor, inputs: dict[str, NDArray[Any]]) -> NDArray[An
     """The graph's output; of a language model in two parts, the second with the keys and values of the first, as text
     is generated."""
     if predictor.generator is None:
-        (output,) = predictor.run(inputs).values()
+        *_, output = predictor.run(inputs).values()  # a policy gives its actions first, then what they come from
         return output
     ids = inputs[IDS]
     half = ids.shape[1] // 2

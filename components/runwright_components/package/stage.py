@@ -43,7 +43,7 @@ from runwright_components.prepare.quality import Quality
 from runwright_components.train.boosting import BOOSTERS
 
 ARCHITECTURE = "model.json"
-_SETTINGS = ("encoder.json", "decoder.json")  # beside the weights of an encoder or decoder
+_SETTINGS = ("encoder.json", "decoder.json", "policy.json")  # beside the weights of an encoder, decoder or policy
 
 
 class Architecture(Document):

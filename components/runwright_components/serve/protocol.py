@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runwright_components.contract.artifacts import Field, Signature
+from runwright_components.contract.config import TaskKind
 from runwright_components.features import Predictions
 from runwright_components.features.predictions import Forecasts
 from runwright_components.serve.request_error import Kind, RequestError, kind_of
@@ -30,6 +31,13 @@ _DATATYPES: dict[str, frozenset[str]] = {
 }
 _GENERATED = (("text", "BYTES"), ("finish_reason", "BYTES"), ("tokens", "INT64"))  # outputs of a language model
 _FORECAST = (("forecast", "FP64"), ("lower", "FP64"), ("upper", "FP64"), ("time", "BYTES"))  # [N, horizon] each
+_KINDS = {"f": "FP64", "i": "INT64", "b": "BOOL"}  # datatypes by the kind of numpy's
+_ACTIONS = {"float32": "FP64", "int64": "INT64"}  # of an agent, by those of its graph
+_UNSUPERVISED: dict[TaskKind, tuple[tuple[str, str, int], ...]] = {
+    "anomaly": (("score", "FP64", 1), ("anomaly", "BOOL", 1)),
+    "clustering": (("cluster", "INT64", 1), ("distances", "FP64", 2)),
+    "embedding": (("embedding", "FP64", 2),),
+}  # outputs by name, with their numbers of dimensions
 _PREFERRED = {"numeric": "FP64", "numbers": "FP64", "boolean": "BOOL"}
 
 
@@ -52,11 +60,14 @@ def instances(body: object) -> Sequence[object]:
 def predictions(signature: Signature, answer: Predictions) -> list[dict[str, Any]]:
     """The `predictions` of a V1 answer for each row: `{"label", "probabilities": {label: p}}`, `{"value"}`,
     `{"text", "finish_reason", "tokens"}`, or lists `{"forecast", "lower", "upper", "time"}`, the last where the request
-    tells when the last known value was."""
+    tells when the last known value was. Other kinds give what they answer by its names, an agent `{"action"}`."""
     if answer.generations is not None:
         return [vars(generation) for generation in answer.generations]
     if answer.forecasts is not None:
         return _forecasts(answer.forecasts)
+    if answer.answers is not None:
+        columns = [found.tolist() for found in answer.answers.values()]
+        return [dict(zip(answer.answers, row, strict=True)) for row in zip(*columns, strict=True)]
     if answer.values is not None:
         return [{"value": value} for value in answer.values.tolist()]
     if answer.labels is None or answer.probabilities is None:
@@ -137,6 +148,10 @@ def tensors(signature: Signature, answer: Predictions, names: Sequence[str]) -> 
             found[name] = {"datatype": datatype, "shape": [len(answer)], "data": data}
     if answer.forecasts is not None:
         found |= _forecast_tensors(answer.forecasts)
+    for name, array in (answer.answers or {}).items():
+        found[name] = {
+            "datatype": _KINDS[array.dtype.kind], "shape": list(array.shape), "data": array.ravel().tolist()
+        }  # fmt: skip
     if answer.labels is not None and answer.probabilities is not None:
         found["label"] = {"datatype": "BYTES", "shape": [len(answer)], "data": answer.labels}
         found["probabilities"] = {
@@ -179,8 +194,16 @@ def output_metadata(signature: Signature) -> list[dict[str, Any]]:
         return [{"name": "value", "datatype": "FP64", "shape": [-1]}]
     if signature.task == "forecasting":
         return [{"name": name, "datatype": datatype, "shape": [-1, -1]} for name, datatype in _FORECAST]
+    if signature.task in _UNSUPERVISED:
+        return [
+            {"name": name, "datatype": kind, "shape": [-1] * rank} for name, kind, rank in _UNSUPERVISED[signature.task]
+        ]
     if signature.task == "generation":
         return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in _GENERATED]
+    if signature.task == "control":
+        *_, action = signature.tensors
+        shape = [-1 if size is None else size for size in action.shape]
+        return [{"name": action.name, "datatype": _ACTIONS[action.dtype], "shape": shape}]
     return [
         {"name": "label", "datatype": "BYTES", "shape": [-1]},
         {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(signature.labels)]},
