@@ -34,7 +34,6 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("spec.data.sources[].pvc", "copy the data to S3, or mount the volume and give its path"),
     Refusal("spec.data.sources[].synthetic", "write the rows to a file and give its path"),
     Refusal("spec.train.precision", "use bf16, which needs no scaling of tensors", "fp8"),
-    Refusal("spec.train.distributed.tensorParallel", "use `strategy: fsdp`, which shards the same memory"),
     Refusal("spec.evaluate.gate[].minGain", "use the absolute bounds `min` and `max`"),
     Refusal("spec.evaluate.fairness", "name the columns in evaluate.slices and compare their metrics"),
     Refusal("spec.evaluate.explanations", "remove it"),

@@ -94,10 +94,11 @@ class Attention(nn.Module):
         return self._merge(mixed), (key, value)
 
     def _project(self, states: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the heads that this process has: with tensor parallelism, some of them."""
         rows, length, _ = states.shape
-        query = self.q_proj(states).view(rows, length, self.heads, self.head_width).transpose(1, 2)
-        key = self.k_proj(states).view(rows, length, self.key_value_heads, self.head_width).transpose(1, 2)
-        value = self.v_proj(states).view(rows, length, self.key_value_heads, self.head_width).transpose(1, 2)
+        query = self.q_proj(states).view(rows, length, -1, self.head_width).transpose(1, 2)
+        key = self.k_proj(states).view(rows, length, -1, self.head_width).transpose(1, 2)
+        value = self.v_proj(states).view(rows, length, -1, self.head_width).transpose(1, 2)
         return _rotated(query, cos, sin), _rotated(key, cos, sin), value
 
     def _shared(self, heads: Tensor) -> Tensor:

@@ -144,6 +144,7 @@ class CostMeter:
         """Of this process since its start."""
         stepping = 0.0 if self._stepping is None else self._clock() - self._stepping
         per_unit = self._work.flops or 0.0
+        sharing = self.ranks.tensor  # as many count the same rows, and each computes its part of them
         gpus = int(self.ranks.device.type == "cuda")
         seconds, step_seconds = self._clock() - self._start, self._step_seconds + stepping
         return Ledger(
@@ -153,9 +154,9 @@ class CostMeter:
             gpu_seconds=gpus * seconds,
             gpu_step_seconds=gpus * step_seconds,
             cpu_seconds=time.process_time() - self._cpu_start,
-            samples=self._samples,
-            tokens=self._tokens,
-            flops=per_unit * (self._tokens or self._samples),
+            samples=self._samples / sharing,
+            tokens=self._tokens / sharing,
+            flops=per_unit * (self._tokens or self._samples) / sharing,
             joules=self._energy.joules() or 0.0,
             peak_gpu=float(torch.cuda.max_memory_allocated(self.ranks.device)) if gpus else 0.0,
             peak_host=float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * _RSS_UNIT,

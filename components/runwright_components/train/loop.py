@@ -15,7 +15,7 @@ from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.models.pretrained import Pretrained
-from runwright_components.train import parallel
+from runwright_components.train import parallel, tensor_parallel
 from runwright_components.train.augment import Augmenter
 from runwright_components.train.checkpoints import CheckpointStore
 from runwright_components.train.cost import CostMeter, Work
@@ -88,10 +88,11 @@ class Trainer:
         self.augment = Augmenter(config.augment, config.seed)
         self.meter = Meter()
         self.plan = BatchPlan(
-            len(training), config.batch_size, self.ranks.world, max(1, config.accumulate), config.seed
+            len(training), config.batch_size, self.ranks.replicas, max(1, config.accumulate), config.seed
         )  # fmt: skip
         self.share_out()
-        self._learning = [weight for group in state.optimizer.param_groups for weight in group["params"]]
+        learning = [weight for group in state.optimizer.param_groups for weight in group["params"]]
+        self._learning = tensor_parallel.by_mesh(learning)
 
     def share_out(self) -> None:
         """Settle the steps: those that the cursor began with, or, at its start, those of the configuration."""
@@ -123,7 +124,7 @@ class Trainer:
         order = self.plan.order(cursor.epoch)
         if isinstance(self.state.module, Pretrained):
             self.state.module.thaw(cursor.epoch)
-        self.training.start(cursor.epoch, self.plan.upcoming(order, cursor.batch, self.ranks.rank))
+        self.training.start(cursor.epoch, self.plan.upcoming(order, cursor.batch, self.ranks.replica))
         self.forward.train()
         self.cost.begin()
         every = self.config.checkpoint_every_steps
@@ -204,11 +205,11 @@ class Trainer:
         for group in state.optimizer.param_groups:
             group["lr"] = rate * group["rate_share"]
         first, last = self.plan.bounds(cursor.batch)
-        parts = list(self.plan.micro_batches(order, cursor.batch, self.ranks.rank))
+        parts = list(self.plan.micro_batches(order, cursor.batch, self.ranks.replica))
         for number, (rows, share) in enumerate(parts):
             inputs, target = self.training.take(rows)
             self.cost.count(inputs, target)
-            blend = self.augment(inputs, target, cursor.epoch, cursor.batch, self.ranks.rank, number)
+            blend = self.augment(inputs, target, cursor.epoch, cursor.batch, self.ranks.replica, number)
             with parallel.synchronizing(self.forward, wanted=number == len(parts) - 1):
                 with autocast(self.precision, self.ranks.device):
                     output = self.forward(**inputs)
@@ -228,7 +229,7 @@ class Trainer:
         if self.config.gradient_clip is not None:
             if scaler is not None:
                 scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(self._learning, self.config.gradient_clip)
+            tensor_parallel.clip(self._learning, self.config.gradient_clip)
         if scaler is None:
             optimizer.step()
         else:
@@ -246,10 +247,10 @@ class Trainer:
         """Figures of the validation split, and whether rank 0 finds a checkpoint due; the same on every rank."""
         module = self.state.module.eval()
         size = self.config.batch_size * self.validation.evaluation_factor
-        mine = torch.arange(self.ranks.rank, len(self.validation), self.ranks.world)
+        mine = torch.arange(self.ranks.replica, len(self.validation), self.ranks.replicas)
         sums = torch.zeros(5, dtype=torch.float64, device=self.ranks.device)
         with self.state.averaged(), parallel.evaluating(module, self.precision, self.ranks.device):
-            for number in range(math.ceil(len(self.validation) / (size * self.ranks.world))):
+            for number in range(math.ceil(len(self.validation) / (size * self.ranks.replicas))):
                 rows = mine[number * size : (number + 1) * size]
                 # All ranks call the module, which may gather shards; one without rows takes a row that does not count.
                 inputs, target = self.validation.take(rows if len(rows) else torch.zeros(1, dtype=torch.int64))

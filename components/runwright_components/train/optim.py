@@ -46,14 +46,18 @@ def parameter_groups(
         for parameter in part.parameters(recurse=False)
     }
     shares = rate_shares(module, layer_decay) if layer_decay < 1 else {}
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, bool, int], list[nn.Parameter]] = {}
+    meshes: list[Any] = [None]  # of processes that weights are laid out on; torch updates those of one at a time
     for name, parameter in module.named_parameters():
         if parameter.requires_grad or frozen:
             plain = parameter.ndim < 2 or id(parameter) in exempt
-            groups.setdefault((shares.get(name, 1.0), plain), []).append(parameter)
+            mesh = getattr(parameter, "device_mesh", None)
+            if mesh not in meshes:
+                meshes.append(mesh)
+            groups.setdefault((shares.get(name, 1.0), plain, meshes.index(mesh)), []).append(parameter)
     return [
         {"params": parameters, "weight_decay": 0.0 if plain else weight_decay, "rate_share": share}
-        for (share, plain), parameters in sorted(groups.items(), key=lambda group: (-group[0][0], group[0][1]))
+        for (share, plain, _), parameters in sorted(groups.items(), key=lambda group: (-group[0][0], group[0][1:]))
     ]
 
 

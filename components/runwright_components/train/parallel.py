@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from runwright_components.contract.config import DistributedConfig, TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.models.pretrained import Pretrained
+from runwright_components.train import tensor_parallel
 from runwright_components.train.estimate import Estimate, state_bytes
 from runwright_components.train.precision import Precision, autocast
 from runwright_components.train.ranks import Ranks
@@ -35,10 +36,15 @@ class Layout:
     reshard: bool = True  # fsdp: let go of a block's weights between the passes
     compiled: bool = False
     recomputed: bool = False  # activations
+    tensor: int = 1  # processes that share each matrix
 
     def describe(self) -> str:
         """For people, for example `fsdp, compiled`."""
-        extras = [("compiled", self.compiled), ("activation checkpointing", self.recomputed)]
+        extras = [
+            (f"tensor parallel {self.tensor}", self.tensor > 1),
+            ("compiled", self.compiled),
+            ("activation checkpointing", self.recomputed),
+        ]
         return ", ".join([self.strategy, *(name for name, used in extras if used)])
 
 
@@ -67,17 +73,13 @@ def choose(config: TrainConfig, module: nn.Module, ranks: Ranks, costs: Estimate
     Raises StageError (InvalidConfig) for what this machine or model cannot do.
     """
     asked = config.distributed
-    if asked.tensor_parallel > 1:
-        raise StageError(
-            Reason.UNSUPPORTED,
-            "tensor parallelism is not available yet in this version",
-            where="train.distributed.tensorParallel",
-            cure="use `strategy: fsdp`, which shards the same memory",
-        )
+    tensor_parallel.check(config, module, ranks)
     memory = torch.cuda.get_device_properties(ranks.device).total_memory if ranks.device.type == "cuda" else None
     state = state_bytes(module, config.optimizer)
     obstacle = _obstacle(config)
     strategy = strategy_for(asked, world=ranks.world, state=state, memory=memory, shardable=obstacle is None)
+    if asked.tensor_parallel > 1:
+        strategy = "fsdp"
     if obstacle is not None and strategy == "fsdp":
         raise obstacle
     share = state / ranks.world if strategy == "fsdp" else state
@@ -85,8 +87,9 @@ def choose(config: TrainConfig, module: nn.Module, ranks: Ranks, costs: Estimate
     return Layout(
         strategy,
         reshard=asked.sharding == "full",
-        compiled=_compiled(asked, ranks.device),
+        compiled=asked.tensor_parallel == 1 and _compiled(asked, ranks.device),
         recomputed=_recomputed(asked, module, full=full),
+        tensor=asked.tensor_parallel,
     )
 
 
@@ -225,11 +228,17 @@ def _recomputing(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _shard(module: nn.Module, blocks: list[nn.Module], layout: Layout, ranks: Ranks, precision: Precision) -> nn.Module:
-    """FSDP2 (Zhao et al. 2023): block by block, then what is left."""
+    """FSDP2 (Zhao et al. 2023): block by block, then what is left; inside of it tensor parallelism, if asked for."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-    mesh = init_device_mesh(ranks.device.type, (ranks.world,))
+    if layout.tensor == 1:
+        mesh = init_device_mesh(ranks.device.type, (ranks.world,))
+    else:
+        names = ("replicas", "tensor")
+        both = init_device_mesh(ranks.device.type, (ranks.replicas, layout.tensor), mesh_dim_names=names)
+        tensor_parallel.share(blocks, both["tensor"])
+        mesh = both["replicas"]
     # Gradients are summed in fp32. Inputs keep their type, as under autocast: angles of positions must not be rounded.
     policy = MixedPrecisionPolicy(
         param_dtype=torch.bfloat16 if precision == "bf16" else None,

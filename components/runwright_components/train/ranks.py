@@ -30,10 +30,20 @@ class Ranks:
     control: Any = None
     local: int = 0  # place among the neighbours, the processes of this machine
     neighbours: int = 1
+    tensor: int = 1  # processes that share each matrix and see the same rows, one after the other in rank
 
     @property
     def main(self) -> bool:
         return self.rank == 0
+
+    @property
+    def replica(self) -> int:
+        """Number of the group that this process shares its matrices, and its rows, with."""
+        return self.rank // self.tensor
+
+    @property
+    def replicas(self) -> int:
+        return self.world // self.tensor
 
     def sum(self, numbers: Tensor) -> Tensor:
         """Sum of a CPU tensor over all ranks, in place."""
@@ -104,7 +114,8 @@ def join(config: TrainConfig) -> Ranks:
     else:
         dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=timeout)
     neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
-    return Ranks(rank, world, device, cast(Any, dist.new_group(backend="gloo", timeout=timeout)), local, neighbours)
+    control = cast(Any, dist.new_group(backend="gloo", timeout=timeout))
+    return Ranks(rank, world, device, control, local, neighbours, config.distributed.tensor_parallel)
 
 
 def _device(config: TrainConfig, local_rank: int) -> torch.device:

@@ -61,7 +61,7 @@ def _run(job: Job, ranks: Ranks, stop: StopSignal, progress: Progress, watchdog:
     layout, forward, work = _distribute(module, training, config, ranks, precision, progress)
     average = Average(module, config.ema.decay) if config.ema else None
     state = TrainingState(module, make_optimizer(config, module), make_scaler(precision, ranks.device), ranks, average)
-    rng.seed_everything(config.seed + 1 + ranks.rank)  # other dropout and augmentation on every rank
+    rng.seed_everything(config.seed + 1 + ranks.replica)  # other dropout and augmentation on every replica
     store = CheckpointStore(
         Path(job.checkpoints),
         keep=config.checkpoint_keep,

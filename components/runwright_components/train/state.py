@@ -90,14 +90,15 @@ class TrainingState:
             tensors = {name: tensor for name, tensor in tensors.items() if is_sharded(tensor)}
         cursor = {**vars(self.cursor), "history": [epoch.model_dump() for epoch in self.cursor.history]}
         scaler = {} if self.scaler is None else self.scaler.state_dict()
-        state = {"cursor": cursor, "scaler": scaler, "world": self.ranks.world}
+        state = {"cursor": cursor, "scaler": scaler, "world": self.ranks.world, "tensor": self.ranks.tensor}
         return Snapshot(self.cursor.step, recipe, state, tensors, sharded)
 
     def restore(self, found: Checkpoint) -> int:
         """Go back to where `capture` was called, on every rank. Returns how many ranks there were then: with as many
         now, training goes on bit by bit; with others, each rank has a random state derived from that of rank 0."""
         world: int = found.state["world"]
-        rank = self.ranks.rank if world == self.ranks.world else 0
+        same = (world, found.state.get("tensor", 1)) == (self.ranks.world, self.ranks.tensor)
+        rank = self.ranks.rank if same else 0
         moments = self._moments(found.layout)
         best = {
             name: torch.empty_like(tensor)
@@ -118,11 +119,11 @@ class TrainingState:
         saved: dict[str, Any] = dict(found.state["cursor"])
         self.cursor = Cursor(**{**saved, "history": [Epoch.model_validate(epoch) for epoch in saved["history"]]})
         rng.restore(states, self.ranks.device)
-        if world == self.ranks.world:
+        if same:
             self.loss_sum.copy_(sums[f"loss_sum/{rank}"])
         else:
             self.loss_sum.fill_(sum(total.item() for total in sums.values()) / self.ranks.world)
-            rng.derive(self.ranks.rank)
+            rng.derive(self.ranks.replica)
         return world
 
     def _live(self) -> dict[str, Tensor]:

@@ -22,7 +22,8 @@ class Distributed(Part):
     """fsdp: full gathers a block's weights for each pass and lets go of them; gradients keeps them from the forward to
     the backward pass, which is faster and takes more memory. Default: full."""
     tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes that share each matrix of a transformer; they see the same rows. Default: 1. Not available yet."""
+    """Processes that share each matrix of a text-generation model's blocks; they see the same rows. It divides the
+    processes, the heads and the heads of keys and values. Default: 1."""
     compile: _When = "never"
     """torch.compile of the model's blocks; auto: on a GPU where a compiler is there. Default: never."""
     activation_checkpointing: _When = "auto"
