@@ -47,7 +47,7 @@ def _print_metrics(console: Console, evaluation: Evaluation) -> None:
     shown = KINDS[evaluation.task].shown
     figures = [f"{name} {evaluation.metrics[name]:.4g}" for name in shown if name in evaluation.metrics]
     figures.append(f"p50 {evaluation.latency.p50_ms:.2f} ms")
-    console.print(f"on {evaluation.rows:,} test rows: " + ", ".join(figures), markup=False)
+    console.print(f"on {evaluation.rows:,} {KINDS[evaluation.task].judged}: " + ", ".join(figures), markup=False)
 
 
 def _checks(checks: Iterable[Check]) -> Table:

@@ -51,12 +51,13 @@ EMBEDDING = ("neighbourAccuracy", "trustworthiness")
 class Kind:
     """`metrics`: what the gate may bound; `shown`: on the terminal, the first also where there is room for one;
     `main`: in the report's tiles and tables of slices, the first as bars; `curve`: the metric of validation beside the
-    loss, empty where there is none."""
+    loss, empty where there is none; `judged`: what there are so many of."""
 
     metrics: tuple[str, ...]
     shown: tuple[str, ...]
     main: tuple[str, ...]
     curve: str = ""
+    judged: str = "test rows"
 
 
 KINDS: Mapping[TaskKind, Kind] = {
@@ -86,6 +87,7 @@ KINDS: Mapping[TaskKind, Kind] = {
         ("meanReward", "stdReward", "gainOverRandom", "gainOverBaseline", "successRate", "meanLength"),
         ("meanReward", "gainOverRandom", "gainOverBaseline", "successRate"),
         "mean return",
+        "episodes",
     ),
     "embedding": Kind(EMBEDDING, EMBEDDING, EMBEDDING),
 }

@@ -106,8 +106,12 @@ _ALONE: dict[TaskKind, str] = {
         "rare, not wrong: look at it before acting on it."
     ),
     "clustering": (
-        "Says which cluster a row is nearest to, and how far it is from each. Clusters are numbered by chance: what one "
-        "means is for a person to say."
+        "Says which cluster a row is nearest to, and how far it is from each. The clusters' numbers mean nothing; what "
+        "a cluster is, a person has to say."
+    ),
+    "control": (
+        "Says for an observation which action to take, the best one known, nothing drawn by chance. It was trained and "
+        "judged in one environment: where the world differs from that, watch it before letting it act."
     ),
     "embedding": (
         "Turns a row into a short vector; similar rows have near vectors. Vectors of two versions of the model do not "
@@ -162,7 +166,11 @@ def _front_matter(config: PackageConfig, model: ModelManifest) -> Iterator[str]:
 def _summary(model: ModelManifest, evaluation: Evaluation) -> str:
     head = KINDS[model.task].shown[0]
     value = evaluation.metrics.get(head)
-    score = f" {_NAMES[head]} on {evaluation.rows:,} untouched test rows: **{value:.4g}**." if value is not None else ""
+    score = (
+        f" {_NAMES[head]} on {evaluation.rows:,} untouched {KINDS[model.task].judged}: **{value:.4g}**."
+        if value is not None
+        else ""
+    )
     size = f"A model of the family `{model.model.name}` with {model.parameters:,} parameters"
     return f"{size} for {model.modality} {model.task}.{score}"
 
@@ -216,7 +224,10 @@ def _data(prepared: PreparedManifest, quality: Quality) -> Iterator[str]:
 
 def _preprocessing(signature: Signature, quality: Quality) -> Iterator[str]:
     yield "## Preprocessing"
-    yield "Fitted on the training split alone, and applied by the same code in training, evaluation and serving."
+    if signature.task == "control":
+        yield "None: an observation goes into the graph as it is, which standardizes it where that was learned."
+    else:
+        yield "Fitted on the training split alone, and applied by the same code in training, evaluation and serving."
     columns = {column.name: column for column in quality.columns}
     yield _table(
         ("input", "type", "missing values", "outliers"),
@@ -248,7 +259,11 @@ def _training(model: ModelManifest) -> Iterator[str]:
 
 def _evaluation(evaluation: Evaluation, metrics: dict[str, float]) -> Iterator[str]:
     yield "## Evaluation"
-    yield f"On the test split, {evaluation.rows:,} rows that neither training nor the choice of the epoch has seen."
+    if evaluation.task == "control":
+        players = ", ".join(list(evaluation.returns)[1:])
+        yield f"{evaluation.rows:,} whole episodes with seeds of their own; {players} played the same ones."
+    else:
+        yield f"On the test split, {evaluation.rows:,} rows that neither training nor the choice of the epoch has seen."
     order = [name for name in _NAMES if name in metrics] + sorted(metrics.keys() - _NAMES.keys())
     yield _table(("metric", "value"), ((_NAMES.get(key, key), f"{metrics[key]:.4g}") for key in order))
     if evaluation.per_class and len(evaluation.per_class) <= _CLASSES:

@@ -97,7 +97,7 @@ def _quality(config: PrepareConfig, data: RawData, environment: EnvironmentDocum
         rows_in=data.rows,
         rows_out=data.rows,
         columns=tuple(_column(name, data, environment, rows) for name in data.columns),
-        strategy="all of it: an agent makes its own training data",
+        strategy="test alone: what was seen in episodes played by chance",
         splits=(SplitQuality(name="test", rows=data.rows, share=1.0),),
         measures=(
             outputs.measure("return", "return of an episode played by chance", returns["reward"].to_numpy()),

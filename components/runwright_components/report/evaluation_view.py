@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from runwright_components.contract.artifacts import Evaluation, SliceMetrics
-from runwright_components.contract.kinds import KINDS
-from runwright_components.report import forecast_view
+from runwright_components.contract.kinds import KINDS, UNSUPERVISED
+from runwright_components.report import control_view, forecast_view, unsupervised_view
 from runwright_components.report.charts import Chart, Tone, histogram, scatter, unit_square
 from runwright_components.report.wording import METRICS, count, digits, fixed, metric, number, percent, rows
 
@@ -132,7 +132,7 @@ def _caution(evaluation: Evaluation) -> str:
         return "The model is no better than always guessing the mean of the training split."
     if "bitsPerByte" in found and found["bitsPerByte"] >= found.get("baselineBitsPerByte", math.inf):
         return "The model foretells the text no better than the frequencies of its tokens do."
-    return forecast_view.caution(found)
+    return forecast_view.caution(found) or unsupervised_view.caution(found) or control_view.caution(found)
 
 
 def _tiles(evaluation: Evaluation) -> Iterator[Tile]:
@@ -148,6 +148,12 @@ def _tiles(evaluation: Evaluation) -> Iterator[Tile]:
     elif evaluation.task == "forecasting":
         context = forecast_view.contexts(found)
         wanted = tuple(context)
+    elif evaluation.task == "control":
+        context = control_view.contexts(found)
+        wanted = tuple(context)
+    elif evaluation.task in UNSUPERVISED:
+        wanted = KINDS[evaluation.task].main
+        context = unsupervised_view.contexts(found, wanted)
     elif evaluation.task == "classification":
         wanted = ("accuracy", "f1Macro", "rocAuc", "logLoss")
         context = {
@@ -207,6 +213,8 @@ def _charts(evaluation: Evaluation) -> Iterator[Chart]:
     if evaluation.residuals:
         yield from _regression(evaluation)
     yield from forecast_view.charts(evaluation)
+    yield from control_view.charts(evaluation)
+    yield from unsupervised_view.charts(evaluation)
 
 
 def _roc(evaluation: Evaluation) -> Chart:

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from runwright_components.contract.artifacts import Cost, Epoch, Evaluation, History, Lineage, ModelManifest, Signature
 from runwright_components.contract.config.trees import TreesConfig
 from runwright_components.contract.kinds import KINDS
+from runwright_components.report import control_view
 from runwright_components.report.charts import Chart, curves, shares
 from runwright_components.report.wording import count, fixed, number, percent, seconds, short
 
@@ -54,6 +55,10 @@ class UseView:
 
 def training_view(model: ModelManifest, history: History) -> TrainingView:
     epochs = history.epochs
+    if model.task == "control":
+        return TrainingView(
+            _facts(model, epochs), control_view.learning(history), _ended(control_view.learned(history), history)
+        )
     unit, learned = ("round", "trees are those up to the end") if model.model.trees else ("epoch", "weights are those")
     best = next((entry for entry in epochs if entry.epoch == history.best_epoch), None)
     metric_name = KINDS[model.task].curve
@@ -86,11 +91,13 @@ def training_view(model: ModelManifest, history: History) -> TrainingView:
         sentence += f"; the {learned} of {unit} {best.epoch} (validation loss {number(best.validation_loss)}" + (
             f", {metric_name} {fixed(best.validation_metric)})" if metric_name else ")"
         )
+    return TrainingView(_facts(model, epochs), charts if len(epochs) > 1 else (), _ended(sentence, history))
+
+
+def _ended(sentence: str, history: History) -> str:
     if history.resumed_from_step:
         sentence += f"; resumed from step {count(history.resumed_from_step)}"
-    return TrainingView(
-        _facts(model, epochs), charts if len(epochs) > 1 else (), sentence[:1].upper() + sentence[1:] + "."
-    )
+    return sentence[:1].upper() + sentence[1:] + "."
 
 
 def _metric_curve(epochs: Sequence[Epoch], name: str, unit: str, mark: tuple[float, str] | None) -> Iterator[Chart]:
@@ -121,6 +128,7 @@ def _facts(model: ModelManifest, epochs: tuple[Epoch, ...]) -> tuple[tuple[str, 
     shape = model.model
     sizes = {
         "mlp": "hidden " + " \u2192 ".join(str(size) for size in shape.hidden),
+        "policy": f"by {shape.algorithm}, hidden " + " \u2192 ".join(str(size) for size in shape.hidden),
         "code": "the user's own",
         "pretrained": f"from {shape.pretrained}" + (", encoder frozen" if shape.freeze else ""),
     }

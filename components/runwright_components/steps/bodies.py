@@ -205,7 +205,7 @@ def evaluate(
         metadata.show(classification, metadata.classification(document))
         name = KINDS[document.task].shown[0]
         figure = f"{name} {document.metrics[name]:.4f}, " if name in document.metrics else ""
-        return f"{figure}{document.rows:,} test rows, gate {document.verdict}"
+        return f"{figure}{document.rows:,} {KINDS[document.task].judged}, gate {document.verdict}"
 
     outputs = {"evaluation": out, "report": page}
     here = Surroundings.of(os.environ)
