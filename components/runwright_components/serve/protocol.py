@@ -195,9 +195,8 @@ def output_metadata(signature: Signature) -> list[dict[str, Any]]:
     if signature.task == "forecasting":
         return [{"name": name, "datatype": datatype, "shape": [-1, -1]} for name, datatype in _FORECAST]
     if signature.task in _UNSUPERVISED:
-        return [
-            {"name": name, "datatype": kind, "shape": [-1] * rank} for name, kind, rank in _UNSUPERVISED[signature.task]
-        ]
+        named = _UNSUPERVISED[signature.task]
+        return [{"name": name, "datatype": datatype, "shape": [-1] * rank} for name, datatype, rank in named]
     if signature.task == "generation":
         return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in _GENERATED]
     if signature.task == "control":
