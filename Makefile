@@ -42,7 +42,7 @@ test-contract: setup  ## our KFP client against the double of its API, or a real
 	@$(BIN)/python -m pytest -q -n $(JOBS) tests/contract
 
 test-local: setup  ## every example end to end on this machine
-	@$(BIN)/python -m pytest -q tests/local
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup tests/local
 
 test-cluster: setup  ## a real Kubernetes control plane with the real peers (Linux, root, Go; builds them once)
 	@$(BIN)/python -m pytest -q -n $(CLUSTERS) --dist loadfile tests/cluster

@@ -1,5 +1,6 @@
 """What a tier needs from the machine: without it, skipped with the reason, or failed under RUNWRIGHT_REQUIRE=all."""
 
+import os
 import shutil
 from collections.abc import Callable
 
@@ -7,6 +8,9 @@ import pytest
 from hypothesis import settings
 
 from tests.machine import unable
+
+# The tests of a tier run side by side: two threads a process would wait for one another's cores, spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no defect
 settings.load_profile("untimed")

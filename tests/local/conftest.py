@@ -78,6 +78,14 @@ class Command:
                 process.communicate()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of one example stay in one worker, where `finished` ran it."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec and "name" in callspec.params and item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group(callspec.params["name"]))
+
+
 @pytest.fixture
 def runwright() -> Iterator[Command]:
     command = Command()

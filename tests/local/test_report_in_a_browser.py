@@ -21,6 +21,7 @@ QUIET = [
 ]
 
 
+@pytest.mark.xdist_group("penguins")
 def test_the_report_opens_without_a_complaint(
     finished: Callable[[str], Path], require_tool: Callable[[str, str], str], tmp_path: Path
 ) -> None:

@@ -83,6 +83,7 @@ def test_every_way_to_ask_gives_the_answer_of_the_evaluation(
         _equal(_v2_figures(answer, len(rows)), expected, "V2")
 
 
+@pytest.mark.xdist_group("birdstrikes")
 def test_the_rows_hold_what_is_hard(finished: Callable[[str], Path]) -> None:
     """Else the test above would prove little: missing values, and categories that training never saw."""
     prepared = next(finished("birdstrikes").glob(f"artifacts/*/*/prepared_data/{RAW_TEST}")).parent

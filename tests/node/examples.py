@@ -27,6 +27,13 @@ def training_run(example: str, namespace: str, s3: S3, secret: str, **changes: A
     return {**manifest, "metadata": {"name": example, "namespace": namespace}, "spec": merged(spec, changes)}
 
 
+def code(name: str, text: str, s3: S3) -> str:
+    """The address of a Python file in the bucket, for `train.code.path`."""
+    key = f"code/{name}.py"
+    s3.client().put_object(Bucket=MODELS, Key=key, Body=text.encode())
+    return f"s3://{MODELS}/{key}"
+
+
 def rows(example: str, count: int) -> list[dict[str, Any]]:
     """The first raw rows of the example's data, read with the standard library, as a client would send them."""
     (source,) = yaml.safe_load((EXAMPLES / example / "run.yaml").read_text())["spec"]["data"]["sources"]

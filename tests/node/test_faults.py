@@ -62,10 +62,12 @@ def test_a_training_outlives_its_step_its_workers_the_operator_and_the_storage(
 
 
 def test_each_way_to_fail_has_its_reason_its_pod_and_its_last_words(team: Team) -> None:
+    raising = examples.code("raising", 'print("reading ages")\nages = {}["age"]\n', team.node.s3)
     once = {"retries": {"failures": 0, "preemptions": 0}}
     cases: dict[str, dict[str, Any]] = {
         "memory": {"train": {**once, "resources": {"cpu": "200m", "memory": "200Mi"}}},
         "target": {"prepare": {"target": "no such column"}},
+        "raising": {"train": {"model": None, "code": {"path": raising}, "resources": SMALL}},
         "gpus": {"train": {"resources": {**SMALL, "gpusPerNode": 4}}},
         "image": {"train": {"resources": SMALL}},
     }
@@ -84,6 +86,14 @@ def test_each_way_to_fail_has_its_reason_its_pod_and_its_last_words(team: Team) 
     assert "no such column" in failure["message"]
     assert failure["exitCode"] == 10
     assert failure["pod"]
+
+    run = _failed(team, "raising")
+    failure = status(run)["failure"]
+    assert (failure["stage"], failure["reason"], failure["exitCode"]) == ("train", "UserCodeError", 10)
+    assert failure["pod"] == "raising-r1-master-0"
+    assert "KeyError: 'age'" in failure["message"]
+    assert "raising.py" in failure["message"]
+    assert revision(run, 1)["failures"] == 0, "the same code would raise again"
 
     told = team.wait_run("gpus waits", "gpus", lambda run: condition(run, "Trained").get("reason") == "Unschedulable")
     assert "nvidia.com/gpu" in condition(told, "Trained")["message"]
