@@ -83,7 +83,9 @@ class Frequency:
         months = months + steps * self.months
         if self.from_end:
             return _start_of(months + 1) - rest
-        return np.minimum(_start_of(months) + rest, _start_of(months + 1) - _day_left(rest))
+        last_day = _start_of(months + 1) - _day_left(rest)
+        found: Stamps = np.minimum(_start_of(months) + rest, last_day)
+        return found
 
     def after(self, last: Stamps, steps: int) -> Stamps:
         """The `steps` stamps after each of `last` [N]: [N, steps]."""
@@ -92,8 +94,8 @@ class Frequency:
     def before(self, cut: int, first: Stamps) -> NDArray[np.int64]:
         """How many steps of series that start at `first` [N] come before the stamp `cut`."""
         steps = self.place(np.full_like(first, cut), first).steps
-        found: NDArray[np.int64] = steps + (self.at(first, steps) < cut)
-        return np.maximum(found, 0)
+        found: NDArray[np.int64] = np.maximum(steps + (self.at(first, steps) < cut), 0)
+        return found
 
     def _in_month(self, stamps: Stamps) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Months since 1970, and microseconds from the month's start or to its end."""

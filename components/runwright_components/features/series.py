@@ -153,11 +153,24 @@ class SeriesPreprocessing(Preprocessing):
         ends = found.offsets[1:]
         begins = np.maximum(found.offsets[:-1], ends - state.context)
         known = [found.values[begin:end] for begin, end in zip(begins, ends, strict=True)]
+        self._require_context(found)
         last = state.step.at(found.starts, np.diff(found.offsets) - 1)
         return found.keys.with_columns(
             pl.Series(state.time, last).cast(pl.Datetime("us")),
             pl.Series(self._target.name, known, dtype=pl.List(pl.Float64)),
         )
+
+    def _require_context(self, found: SeriesTable) -> None:
+        lengths = np.diff(found.offsets)
+        if (lengths < self.state.context).any():
+            place = int(lengths.argmin())
+            key = found.keys.row(place) if self.state.by else ()
+            raise StageError(
+                Reason.DATA_INVALID,
+                f"the series{' ' if key else ''}{', '.join(key)} has {lengths[place]} steps, the model sees "
+                f"{self.state.context}",
+                cure="give more of its past, or leave the series out",
+            )
 
     def outputs(self, raw: Mapping[str, NDArray[Any]]) -> Predictions:
         """Windows are scaled each by itself, so that `forecasts` needs them, too."""

@@ -217,7 +217,7 @@ def _data(prepared: PreparedManifest, quality: Quality) -> Iterator[str]:
         ((split.name, f"{split.rows:,}", f"{split.share:.1%}") for split in quality.splits),
     )
     if prepared.task == "forecasting":
-        yield "A row of a split is a window: what is seen of a series, and what follows; all of the latter is in the split."
+        yield "A row of a split is a window: what is seen of a series and what follows, all of which lies in the split."
     labels = prepared.signature.labels
     if prepared.class_counts and len(labels) <= _CLASSES:
         counts = zip(labels, prepared.class_counts, strict=True)

@@ -31,6 +31,7 @@ from runwright_components.features.frequency import Frequency, infer
 from runwright_components.features.series import (
     HISTORY,
     TIME,
+    VALUE,
     Reader,
     SeriesPreprocessing,
     SeriesPreprocessingState,
@@ -80,7 +81,7 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
     preprocessing = SeriesPreprocessing(state)
     preprocessing.save(folder / PREPROCESSING)
     _write_test(table, plan, preprocessing, folder)
-    report = _quality(config, data, source, kept, plan, table)
+    report = _quality(config, data, kept, plan, table)
     report.write(folder, QUALITY)
     manifest = PreparedManifest(
         digest=files_digest(folder_files(folder)),
@@ -338,15 +339,11 @@ def _parts(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 # ---------------------------------------------------------------- quality
 
 
-def _quality(
-    config: PrepareConfig, data: RawData, source: pl.DataFrame, kept: pl.DataFrame, plan: _Plan, table: SeriesTable
-) -> Quality:
-    rules = config.series
-    assert rules is not None
+def _quality(config: PrepareConfig, data: RawData, kept: pl.DataFrame, plan: _Plan, table: SeriesTable) -> Quality:
     total = sum(plan.rows.values())
-    short = (sum(plan.runs[name].count for name in SPLITS) == 0).sum()
-    repeated = len(source) - len(kept)
-    missing = int(kept["\x00value"].is_nan().sum())
+    short = int((np.sum([plan.runs[name].count for name in SPLITS], axis=0) == 0).sum())
+    repeated = data.rows - len(kept)
+    missing = int(kept[VALUE].is_nan().sum())
     dropped = [Dropped(reason="the value is missing", rows=missing, column=config.target)] if missing else []
     return Quality(
         modality=config.modality,
@@ -354,26 +351,32 @@ def _quality(
         target=config.target,
         rows_in=data.rows,
         rows_out=len(kept) - missing,
-        columns=tuple(_column(name, config, data, kept, table) for name in data.columns),
+        columns=tuple(_column(name, config, data, kept, plan, table) for name in data.columns),
         duplicates=Duplicates(found=repeated, dropped=repeated, note="rows with the same series, stamp and value"),
         dropped=tuple(dropped),
         strategy=config.split.strategy,
         splits=tuple(SplitQuality(name=name, rows=rows, share=rows / total) for name, rows in plan.rows.items()),
         measures=(outputs.measure("steps", "steps of a series", np.diff(table.offsets)),),
-        warnings=tuple(_warnings(int(short), table, plan)),
+        warnings=tuple(_warnings(short, table, plan)),
     )
 
 
-def _column(name: str, config: PrepareConfig, data: RawData, kept: pl.DataFrame, table: SeriesTable) -> ColumnQuality:
+def _column(
+    name: str, config: PrepareConfig, data: RawData, kept: pl.DataFrame, plan: _Plan, table: SeriesTable
+) -> ColumnQuality:
     rules = config.series
     assert rules is not None
     kind = data.manifest.columns[name]
     if name == config.target:
-        before, after = numbers(kept["\x00value"].to_numpy()), numbers(table.values[table.observed])
-        return ColumnQuality(name=name, source_type=kind, type="numeric", role="target", before=before, after=after)
+        before, after = numbers(kept[VALUE].to_numpy()), numbers(table.values[table.observed])
+        return ColumnQuality(
+            name=name, source_type=kind, type="numeric", role="target", inputs=(HISTORY,), before=before, after=after
+        )
     if name == rules.time:
         before = numbers(kept[TIME].cast(pl.Float64).to_numpy(), times=True)
-        return ColumnQuality(name=name, source_type=kind, type="datetime", role="time", before=before)
+        validation, test = iso(np.array(plan.cuts))
+        reason = f"for all series validation begins at {validation} and the test at {test}"
+        return ColumnQuality(name=name, source_type=kind, type="datetime", role="time", reason=reason, before=before)
     before = Summary(rows=data.rows)
     if name in rules.by:
         return ColumnQuality(
@@ -384,8 +387,6 @@ def _column(name: str, config: PrepareConfig, data: RawData, kept: pl.DataFrame,
 
 
 def _warnings(short: int, table: SeriesTable, plan: _Plan) -> Iterator[str]:
-    validation, test = iso(np.array(plan.cuts))
-    yield f"validation begins at {validation}, the test at {test}, for all series"
     if short:
         yield f"{short} of {len(table)} series are too short for a window and are left out"
     filled = int((~table.observed).sum())

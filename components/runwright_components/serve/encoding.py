@@ -18,7 +18,7 @@ from runwright_components.serve.validation import Columns
 _FEW = 256  # rows
 _REMEMBERED = 65_536  # spellings a column
 
-_DTYPES = {
+_DTYPES: dict[str, Any] = {
     "numeric": pl.Float64,
     "categorical": pl.String,
     "boolean": pl.Float64,

@@ -49,7 +49,7 @@ class Series(Part):
                 self.context is None or self.season is None or self.season <= self.context, "context"
             ),
             cel="!has(self.context) || !has(self.season) || self.season <= self.context",
-            cure="the seasonal naive forecast, which the model is compared with, repeats the last season of the context",
+            cure="the model is compared with the seasonal naive forecast, which repeats the last season of the context",
         ),
     )
 
@@ -74,7 +74,10 @@ SERIES_RULES = (
             for field, given in (("target", self.prepare.target != ""), ("series", self.prepare.series is not None))
             if _forecasts(self) and not given
         ],
-        cel=f"self.train.task != '{TASK}' || (has(self.prepare) && has(self.prepare.target) && has(self.prepare.series))",
+        cel=(
+            f"self.train.task != '{TASK}'"
+            " || (has(self.prepare) && has(self.prepare.target) && has(self.prepare.series))"
+        ),
         cure="for example `prepare: {target: sales, series: {time: day, by: [shop], horizon: 14}}`",
     ),
     Rule(
@@ -123,8 +126,10 @@ def fill_split(prepare: Any) -> Any:
     """`prepare` of a forecasting task with its split by time."""
     split = _member(prepare, "split") or {}
     time = _member(_member(prepare, "series"), "time")
-    split = fill(split, "strategy", "time")
-    return fill(prepare, "split", fill(split, "by", time) if time is not None else split, replace=True)
+    split = fill(split, "strategy", "random" if time is None else "time")  # without a series another rule is broken
+    if _member(split, "strategy") == "time":
+        split = fill(split, "by", time)
+    return fill(prepare, "split", split, replace=True)
 
 
 def _member(part: Any, field: str) -> Any:
