@@ -93,6 +93,7 @@ def _job(run: TrainingRun, defaults: Defaults) -> JobConfig:
     compute, scheduling = train.resources, train.scheduling
     return JobConfig(
         backend=train.backend,
+        helper_image=defaults.train_image if _is_foreign(run) else None,
         image=train.image or (defaults.train_gpu_image if compute.gpus_per_node else None) or defaults.train_image,
         nodes=compute.nodes,
         gpus_per_node=compute.gpus_per_node,
@@ -107,3 +108,11 @@ def _job(run: TrainingRun, defaults: Defaults) -> JobConfig:
         preemptions=train.retries.preemptions,
         timeout_seconds=seconds(train.timeout) if train.timeout else None,
     )
+
+
+def _is_foreign(run: TrainingRun) -> bool:
+    """Whether the image of the training's pods need not hold Runwright: a command is started as it is. Trials of a
+    search and programs on Ray are started by our own."""
+    train = run.spec.train
+    starts_itself = train.image is not None and train.code is not None and bool(train.code.command)
+    return starts_itself and train.backend != "rayjob" and run.spec.tune is None

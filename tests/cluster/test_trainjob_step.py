@@ -186,7 +186,7 @@ def test_every_option_is_admitted_in_a_restricted_namespace(churn: Case, queue: 
     )
     storage = StorageConfig(uri="s3://b/{{x}}/$(HOME)", endpoint="http://store", region="r", secret="storage-access")
     run = churn.run.model_copy(update={"job": job, "storage": storage})
-    runtime = churn.api.create(training_runtime(run))
+    runtime = churn.api.create(training_runtime(run, config=CONFIG, prepared_uri="s3://b/p"))
     manifest = train_job(run, config=CONFIG, prepared_uri="s3://b/p")
     admitted = eventually(lambda: _admitted(churn.api, manifest))
     assert admitted["spec"].get("suspend", False) == (queue is not None)

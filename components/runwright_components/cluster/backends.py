@@ -18,7 +18,7 @@ from runwright_components.cluster.manifests import (
     trainjob,
 )
 from runwright_components.cluster.manifests.fields import dig, text
-from runwright_components.contract.cluster import FIELD_MANAGER, ClusterRun
+from runwright_components.contract.cluster import FIELD_MANAGER, Backend, ClusterRun
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import StageError
 
@@ -33,6 +33,9 @@ class PyTorchJobHandle(JobHandle):
 
     resource = Resource(pytorchjob.API_VERSION, pytorchjob.PLURAL)
     kind = pytorchjob.KIND
+
+    def manifest(self, *, resume: bool) -> Manifest:
+        return pytorch_job(self._run, config=self._config, prepared_uri=self._prepared_uri, resume=resume)
 
     def pods(self, job: Mapping[str, Any]) -> list[Manifest]:
         return [pod for pod in self._listed(pytorchjob.LABEL_JOB, self._name) if owned_by(pod, uid_of(job))]
@@ -53,18 +56,17 @@ class TrainJobHandle(JobHandle):
     resource = Resource(trainjob.API_VERSION, trainjob.PLURAL)
     kind = trainjob.KIND
 
-    def __init__(
-        self, kubernetes: Kubernetes, run: ClusterRun, run_id: str, manifest: Manifest, runtime: Manifest
-    ) -> None:
-        super().__init__(kubernetes, run, run_id, manifest)
-        self._runtime = runtime
-        self._unseen = 0
+    _unseen = 0
 
-    def create(self) -> None:
+    def manifest(self, *, resume: bool) -> Manifest:
+        return train_job(self._run, config=self._config, prepared_uri=self._prepared_uri, resume=resume)
+
+    def create(self, *, resume: bool = False) -> None:
         """The runtime, then the job. Trainer may not know the runtime yet: the next look tries again."""
-        self._kubernetes.apply(RUNTIMES, self._runtime, manager=FIELD_MANAGER)
+        runtime = training_runtime(self._run, config=self._config, prepared_uri=self._prepared_uri, resume=resume)
+        self._kubernetes.apply(RUNTIMES, runtime, manager=FIELD_MANAGER)
         try:
-            super().create()
+            super().create(resume=resume)
         except StageError as error:
             self._unseen += 1
             if UNSEEN not in error.message or self._unseen > MOST_UNSEEN:
@@ -98,6 +100,9 @@ class RayJobHandle(JobHandle):
     resource = Resource(rayjob.API_VERSION, rayjob.PLURAL)
     kind = rayjob.KIND
 
+    def manifest(self, *, resume: bool) -> Manifest:  # noqa: ARG002 (its program is ours, and looks itself)
+        return ray_job(self._run, config=self._config, prepared_uri=self._prepared_uri)
+
     def pods(self, job: Mapping[str, Any]) -> list[Manifest]:
         cluster = self._cluster(job)
         return self._listed(rayjob.LABEL_CLUSTER, cluster) if cluster else []
@@ -121,16 +126,15 @@ class RayJobHandle(JobHandle):
         return text(dig(job, "status", "rayClusterName"))
 
 
+_HANDLES: dict[Backend, type[JobHandle]] = {
+    "pytorchjob": PyTorchJobHandle,
+    "trainjob": TrainJobHandle,
+    "rayjob": RayJobHandle,
+}
+
+
 def job_handle(
     kubernetes: Kubernetes, run: ClusterRun, run_id: str, *, config: TrainConfig, prepared_uri: str
 ) -> JobHandle:
-    """The handle of the kind of job that `run` asks for, with its manifest."""
-    match run.job.backend:
-        case "trainjob":
-            manifest = train_job(run, config=config, prepared_uri=prepared_uri)
-            return TrainJobHandle(kubernetes, run, run_id, manifest, training_runtime(run))
-        case "rayjob":
-            return RayJobHandle(kubernetes, run, run_id, ray_job(run, config=config, prepared_uri=prepared_uri))
-        case "pytorchjob":
-            manifest = pytorch_job(run, config=config, prepared_uri=prepared_uri)
-            return PyTorchJobHandle(kubernetes, run, run_id, manifest)
+    """The handle of the kind of job that `run` asks for."""
+    return _HANDLES[run.job.backend](kubernetes, run, run_id, config=config, prepared_uri=prepared_uri)

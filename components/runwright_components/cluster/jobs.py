@@ -14,15 +14,15 @@ from runwright_components.cluster.manifests.faults import TAKEN_AWAY_EVENTS, eve
 from runwright_components.cluster.manifests.fields import dig, items, mapping, moment, text
 from runwright_components.cluster.manifests.job_states import job_state
 from runwright_components.cluster.manifests.pods import LABEL_MANAGED_BY, MANAGED_BY, Manifest
-from runwright_components.cluster.manifests.training_pod import ANNOTATION_PIPELINE_RUN
+from runwright_components.cluster.manifests.training_pod import ANNOTATION_PIPELINE_RUN, job_metadata
 from runwright_components.contract.cluster import (
     ANNOTATION_RECIPE,
     LABEL_REVISION,
     LABEL_RUN,
     LABEL_RUN_UID,
     ClusterRun,
-    record_name,
 )
+from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
 
 PODS = Resource("v1", "pods")
@@ -62,12 +62,19 @@ class JobHandle(ABC):
     resource: ClassVar[Resource]
     kind: ClassVar[str]
 
-    def __init__(self, kubernetes: Kubernetes, run: ClusterRun, run_id: str, manifest: Manifest) -> None:
+    def __init__(
+        self, kubernetes: Kubernetes, run: ClusterRun, run_id: str, *, config: TrainConfig, prepared_uri: str
+    ) -> None:
         self._kubernetes = kubernetes
         self._run = run
         self._run_id = run_id
-        self._manifest = manifest
-        self._name = record_name(run.name, run.revision)
+        self._config = config
+        self._prepared_uri = prepared_uri
+        self._name = run.job_name
+
+    @abstractmethod
+    def manifest(self, *, resume: bool) -> Manifest:
+        """The job to be made. `resume` is for the user's own code that runs without us: there are checkpoints."""
 
     @abstractmethod
     def pods(self, job: Mapping[str, Any]) -> list[Manifest]:
@@ -100,16 +107,17 @@ class JobHandle(ABC):
     def ownership(self, job: Mapping[str, Any]) -> Ownership:
         return ownership(job, self._run, self._run_id)
 
-    def create(self) -> None:
+    def create(self, *, resume: bool = False) -> None:
         """Create the job; one that is there by now (a lost answer, another writer) is met at the next look."""
-        metadata = self._manifest["metadata"]
-        annotations = {**metadata["annotations"], ANNOTATION_PIPELINE_RUN: self._run_id}
-        self._kubernetes.create(self.resource, {**self._manifest, "metadata": {**metadata, "annotations": annotations}})
+        manifest = self.manifest(resume=resume)
+        annotations = {**manifest["metadata"]["annotations"], ANNOTATION_PIPELINE_RUN: self._run_id}
+        metadata = {**manifest["metadata"], "annotations": annotations}
+        self._kubernetes.create(self.resource, {**manifest, "metadata": metadata})
 
     def adopt(self, job: Mapping[str, Any]) -> None:
         """Make the job this KFP run's, found by our labels."""
         annotations = {ANNOTATION_PIPELINE_RUN: self._run_id}
-        self._merge(job, {"metadata": {"labels": self._manifest["metadata"]["labels"], "annotations": annotations}})
+        self._merge(job, {"metadata": {"labels": job_metadata(self._run)["labels"], "annotations": annotations}})
 
     def delete(self, job: Mapping[str, Any]) -> None:
         self._kubernetes.delete(self.resource, self._run.namespace, self._name, uid=uid_of(job))

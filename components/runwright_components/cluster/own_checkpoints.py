@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from runwright_components.cluster.mirror import Mirror, fetch_newest
-from runwright_components.cluster.storage import Place, store_folder
+from runwright_components.cluster.storage import Place, index_of, store_folder
 
 SECONDS = 5.0
 _NUMBERED = re.compile(r"[A-Za-z][A-Za-z0-9_]*-([0-9]{1,18})")
@@ -36,6 +36,11 @@ class OwnCheckpoints(Mirror):
                 self._stored[name] = signs
         for name in _in_order(self._there.folders())[: -self._keep]:
             self._there.under(name).remove()
+
+
+def has_own_checkpoint(there: Place) -> bool:
+    """Whether a whole checkpoint is stored."""
+    return any(index_of(there.under(name)) is not None for name in reversed(_in_order(there.folders())))
 
 
 def fetch_own_checkpoint(there: Place, target: Path) -> bool:

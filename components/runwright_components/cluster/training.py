@@ -24,8 +24,18 @@ from runwright_components.cluster.manifests.faults import Fault
 from runwright_components.cluster.manifests.fields import dig, moment, text
 from runwright_components.cluster.manifests.job_states import job_state
 from runwright_components.cluster.manifests.pods import Manifest
-from runwright_components.cluster.records import IN_A_HURRY, RecordWriter, now
-from runwright_components.cluster.storage import MODEL, PREPARED, PROGRESS, fetch_folder, place, store_folder
+from runwright_components.cluster.own_checkpoints import has_own_checkpoint
+from runwright_components.cluster.records import IN_A_HURRY, Record, RecordWriter, now
+from runwright_components.cluster.storage import (
+    CHECKPOINTS,
+    MODEL,
+    PREPARED,
+    PROGRESS,
+    fetch_folder,
+    index_of,
+    place,
+    store_folder,
+)
 from runwright_components.contract.artifacts import ModelManifest
 from runwright_components.contract.cluster import ClusterRun
 from runwright_components.contract.config import TrainConfig
@@ -47,7 +57,7 @@ class Pace:
     longest_restart: float = 300.0
 
 
-_NEEDS_A_PERSON = (faults.IMAGE_PULL, faults.CONTAINER_CONFIG, faults.NOT_ALLOWED)
+NEEDS_A_PERSON = (faults.IMAGE_PULL, faults.CONTAINER_CONFIG, faults.NOT_ALLOWED)
 
 
 def train_in_cluster(
@@ -80,7 +90,7 @@ def train_in_cluster(
     try:
         follower.follow()
     except ClusterError as error:
-        if error.fault.reason in (faults.DEADLINE, *_NEEDS_A_PERSON):
+        if error.fault.reason in (faults.DEADLINE, *NEEDS_A_PERSON):
             job.give_up()
         raise
     except BaseException as error:
@@ -94,14 +104,17 @@ def train_in_cluster(
 
 
 class Follower:
-    """Follows one job, through all its restarts."""
+    """Follows one job, through all its restarts: `follow` to its end, or `look` by `look` among others.
+
+    `gpus` is what its pods ask for together, `running` whether they hold them.
+    """
 
     def __init__(
         self,
         job: JobHandle,
         run: ClusterRun,
         *,
-        record: RecordWriter,
+        record: Record,
         fence: Fence,
         progress: Progress,
         pace: Pace,
@@ -118,30 +131,34 @@ class Follower:
         self._pace = pace
         self._clock = clock
         self._sleep = sleep
-        self._gpus = run.job.nodes * run.job.gpus_per_node
+        self.gpus = run.job.nodes * run.job.gpus_per_node
         self._seen: dict[str, Manifest] = {}  # the pods of the job as they were seen last, by name
         self._current = ""  # uid of the job whose pods these are
         self._waiting: tuple[str, float] | None = None  # reason, since when
         self._ran = False
         self._last = clock()
+        self._rests_until = 0.0  # after a failure
+        self.running = False
         self._due: dict[str, float] = {}
 
     def follow(self) -> None:
         """Returns when the job has succeeded. Raises ClusterError, or StageError (Cancelled)."""
         self._record.open()
-        if self._record.record.result.get("trained"):
-            return
-        while not self._look():
+        while not self.look():
             self._sleep(self._pace.poll)
 
-    def _look(self) -> bool:
-        """One look at the job, and what follows from it; tells whether it has succeeded."""
+    def look(self) -> bool:
+        """One look at the job, and what follows from it; tells whether it has succeeded. Raises as `follow` does."""
         self._check_fence()
+        if self._record.record.result.get("trained"):
+            return True
+        if self._clock() < self._rests_until:
+            return False
         live = self._job.get()
         if live is None:
             if self._current:  # deleted by somebody: its pods were taken away
                 self._restart(None, Fault(faults.NODE_LOST, f"the {self._job.kind} was deleted"))
-            self._job.create()
+            self._job.create(resume=self._resumes())
             return False
         if dig(live, "metadata", "deletionTimestamp"):
             return False
@@ -159,7 +176,11 @@ class Follower:
         if uid_of(live) != self._current:
             self._current, self._seen, self._ran = uid_of(live), {}, False
         state = job_state(live)
-        self._count_gpus(running=state == "running")
+        self.running = state == "running"
+        self._count_gpus()
+        if state == "succeeded" and (fault := self._without_model(live)) is not None:
+            self._restart(live, fault)
+            return False
         if state == "succeeded":
             self._record.note(result={**self._record.record.result, "trained": now()}, waiting=None)
             self._job.clean(live)
@@ -175,6 +196,17 @@ class Follower:
             self._seen = {text(dig(pod, "metadata", "name")): pod for pod in pods}
             self._going_on(live, pods, running=state == "running")
         return False
+
+    def _resumes(self) -> bool:
+        """Whether there is a checkpoint for the user's own code, which runs without us and must be told."""
+        return self._limits.helper_image is not None and has_own_checkpoint(self._storage.under(CHECKPOINTS))
+
+    def _without_model(self, live: Manifest) -> Fault | None:
+        """Why there is no model although the user's command ended well: where it runs without us, the pod's sidecar has
+        the last word, and a pod that was taken away has none."""
+        if self._limits.helper_image is None or index_of(self._storage.under(MODEL)) is not None:
+            return None
+        return faults.job_fault(live, self._known(live, self._job.pods(live)), self._job.disruptions(live))
 
     def _known(self, live: Manifest, pods: list[Manifest]) -> list[Manifest]:
         """The pods, and those that are gone as they were seen last, by us or by their controller."""
@@ -224,7 +256,7 @@ class Follower:
         if self._waiting is None or changed:
             self._waiting = (fault.reason, self._clock())
         waited = self._clock() - self._waiting[1]
-        if fault.reason in _NEEDS_A_PERSON and waited > self._pace.stuck:
+        if fault.reason in NEEDS_A_PERSON and waited > self._pace.stuck:
             raise ClusterError(replace(fault, waiting=False).record())
         if changed:
             self._record.note(waiting=fault.record())
@@ -267,9 +299,10 @@ class Follower:
         failures = self._record.record.failures
         if live is not None:
             self._job.delete(live)
-        self._current, self._seen, self._ran = "", {}, False
+        self._current, self._seen, self._ran, self.running = "", {}, False, False
         if not fault.preemption:
-            self._pause(min(self._pace.restart * 2 ** (failures - 1), self._pace.longest_restart))
+            pause = min(self._pace.restart * 2 ** (failures - 1), self._pace.longest_restart)
+            self._rests_until = self._clock() + pause
 
     def _spend(self, fault: Fault, **changes: Any) -> None:
         record = self._record.record
@@ -281,16 +314,10 @@ class Follower:
         self._record.note(**{what: spent + 1}, waiting=fault.record(), **changes)
         self._progress.note(f"starting again: {fault.reason}: {fault.message}")
 
-    def _pause(self, seconds: float) -> None:
-        until = self._clock() + seconds
-        while self._clock() < until:
-            self._check_fence()
-            self._sleep(min(self._pace.poll, max(0.0, until - self._clock())))
-
-    def _count_gpus(self, *, running: bool) -> None:
+    def _count_gpus(self) -> None:
         at, self._last = self._last, self._clock()
-        if running and self._gpus:
-            spent = (self._record.record.gpu_seconds or 0.0) + self._gpus * (self._last - at)
+        if self.running and self.gpus:
+            spent = (self._record.record.gpu_seconds or 0.0) + self.gpus * (self._last - at)
             self._record.record = self._record.record.model_copy(update={"gpu_seconds": round(spent, 1)})
 
     def _check_fence(self) -> None:

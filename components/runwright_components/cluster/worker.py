@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,9 +24,10 @@ from runwright_components.cluster.manifests.faults import COLLECTIVE_TIMEOUT, LO
 from runwright_components.cluster.manifests.training_pod import PREPARED_ENV, TRAIN_ENV
 from runwright_components.cluster.mirror import CheckpointMirror, Mirror, ProgressMirror, fetch_checkpoints
 from runwright_components.cluster.own_checkpoints import OwnCheckpoints, fetch_own_checkpoint
+from runwright_components.cluster.search.reports import TrialReports, leave_result
 from runwright_components.cluster.search_mirror import SearchMirror, fetch_search
 from runwright_components.cluster.storage import CHECKPOINTS, MODEL, RAY, Place, fetch_folder, place, store_folder
-from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun, StageFault, record_name
+from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun, StageFault
 from runwright_components.contract.config import TrainConfig, parse
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
@@ -66,11 +68,20 @@ class Node:
 def main() -> int:
     """Train as this pod's part of the job. Returns the exit code."""
     signal.signal(signal.SIGTERM, _stop)  # process 1 of a container has no default handler
+    return leaving_words(_work_as_told)
+
+
+def _work_as_told() -> None:
+    run: ClusterRun = parse(ClusterRun, os.environ.get(CLUSTER_ENV, ""))
+    given: TrainConfig = parse(TrainConfig, os.environ.get(TRAIN_ENV, ""))
+    with tempfile.TemporaryDirectory(prefix="runwright-") as folder:
+        work(run, given, prepared_uri=os.environ.get(PREPARED_ENV, ""), folder=Path(folder))
+
+
+def leaving_words(do: Callable[[], None]) -> int:
+    """Do a container's work; why it failed is left as its termination message. Returns the exit code."""
     try:
-        run: ClusterRun = parse(ClusterRun, os.environ.get(CLUSTER_ENV, ""))
-        given: TrainConfig = parse(TrainConfig, os.environ.get(TRAIN_ENV, ""))
-        with tempfile.TemporaryDirectory(prefix="runwright-") as folder:
-            work(run, given, prepared_uri=os.environ.get(PREPARED_ENV, ""), folder=Path(folder))
+        do()
     except BaseException as error:  # noqa: BLE001 (whatever it is, the pod's status must tell)
         trace = "".join(traceback.format_exception(error))
         failure = as_failure(error)
@@ -97,7 +108,9 @@ def work(run: ClusterRun, given: TrainConfig, *, prepared_uri: str, folder: Path
     prepared, checkpoints, out = folder / "prepared", folder / "checkpoints", folder / "model"
     fetch_folder(place(run.storage, prepared_uri), prepared)
     resume = _fetch_state(config)(storage.under(CHECKPOINTS), checkpoints)
-    with ProgressMirror(storage, enabled=node.main) as told, _kept(storage, checkpoints, config, node):
+    began = time.monotonic()
+    told_by = ProgressMirror if run.trial is None else TrialReports
+    with told_by(storage, enabled=node.main) as told, _kept(storage, checkpoints, config, node):
         progress = Progress("train", sink=told)
         if node.count == 1:
             from runwright_components.train import train
@@ -107,6 +120,8 @@ def work(run: ClusterRun, given: TrainConfig, *, prepared_uri: str, folder: Path
             _among_nodes(config, node, run, prepared, out, checkpoints, resume, progress)
     if node.main:
         store_folder(out, storage.under(MODEL))
+        if run.trial is not None:
+            leave_result(out, prepared, storage, metric=run.trial.metric, seconds=time.monotonic() - began)
 
 
 def as_ray_program(given: TrainConfig, run: ClusterRun) -> TrainConfig:
@@ -160,7 +175,7 @@ def _among_nodes(
     from runwright_components.train.agent import run_agent
     from runwright_components.train.job import Job, Nodes
 
-    nodes = Nodes(count=node.count, rank=node.rank, rendezvous=node.rendezvous, job=record_name(run.name, run.revision))
+    nodes = Nodes(count=node.count, rank=node.rank, rendezvous=node.rendezvous, job=run.job_name)
     if config.code is not None:
         from runwright_components.train.code import train_code
 

@@ -23,6 +23,7 @@ LABEL_RUN = f"{GROUP}/run"
 LABEL_RUN_UID = f"{GROUP}/run-uid"
 LABEL_REVISION = f"{GROUP}/revision"
 LABEL_STAGE = f"{GROUP}/stage"
+LABEL_TRIAL = f"{GROUP}/trial"  # of a job that is one trial of a search: its number
 ANNOTATION_RECIPE = f"{GROUP}/recipe"
 ANNOTATION_MODEL_DIGEST = f"{GROUP}/model-digest"
 FIELD_MANAGER = "runwright"
@@ -58,6 +59,7 @@ class JobConfig(Config):
 
     backend: Backend = "pytorchjob"
     image: str
+    helper_image: str | None = None  # Runwright's, where `image` holds nothing but the user's own code
     nodes: int = 1
     gpus_per_node: int = 0
     processes_per_node: int = 1
@@ -85,8 +87,16 @@ class ServiceConfig(Config):
     owned: bool = True  # whether it goes when the TrainingRun is deleted
 
 
+class TrialConfig(Config):
+    """A trial of a search, as its job sees it: its number, and the metric of the validation split that judges it."""
+
+    number: int
+    metric: str
+
+
 class ClusterRun(Config):
-    """One attempt at one revision, as its steps see it. `name` and `uid` are the TrainingRun's."""
+    """One attempt at one revision, as its steps see it. `name` and `uid` are the TrainingRun's. In a trial's job,
+    `storage` is the trial's own place."""
 
     namespace: str
     name: str
@@ -96,6 +106,13 @@ class ClusterRun(Config):
     storage: StorageConfig
     job: JobConfig
     service: ServiceConfig | None = None  # None: nothing is deployed
+    trial: TrialConfig | None = None  # None: the training of the revision itself
+
+    @property
+    def job_name(self) -> str:
+        """Name of the job that trains: that of the revision's records, or of one trial."""
+        name = record_name(self.name, self.revision)
+        return name if self.trial is None else f"{name}-t{self.trial.number}"
 
 
 class StageProgress(Document):
@@ -144,7 +161,7 @@ class StageRecord(Document):
 
 
 def record_name(run: str, revision: int) -> str:
-    """Name of the ConfigMap with the records of a revision; the job has the same name."""
+    """Name of the ConfigMap with the records of a revision; the job of its training has the same name."""
     return f"{run}-r{revision}"
 
 

@@ -13,7 +13,7 @@ from runwright_components.cluster.fence import Fence
 from runwright_components.cluster.jobs import ownership
 from runwright_components.cluster.manifests import pytorch_job
 from runwright_components.cluster.records import RecordWriter, read_record
-from runwright_components.cluster.storage import PROGRESS, place
+from runwright_components.cluster.storage import CHECKPOINTS, MODEL, PROGRESS, place, store_folder
 from runwright_components.cluster.training import Follower, Pace
 from runwright_components.contract.cluster import ClusterRun, JobConfig, StageFault, StageRecord
 from runwright_components.contract.config import ModelConfig, TrainConfig
@@ -50,7 +50,7 @@ class Stage:
         """Follow to the end; the record that is stored then."""
         kubernetes = self.kubernetes
         record = RecordWriter(kubernetes, self.run, run_id=run_id, stage="train", clock=self.clock)
-        handle = PyTorchJobHandle(kubernetes, self.run, run_id, pytorch_job(self.run, config=CONFIG, prepared_uri="x"))
+        handle = PyTorchJobHandle(kubernetes, self.run, run_id, config=CONFIG, prepared_uri="x")
         follower = Follower(
             handle,
             self.run,
@@ -134,6 +134,50 @@ def test_a_training_that_goes_well(stage: Stage) -> None:
     assert live["metadata"]["annotations"]["runwright.dev/pipeline-run"] == RUN_ID
     assert live["spec"]["runPolicy"]["cleanPodPolicy"] == "All"
     assert len(stage.jobs) == 1
+
+
+FOREIGN = {"helper_image": "registry.example/runwright-train:1"}
+
+
+def test_a_command_without_us_has_trained_when_its_model_is_stored(stage: Stage, tmp_path: Path) -> None:
+    _with(stage, **FOREIGN)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.onnx").write_text("graph")
+    there = place(stage.run.storage).under(MODEL)
+    stage.script = [stage.runs(), _all(lambda: store_folder(tmp_path / "model", there), stage.job("Succeeded"))]
+    assert stage.follow().result["trained"]
+
+
+def test_a_command_without_us_that_leaves_no_model_fails_by_the_sidecars_word(stage: Stage) -> None:
+    _with(stage, **FOREIGN)
+    said = '{"reason": "UserCodeError", "message": "left no model", "cure": "write one"}'
+    end = {"name": "runwright", "state": {"terminated": {"exitCode": 10, "message": said}}}
+    stage.script = [
+        stage.runs(),
+        _all(stage.pod(phase="Succeeded", initContainerStatuses=[end]), stage.job("Succeeded")),
+    ]
+    fault = stage.fails()
+    assert (fault.reason, fault.message, fault.cure) == ("UserCodeError", "left no model", "write one")
+
+
+def test_a_command_without_us_that_was_taken_away_starts_again(stage: Stage, tmp_path: Path) -> None:
+    """Its pod may end well without a model, for it wrote its checkpoint in time; the next one is told of that."""
+    _with(stage, **FOREIGN)
+    (tmp_path / "step-7").mkdir()
+    (tmp_path / "step-7" / "state").write_text("in time")
+    storage = place(stage.run.storage)
+
+    def go() -> None:
+        store_folder(tmp_path / "step-7", storage.under(CHECKPOINTS).under("step-7"))
+        del stage.api.objects[f"{PODS}/churn-r3-master-0"]
+
+    def again() -> None:
+        assert stage.api.objects[JOB_PATH]["metadata"]["uid"] == stage.jobs[-1]
+        store_folder(tmp_path / "step-7", storage.under(MODEL))
+
+    stage.script = [stage.runs(), _all(go, stage.job("Succeeded")), stage.runs(), _all(again, stage.job("Succeeded"))]
+    record = stage.follow()
+    assert (record.failures, record.preemptions, len(stage.jobs)) == (0, 1, 2)
 
 
 def test_progress_comes_from_storage(stage: Stage) -> None:
@@ -368,11 +412,9 @@ def test_a_run_whose_turn_has_passed_stops(stage: Stage) -> None:
 
 
 def test_giving_up_removes_only_its_own_job(stage: Stage, tmp_path: Path) -> None:
-    handle = PyTorchJobHandle(
-        stage.kubernetes, stage.run, RUN_ID, pytorch_job(stage.run, config=CONFIG, prepared_uri="x")
-    )
+    handle = PyTorchJobHandle(stage.kubernetes, stage.run, RUN_ID, config=CONFIG, prepared_uri="x")
     handle.create()
-    PyTorchJobHandle(stage.kubernetes, stage.run, "another", {}).give_up()
+    PyTorchJobHandle(stage.kubernetes, stage.run, "another", config=CONFIG, prepared_uri="x").give_up()
     assert JOB_PATH in stage.api.objects
     handle.give_up()
     assert JOB_PATH not in stage.api.objects

@@ -43,7 +43,7 @@ def test_the_job_says_what_runs_and_on_how_many_nodes(run: ClusterRun) -> None:
 
 
 def test_the_first_failure_ends_it(run: ClusterRun) -> None:
-    node = template(training_runtime(asking(run)))
+    node = template(training_runtime(asking(run), config=CONFIG, prepared_uri="x"))
     assert node["spec"]["backoffLimit"] == 0
     assert node["spec"]["template"]["spec"]["restartPolicy"] == "Never"
     assert node["metadata"]["labels"] == {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
@@ -53,7 +53,7 @@ def test_its_pods_are_those_of_a_pytorch_job(run: ClusterRun) -> None:
     given = asking(run, nodes=2, priority_class="high").model_copy(
         update={"storage": StorageConfig(uri="s3://b/p", secret="storage-access")}
     )
-    pod = template(training_runtime(given))["spec"]["template"]
+    pod = template(training_runtime(given, config=CONFIG, prepared_uri="x"))["spec"]["template"]
     other = pytorch_job(given, config=CONFIG, prepared_uri="x")["spec"]["pytorchReplicaSpecs"]["Master"]["template"]
     assert pod["metadata"] == other["metadata"]
     mine, theirs = dict(pod["spec"]), dict(other["spec"])
@@ -72,12 +72,15 @@ def test_a_queue_starts_it(run: ClusterRun) -> None:
     job = job_of(given)
     assert job["spec"]["suspend"] is True
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "research"
-    assert "kueue.x-k8s.io/queue-name" not in training_runtime(given)["metadata"]["labels"]
+    assert (
+        "kueue.x-k8s.io/queue-name"
+        not in training_runtime(given, config=CONFIG, prepared_uri="x")["metadata"]["labels"]
+    )
 
 
 def test_the_training_run_owns_both(run: ClusterRun) -> None:
     given = asking(run)
-    for one in (job_of(given), training_runtime(given)):
+    for one in (job_of(given), training_runtime(given, config=CONFIG, prepared_uri="x")):
         (owner,) = one["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["uid"]) == ("TrainingRun", run.uid)
 

@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runwright_components.cluster.manifests.fields import condition, dig, integer, items, mapping, moment, text
+from runwright_components.cluster.manifests.helpers import has_helpers
 from runwright_components.cluster.manifests.job_states import failure_message, is_suspended
 from runwright_components.cluster.manifests.redacting import redacted
 from runwright_components.contract.cluster import StageFault
+from runwright_components.contract.command import command_error
 from runwright_components.contract.outcome import ExitCode, Reason
 
 UNSCHEDULABLE = "Unschedulable"
@@ -52,7 +54,9 @@ _CURES = {
     DEADLINE: "raise train.timeout, or make training shorter (epochs, maxSteps)",
     COLLECTIVE_TIMEOUT: "a rank was too slow or lost its network; see the logs of all pods, and NetworkPolicies",
 }
-_FOREIGN_IMAGE = "make train.image from Runwright's training image; docs/own-code.md says how"
+_FOREIGN_IMAGE = "start the code by train.code.command, or make train.image from Runwright's; see docs/own-code.md"
+_NO_PROGRAM = "name a program of train.image there; without a slash it is looked for in the image's PATH"
+COMMAND = "train.code.command"
 _DISRUPTIONS = {  # reasons of the condition DisruptionTarget
     "PreemptionByScheduler": PREEMPTED,
     "EvictionByEvictionAPI": EVICTED,
@@ -275,13 +279,20 @@ def _scheduling(pod: Mapping[str, Any]) -> Fault | None:
 
 def _of_containers(pod: Mapping[str, Any], serving: bool) -> Fault | None:
     status = mapping(pod.get("status"))
-    listed = [*items(status.get("initContainerStatuses")), *items(status.get("containerStatuses"))]
-    faults = [fault for one in listed if (fault := _of_container(mapping(one), serving)) is not None]
-    ended = [fault for fault in faults if not fault.waiting]
-    return min(ended, key=_precedence) if ended else next(iter(faults), None)
+    users = has_helpers(pod)
+    before = _faults(items(status.get("initContainerStatuses")), serving=serving)
+    main = _faults(items(status.get("containerStatuses")), serving=serving, users=users)
+    ended = [fault for fault in main if not fault.waiting] or [fault for fault in before if not fault.waiting]
+    if ended and not (users and not main and dig(pod, "metadata", "deletionTimestamp")):
+        return min(ended, key=_precedence)
+    return next((fault for fault in (*before, *main) if fault.waiting), None)
 
 
-def _of_container(status: Mapping[str, Any], serving: bool) -> Fault | None:
+def _faults(statuses: Iterable[Any], *, serving: bool, users: bool = False) -> list[Fault]:
+    return [fault for one in statuses if (fault := _of_container(mapping(one), serving, users)) is not None]
+
+
+def _of_container(status: Mapping[str, Any], serving: bool, users: bool) -> Fault | None:
     name = text(status.get("name")) or None
     restarts = integer(status.get("restartCount")) or 0
     state = mapping(status.get("state"))
@@ -300,10 +311,13 @@ def _of_container(status: Mapping[str, Any], serving: bool) -> Fault | None:
     code = integer(ended.get("exitCode"))
     if not ended or (code == 0 and ended.get("reason") != "OOMKilled"):
         return None
-    return replace(_of_end(ended, code), container=name, restarts=restarts, time=moment(ended.get("finishedAt")))
+    return replace(
+        _of_end(ended, code, users=users), container=name, restarts=restarts, time=moment(ended.get("finishedAt"))
+    )
 
 
-def _of_end(ended: Mapping[str, Any], code: int | None) -> Fault:
+def _of_end(ended: Mapping[str, Any], code: int | None, *, users: bool = False) -> Fault:
+    """`users`: what ended is the user's own command, in an image without us."""
     why, said = text(ended.get("reason")), text(ended.get("message"))
     log = tuple(line[:LONGEST_LINE] for line in said.splitlines()[-LOG_LINES:])
     exit_code = code if code is not None and -1 <= code <= 255 else None
@@ -311,11 +325,17 @@ def _of_end(ended: Mapping[str, Any], code: int | None) -> Fault:
         told = "the container used more memory than its limit and the kernel ended it"
         return Fault(OOM, told, exit_code=exit_code, log=log)
     if why in _START_ERRORS or code in (126, 127):
+        if users:
+            told = f"train.image cannot start the command: {said or why}"
+            return Fault(str(Reason.INVALID_CONFIG), told, _NO_PROGRAM, COMMAND, exit_code=exit_code)
         return Fault(CONTAINER_CONFIG, said or f"the container could not start ({why})", exit_code=exit_code)
     if why == "ContainerStatusUnknown":
         return Fault(NODE_LOST, said or "the node forgot the container", exit_code=exit_code)
     if why == "DeadlineExceeded":
         return Fault(DEADLINE, said, exit_code=exit_code)
+    if users and code is not None and code not in (ExitCode.CANCELLED, _SIGTERM):
+        error = command_error(code, log)
+        return Fault(str(error.reason), error.message, error.cure, error.where, exit_code=exit_code, log=log)
     told_fault = _told(said)
     if told_fault is not None:
         return replace(told_fault, exit_code=exit_code)

@@ -10,12 +10,12 @@ import copy
 
 from runwright_components.cluster.manifests.pods import Manifest
 from runwright_components.cluster.manifests.training_pod import (
-    COMMAND,
     job_metadata,
-    training_environment,
+    program,
     training_pod,
     training_resources,
     with_container,
+    with_its_helpers,
 )
 from runwright_components.contract.cluster import ClusterRun
 from runwright_components.contract.config import TrainConfig
@@ -25,17 +25,21 @@ KIND = "PyTorchJob"
 PLURAL = "pytorchjobs"
 CONTAINER = "pytorch"  # the training operator's webhook demands the name
 LABEL_JOB = "training.kubeflow.org/job-name"
+ROLE = "metadata.labels['training.kubeflow.org/replica-type']"
 
 
-def pytorch_job(run: ClusterRun, *, config: TrainConfig, prepared_uri: str) -> Manifest:
-    """The job of `run`'s revision, its name the same as that of the revision's records (`record_name`)."""
+def pytorch_job(run: ClusterRun, *, config: TrainConfig, prepared_uri: str, resume: bool = False) -> Manifest:
+    """The job of `run`'s revision, its name the same as that of the revision's records (`record_name`).
+
+    `resume` tells the user's own code that there are checkpoints, where it runs in an image without us.
+    """
     job = run.job
     pod = with_container(
         training_pod(run, CONTAINER, label_job=LABEL_JOB),
-        command=[*COMMAND],
-        env=training_environment(run, config, prepared_uri),
+        **program(run, config, prepared_uri, resume=resume),
         resources=training_resources(job),
     )
+    pod = with_its_helpers(pod, run, config, prepared_uri, role=ROLE, resume=resume)
     replicas = {"Master": _replicas(1, pod)}
     if job.nodes > 1:
         replicas["Worker"] = _replicas(job.nodes - 1, pod)

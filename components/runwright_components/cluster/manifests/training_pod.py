@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from runwright_components.cluster.manifests.helpers import command_of, with_helpers
 from runwright_components.cluster.manifests.pods import (
     NO_SIDECAR,
     PYTHON,
@@ -23,10 +24,10 @@ from runwright_components.contract.cluster import (
     CLUSTER_ENV,
     GROUP,
     LABEL_STAGE,
+    LABEL_TRIAL,
     ClusterRun,
     JobConfig,
     Toleration,
-    record_name,
 )
 from runwright_components.contract.config import TrainConfig
 
@@ -46,14 +47,15 @@ NCCL = {
 
 def job_labels(run: ClusterRun) -> dict[str, str]:
     """Labels of a revision's job, and of all that is made for it."""
-    return {**labels(run=run.name, uid=run.uid, revision=run.revision), LABEL_STAGE: "train"}
+    trial = {} if run.trial is None else {LABEL_TRIAL: str(run.trial.number)}
+    return {**labels(run=run.name, uid=run.uid, revision=run.revision), LABEL_STAGE: "train", **trial}
 
 
 def job_metadata(run: ClusterRun) -> Manifest:
-    """Metadata of a revision's job, its name that of the revision's records; the TrainingRun owns it."""
+    """Metadata of a job that trains; the TrainingRun owns it."""
     queue = {LABEL_QUEUE: run.job.queue} if run.job.queue else {}
     return {
-        "name": record_name(run.name, run.revision),
+        "name": run.job_name,
         "namespace": run.namespace,
         "labels": {**job_labels(run), **queue},
         "annotations": {ANNOTATION_RECIPE: run.recipe},
@@ -73,6 +75,23 @@ def training_environment(run: ClusterRun, config: TrainConfig, prepared_uri: str
             **(NCCL if run.job.gpus_per_node else {}),
         }
     )
+
+
+def program(run: ClusterRun, config: TrainConfig, prepared_uri: str, *, resume: bool = False) -> Manifest:
+    """`command` and `env` of the container that trains: our worker, or the user's own command where the image is the
+    user's alone."""
+    if run.job.helper_image is None or config.code is None:
+        return {"command": [*COMMAND], "env": training_environment(run, config, prepared_uri)}
+    return command_of(config.code, run, resume=resume, settings=NCCL if run.job.gpus_per_node else {})
+
+
+def with_its_helpers(
+    pod: Manifest, run: ClusterRun, config: TrainConfig, prepared_uri: str, *, role: str, resume: bool
+) -> Manifest:
+    """The pod with Runwright's containers where its own image is the user's alone; else as it is."""
+    if run.job.helper_image is None:
+        return pod
+    return with_helpers(pod, run, training_environment(run, config, prepared_uri), role=role, resume=resume)
 
 
 def training_resources(job: JobConfig) -> Manifest:
@@ -104,7 +123,7 @@ def training_pod(run: ClusterRun, container: str, *, label_job: str, shared_memo
             }
         ],
         "volumes": [volume for volume, _ in volumes],
-        **_placement(job, {label_job: record_name(run.name, run.revision)}),
+        **_placement(job, {label_job: run.job_name}),
     }
     return {
         "metadata": {

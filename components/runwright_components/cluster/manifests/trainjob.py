@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from runwright_components.cluster.manifests.pods import Manifest
 from runwright_components.cluster.manifests.training_pod import (
-    COMMAND,
     job_labels,
     job_metadata,
-    training_environment,
+    program,
     training_pod,
     training_resources,
+    with_its_helpers,
 )
 from runwright_components.contract.cluster import ClusterRun, record_name
 from runwright_components.contract.config import TrainConfig
@@ -31,15 +31,15 @@ LABEL_STEP = "trainer.kubeflow.org/trainjob-ancestor-step"
 LABEL_FRAMEWORK = "trainer.kubeflow.org/framework"
 LABEL_JOB_SET = "jobset.sigs.k8s.io/jobset-name"
 LABEL_JOB_SET_UID = "jobset.sigs.k8s.io/jobset-uid"
+ROLE = "metadata.labels['batch.kubernetes.io/job-completion-index']"
 
 
-def train_job(run: ClusterRun, *, config: TrainConfig, prepared_uri: str) -> Manifest:
+def train_job(run: ClusterRun, *, config: TrainConfig, prepared_uri: str, resume: bool = False) -> Manifest:
     """The job of `run`'s revision; it refers to the runtime of the same name."""
     job = run.job
     trainer: Manifest = {
         "image": job.image,
-        "command": [*COMMAND],
-        "env": training_environment(run, config, prepared_uri),
+        **program(run, config, prepared_uri, resume=resume),
         "numNodes": job.nodes,
         "numProcPerNode": job.processes_per_node,
         "resourcesPerNode": training_resources(job),
@@ -53,11 +53,12 @@ def train_job(run: ClusterRun, *, config: TrainConfig, prepared_uri: str) -> Man
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": job_metadata(run), "spec": spec}
 
 
-def training_runtime(run: ClusterRun) -> Manifest:
+def training_runtime(run: ClusterRun, *, config: TrainConfig, prepared_uri: str, resume: bool = False) -> Manifest:
     """What the pods of the revision's TrainJob are like."""
     metadata = job_metadata(run)
     metadata["labels"] = {**job_labels(run), LABEL_FRAMEWORK: "torch"}  # the queue is the job's, not the template's
     pod = training_pod(run, NODE, label_job=LABEL_JOB_SET)
+    pod = with_its_helpers(pod, run, config, prepared_uri, role=ROLE, resume=resume)
     pod["spec"]["restartPolicy"] = "Never"
     job = {
         "metadata": {"labels": {LABEL_STEP: "trainer"}},

@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from runwright_components.contract.artifacts import ONNX
+from runwright_components.contract.command import user_code_error
 from runwright_components.contract.config import CodeConfig
 from runwright_components.contract.outcome import StageError
-from runwright_components.train.code.failing import user_code_error
 
 ML_MODEL = "MLmodel"
 TENSORS = "model.safetensors"

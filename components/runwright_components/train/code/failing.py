@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import errno
-import re
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from runwright_components.contract.artifacts import Document
+from runwright_components.contract.command import (
+    WHERE,
+    command_error,
+    out_of_memory,
+    tells_of_memory,
+    user_code_error,
+)
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
 from runwright_components.train.signals import cancelled
 
-LAST_LINES = 12
-WHERE = "train.code"
-
-_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|unable to allocate", re.IGNORECASE)
 _OOM_COUNT = Path("/sys/fs/cgroup/memory.events")
 
 
@@ -43,20 +44,10 @@ def failure_of(code: int, endings: Sequence[Ending], last_lines: Sequence[str], 
     if code == 0:
         return None
     if oom:
-        return _out_of_memory("the kernel ended the code, for it used more memory than there is")
+        return out_of_memory("the kernel ended the code, for it used more memory than there is")
     if endings:
         return _of_exception(endings[0])
-    said = "\n".join(last_lines[-LAST_LINES:])
-    if code < 0 or code > 128:
-        return _of_signal(-code if code < 0 else code - 128, said)
-    if code == ExitCode.TRANSIENT:
-        cure = "it says itself (exit code 20) that another start may help"
-        return StageError(Reason.WORKER_FAILED, _with("the code ended with exit code 20", said), where=WHERE, cure=cure)
-    if code == ExitCode.CANCELLED:
-        return cancelled()
-    if _MEMORY.search(said):
-        return _out_of_memory(_with(f"the code ended with exit code {code}", said))
-    return user_code_error(_with(f"the code ended with exit code {code}", said), "mend what its last lines say")
+    return cancelled() if code == ExitCode.CANCELLED else command_error(code, last_lines)
 
 
 def _of_exception(ending: Ending) -> StageError:
@@ -64,8 +55,8 @@ def _of_exception(ending: Ending) -> StageError:
     if ending.kind == "NotStarted":
         cure = "look at train.code: path, entrypoint and command; a folder's modules are found from the folder itself"
         return StageError(Reason.INVALID_CONFIG, ending.message, where=WHERE, cure=cure)
-    if ending.kind in ("MemoryError", "OutOfMemoryError") or _MEMORY.search(ending.message):
-        return _out_of_memory(told)
+    if ending.kind in ("MemoryError", "OutOfMemoryError") or tells_of_memory(ending.message):
+        return out_of_memory(told)
     if ending.errno in (errno.ENOSPC, errno.EDQUOT):
         return StageError(Reason.STORAGE_FULL, told, where=WHERE, cure="free some space, or write less")
     rank = f" (rank {ending.rank})" if ending.rank else ""
@@ -74,33 +65,6 @@ def _of_exception(ending: Ending) -> StageError:
         package = ending.missing.partition(".")[0]
         cure = f"install {package} where this runs (in a cluster, in train.image), or mend the import"
     return user_code_error("\n".join((f"{told}{rank}", *ending.trace)), cure)
-
-
-def _of_signal(number: int, said: str) -> StageError:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    cure = (
-        "the machine probably ran out of memory: let the code use less, or raise train.resources.memory"
-        if name == "SIGKILL"
-        else "see its last lines; continue with `runwright run --resume`"
-    )
-    return StageError(Reason.WORKER_FAILED, _with(f"the code was killed by {name}", said), where=WHERE, cure=cure)
-
-
-def _out_of_memory(message: str) -> StageError:
-    cure = "let the code take smaller batches or fewer rows at once, or raise train.resources.memory"
-    return StageError(Reason.OUT_OF_MEMORY, message, where=WHERE, cure=cure)
-
-
-def user_code_error(message: str, cure: str) -> StageError:
-    """What the user's code did wrong, and how to mend it."""
-    return StageError(Reason.USER_CODE, message, where=WHERE, cure=cure)
-
-
-def _with(message: str, said: str) -> str:
-    return f"{message}\n{said}" if said else message
 
 
 def too_long(limit: int) -> StageError:

@@ -11,9 +11,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from runwright_components.contract.artifacts import Tensor
+from runwright_components.contract.command import user_code_error
 from runwright_components.contract.files import write_bytes
 from runwright_components.contract.outcome import StageError
-from runwright_components.train.code.failing import user_code_error
 
 PROTOBUF_LIMIT = 2**31 - 2**20  # a protobuf message holds less than 2 GiB
 PROBABILITIES = "probabilities"  # what scikit-learn's and XGBoost's converters call them

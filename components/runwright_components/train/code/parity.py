@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from runwright_components.contract.artifacts import ONNX, OUTPUTS, PREPROCESSING, RAW_TEST, Tensor
+from runwright_components.contract.command import user_code_error
 from runwright_components.features import Preprocessing, load_split
-from runwright_components.train.code.failing import user_code_error
 
 ROWS = 256
 Tensors = dict[str, NDArray[Any]]

@@ -1,4 +1,4 @@
-"""The folders and variables that user code gets: docs/own-code.md in code."""
+"""The folders that user code gets, filled."""
 
 from __future__ import annotations
 
@@ -12,39 +12,25 @@ from pathlib import Path
 from pydantic.alias_generators import to_camel
 
 from runwright_components.contract.artifacts import PREPROCESSING
+from runwright_components.contract.command import user_code_error
 from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.files import write_json
-from runwright_components.train.code.failing import user_code_error
+from runwright_components.contract.workplace import Places
 from runwright_components.train.code.schema import GIVEN_SPLITS, SCHEMA, schema_of
 
 _NOT_HYPERPARAMETERS = {"model", "code", "task", "modality", "base", "device", "max_restarts"}
 
 
 @dataclass(frozen=True)
-class Workplace:
-    """Folders of one training by user code. `checkpoints` outlives it."""
+class Workplace(Places):
+    """The places of one training, and what Runwright itself needs beside them."""
 
-    folder: Path
     prepared: Path
-    checkpoints: Path
-    resume: bool
     untouched: dict[str, tuple[int, int]]  # sizes and times of the prepared files
 
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
-
-    @property
-    def model(self) -> Path:
-        return self.folder / "model"
-
-    @property
-    def metrics(self) -> Path:
-        return self.folder / "metrics.jsonl"
-
-    @property
-    def config(self) -> Path:
-        return self.folder / "config.json"
+    @classmethod
+    def at(cls, folder: Path, *, prepared: Path, checkpoints: Path, resume: bool) -> Workplace:
+        return cls(folder, checkpoints, resume, prepared, _signs(prepared))
 
     @property
     def endings(self) -> Path:
@@ -55,18 +41,6 @@ class Workplace:
     def code(self) -> Path:
         """Where code from storage is brought to."""
         return self.folder / "code"
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """The contract's environment variables."""
-        return {
-            "RUNWRIGHT_DATA": str(self.data),
-            "RUNWRIGHT_CHECKPOINTS": str(self.checkpoints),
-            "RUNWRIGHT_MODEL": str(self.model),
-            "RUNWRIGHT_METRICS": str(self.metrics),
-            "RUNWRIGHT_CONFIG": str(self.config),
-            "RUNWRIGHT_RESUME": "1" if self.resume else "0",
-        }
 
     def check_untouched(self) -> None:
         """Raise StageError (UserCodeError) when the code has changed the prepared data, which it sees by links."""
@@ -84,7 +58,7 @@ def workplace(
     """Make the folders, beside `out`, and remove them in the end."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.code.", dir=out.parent) as name:
-        place = Workplace(Path(name), prepared, checkpoints, resume, _signs(prepared))
+        place = Workplace.at(Path(name), prepared=prepared, checkpoints=checkpoints, resume=resume)
         lay_out(config, place)
         yield place
 
@@ -93,7 +67,9 @@ def lay_out(config: TrainConfig, place: Workplace) -> None:
     """Put into `place`, an empty folder, what the code finds there; checkpoints stay only where it resumes."""
     for folder in (place.data, place.model, place.endings, place.code):
         folder.mkdir()
-    _empty(place.checkpoints, keep=place.resume)
+    place.checkpoints.mkdir(parents=True, exist_ok=True)
+    if not place.resume:
+        emptied(place.checkpoints)
     place.metrics.touch()
     write_json(place.config, hyperparameters(config))
     schema_of(place.prepared).write(place.data, SCHEMA)
@@ -111,13 +87,15 @@ def _camel(fields: dict[str, object]) -> dict[str, object]:
     return {to_camel(name): _camel(value) if isinstance(value, dict) else value for name, value in fields.items()}
 
 
-def _empty(folder: Path, *, keep: bool) -> None:
+def emptied(folder: Path) -> Path:
+    """The folder, there and with nothing in it."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in () if keep else tuple(folder.iterdir()):
+    for path in tuple(folder.iterdir()):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
+    return folder
 
 
 def _signs(folder: Path) -> dict[str, tuple[int, int]]:
