@@ -78,6 +78,7 @@ class Command:
                 process.communicate()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests of one example stay in one worker, where `finished` ran it."""
     for item in items:
