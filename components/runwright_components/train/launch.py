@@ -67,10 +67,14 @@ def has_gpus() -> bool:
 
 def _import_once(job: Job) -> None:
     """Load here what each worker would load for itself at each of its starts, which takes it seconds."""
+    import torch._dynamo  # noqa: F401 (making an optimizer or DistributedDataParallel loads it: 2.5 s of a processor)
+
     import runwright_components.train.session
     import runwright_components.train.worker
 
-    if job.config.distributed.strategy == "fsdp":
+    if job.config.distributed.strategy == "fsdp" or job.config.distributed.tensor_parallel > 1:
+        import torch.distributed.fsdp
+
         import runwright_components.train.sharded  # noqa: F401
 
 
