@@ -58,6 +58,12 @@ def training_job_name(run: str, revision: int) -> str:
     return child_name(run, "r" + str(revision))
 
 
+def is_job_of(job: str, run: str, revision: int) -> bool:
+    """Whether a job of the run's trains the revision, or a trial of its search."""
+    rest = job.removeprefix(training_job_name(run, revision))
+    return rest == "" or (rest != job and rest.startswith("-t") and rest[2:].isdigit())
+
+
 def inference_service_name(run: str) -> str:
     """Name of the InferenceService of a run; it stays the same over all revisions."""
     return run

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runwright_api.trainingrun import TrainingRun
+from runwright_components.contract.tuning import STUDY_URL_ENV
 
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 S3_OPTIONAL_KEYS = ("AWS_SESSION_TOKEN",)
 
 _READS_SOURCES = {"data", "collect"}
+_SEARCHES = {"model", "train"}
 _USES_STORAGE = {"model", "train", "register", "deploy"}  # deploy reads what it is to serve
 
 
@@ -25,6 +27,8 @@ def with_secrets(pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: 
         wanted = list(_of_sources(run)) if step in _READS_SOURCES else []
         if storage_secret is not None and step in _USES_STORAGE:
             wanted += [_secret(storage_secret, S3_KEYS), _secret(storage_secret, S3_OPTIONAL_KEYS, optional=True)]
+        if step in _SEARCHES and (study := _study_secret(run)) is not None:
+            wanted.append(study)
         if wanted:
             executors[name] = {"secretAsEnv": wanted}
     if not executors:
@@ -65,6 +69,15 @@ def _variables(source: Any) -> Iterator[tuple[str, str]]:
     if source.s3 is not None and source.s3.secret_ref is not None:
         for variable in S3_KEYS:
             yield variable, source.s3.secret_ref.name
+
+
+def _study_secret(run: TrainingRun) -> dict[str, Any] | None:
+    """The address of the database that keeps the study of a search."""
+    tune = run.spec.tune
+    if tune is None or tune.storage is None:
+        return None
+    found = _secret(tune.storage.secret_ref.name, ())
+    return {**found, "keyToEnv": [{"secretKey": "url", "envVar": STUDY_URL_ENV}]}
 
 
 def _secret(name: str, keys: tuple[str, ...], *, optional: bool = False) -> dict[str, Any]:

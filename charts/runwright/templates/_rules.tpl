@@ -49,7 +49,7 @@ missing one says so itself. */}}
   verbs: [get, create, patch]
 - apiGroups: [kubeflow.org]
   resources: [pytorchjobs]
-  verbs: [get, create, patch, delete]
+  verbs: [get, list, create, patch, delete]
 - apiGroups: [trainer.kubeflow.org]
   resources: [trainjobs]
   verbs: [get, create, patch, delete]

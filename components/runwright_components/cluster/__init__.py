@@ -9,6 +9,7 @@ and no others; pods of a training and of a service need none:
 | runwright.dev        | trainingruns      | get                        | the fence of train and deploy       |
 | "" (core)            | configmaps        | get, create, patch         | every stage keeps its record        |
 | kubeflow.org         | pytorchjobs       | get, create, patch, delete | train                               |
+|                      |                   | list                       | train, where trials are jobs        |
 | trainer.kubeflow.org | trainjobs         | get, create, patch, delete | train, with backend trainjob        |
 | trainer.kubeflow.org | trainingruntimes  | create, patch              | train, with backend trainjob        |
 | jobset.x-k8s.io      | jobsets           | get, delete                | train, with backend trainjob        |

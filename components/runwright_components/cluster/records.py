@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from runwright_components.cluster.client import Kubernetes, Resource
 from runwright_components.cluster.ending import fault_of
@@ -37,6 +37,24 @@ INTERVAL = 5.0  # seconds between two writes of progress
 IN_A_HURRY = 10.0  # of a step that was told to end
 AFTER_FAILURE = 30.0  # and after one that failed, which may have taken seconds of its own
 _LONG_LISTS = ("slices", "checks", "metrics")  # of results, the first one goes first
+
+
+class Record(Protocol):
+    """What a follower of a job keeps of it, so that the next one goes on counting."""
+
+    record: StageRecord
+
+    def open(self) -> None:
+        """Take over what was kept before."""
+        ...
+
+    def update(self, **changes: Any) -> None:
+        """Note changes, to be kept at some time."""
+        ...
+
+    def note(self, **changes: Any) -> None:
+        """Keep changes at once and for certain."""
+        ...
 
 
 class RecordWriter:

@@ -13,6 +13,7 @@ from runwright_components.contract.config.tune import Direction
 TUNING = "tuning.json"
 SEARCH = "tuning"  # folder of a search, in the checkpoints'
 JOURNAL = "study.journal"  # in SEARCH: the study
+STUDY_URL_ENV = "RUNWRIGHT_STUDY_URL"  # in a cluster: the address of the database that keeps the study; a secret
 
 
 def trial_name(number: int) -> str:

@@ -5,6 +5,7 @@ The modules that talk to the cluster are imported when they are needed: on one m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from runwright_components.steps.surroundings import InCluster, in_cluster
 
 
 def train(here: InCluster, config: TrainConfig, *, prepared: Path, out: Path, progress: Progress) -> None:
-    """Train as a PyTorchJob."""
+    """Train as a job, or search with a job for each trial."""
     from runwright_components.cluster.training import train_in_cluster
 
+    work: Callable[..., ModelManifest] = train_in_cluster
+    if config.tune is not None and config.tune.jobs:
+        from runwright_components.cluster.search.step import search_in_cluster as work
     record = here.record("train")
-    train_in_cluster(
-        here.kubernetes, here.run, here.run_id, config, prepared=prepared, out=out, record=record, progress=progress
-    )
+    work(here.kubernetes, here.run, here.run_id, config, prepared=prepared, out=out, record=record, progress=progress)
 
 
 def in_storage(config: RegisterConfig) -> RegisterConfig:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runwright_api.names import ANNOTATION_RETRAIN, LABEL_RUN_UID, training_job_name
+from runwright_api.names import ANNOTATION_RETRAIN, LABEL_RUN_UID, is_job_of
 from runwright_api.reasons import Reason
 from runwright_api.spec.run import TrainingRunSpec
 from runwright_api.status import Revision, Serving, TrainingRunStatus
@@ -111,9 +111,10 @@ class Draft:
         return changed
 
     def delete_jobs(self, number: int | None = None, *, but: str = "") -> None:
-        """Delete the training jobs of a revision, or of all; `but` is a kind that stays."""
-        wanted = None if number is None else training_job_name(self.seen.key.name, number)
-        found = (job for job in self.seen.jobs if wanted in (None, job.name) and job.kind != but)
+        """Delete the training jobs of a revision, those of its trials too, or of all; `but` is a kind that stays."""
+        name = self.seen.key.name
+        found = (job for job in self.seen.jobs if number is None or is_job_of(job.name, name, number))
+        found = (job for job in found if job.kind != but)
         self.before.extend(DeleteJob(job.name, job.kind) for job in found)
 
     def look_again(self, seconds: float) -> None:

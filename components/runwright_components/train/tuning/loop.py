@@ -25,6 +25,10 @@ POLL_SECONDS = 0.2
 HOPELESS_TRIALS = 5  # that fail, and none that does not, end the search
 
 
+class Fruitless(StageError):  # noqa: N818 (it says what came of it)
+    """No trial has given a model."""
+
+
 class Trials(Protocol):
     """Where trials run, as the search sees it."""
 
@@ -229,11 +233,11 @@ class Search:
     def _shown(self, number: int) -> str:
         return shown(self._values[number])
 
-    def _fruitless(self) -> StageError:
+    def _fruitless(self) -> Fruitless:
         fault = self._first_fault
         trials = self._study.trials()
         told = fault.message if fault else next((one.message for one in trials if one.message), "there was no trial")
-        return StageError(
+        return Fruitless(
             fault.reason if fault else Reason.INVALID_CONFIG,
             f"none of {len(trials)} trials has given a model; the first: {told}",
             where="tune",
