@@ -84,6 +84,8 @@ class Cluster:
         self.clock.sleep(seconds)
         self.most = max(self.most, len(self.jobs))
         for path, job in self.jobs.items():
+            if not job["spec"]:  # somebody else's
+                continue
             uid = job["metadata"]["uid"]
             if uid not in self.seen:
                 self.made.append(job["metadata"]["name"])

@@ -1,0 +1,193 @@
+"""Where the study of a search in a cluster lies: a journal in storage, or a real PostgreSQL database."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runwright_components.cluster.search.store import (
+    PART_LINES,
+    PlaceJournal,
+    database,
+    database_errors,
+    secrets_of,
+    shown,
+    study_storage,
+)
+from runwright_components.cluster.storage import Folder
+from runwright_components.contract.config import ParameterConfig, TuneConfig
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.tuning import STUDY_URL_ENV
+from runwright_components.train.tuning.study import Study
+from tests.machine import unable
+
+PASSWORD = "so-secret-a-word"
+X = ParameterConfig(key="x", path=("x",), type="float", min=-1, max=1)
+WIDTHS = ParameterConfig(key="widths", path=("widths",), type="choice", choices=([16], [64, 64]))
+CONFIG = TuneConfig(parameters=(X, WIDTHS), pruning="median")
+
+
+def _goes_on_with(first: Study, again: Study) -> None:
+    """A study that is opened again has what ended and what ran, and tries what the first would have tried."""
+    number, values = first.ask() or (0, {})
+    first.report(number, 1, 0.5)
+    first.complete(number, 0.5, epochs=1, seconds=2.0)
+    running = first.ask()
+    first.spent.gpu_seconds = 8.0
+    first.keep_spent()
+    assert again.unfinished() == [running]
+    (ended,) = again.trials()
+    assert (ended.values, ended.value, ended.seconds) == (values, 0.5, 2.0)
+
+
+def test_a_journal_in_storage_goes_on(tmp_path: Path) -> None:
+    there = Folder(tmp_path / "study")
+    first = Study(study_storage(there, {}), CONFIG, CONFIG.parameters, epochs=5)
+    number, _ = first.ask() or (0, {})
+    second = Study(study_storage(there, {}), CONFIG, CONFIG.parameters, epochs=5)
+    assert [one for one, _ in second.unfinished()] == [number], "a trial is in storage before anything is made for it"
+    first.complete(number, 1.0, epochs=1, seconds=1.0)
+    third = Study(study_storage(there, {}), CONFIG, CONFIG.parameters, epochs=5)
+    assert [trial.value for trial in third.trials()] == [1.0]
+
+
+def test_a_long_journal_is_written_in_parts(tmp_path: Path) -> None:
+    journal = PlaceJournal(Folder(tmp_path))
+    lines = [{"line": number} for number in range(2 * PART_LINES + 3)]
+    for line in lines[:PART_LINES]:
+        journal.append_logs([line])
+    first = (tmp_path / "part-000000.jsonl").stat().st_mtime_ns
+    journal.append_logs(lines[PART_LINES:])
+    assert (tmp_path / "part-000000.jsonl").stat().st_mtime_ns == first, "what is full is not written again"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"part-00000{part}.jsonl" for part in range(3)]
+    again = PlaceJournal(Folder(tmp_path))
+    assert list(again.read_logs(0)) == lines
+    assert list(again.read_logs(2 * PART_LINES)) == lines[2 * PART_LINES :]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A PostgreSQL of our own on a loopback port, its password asked for."""
+    initdb, server = (shutil.which(name) for name in ("initdb", "postgres"))
+    if initdb is None or server is None:
+        unable("there is no PostgreSQL: initdb and postgres are not on the PATH")
+    with tempfile.TemporaryDirectory(prefix="runwright-postgres-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        (home / "password").write_text(PASSWORD)
+        user = "nobody" if os.getuid() == 0 else None  # it refuses to run as root
+        if user is not None:
+            shutil.chown(home, user)
+        made = [initdb, "-D", str(home / "data"), "-U", "study", "--auth=scram-sha-256"]
+        asked = [f"--pwfile={home / 'password'}", "--no-sync", "--locale=C"]
+        done = subprocess.run([*made, *asked], capture_output=True, text=True, cwd=home, user=user, check=False)
+        assert done.returncode == 0, done.stderr
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-F", "-c", "shared_buffers=8MB"]
+        with (home / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [server, "-D", str(home / "data"), *options], cwd=home, stderr=log, stdout=log, user=user
+            )
+        try:
+            _wait(port, process)
+            yield f"postgresql://study:{PASSWORD}@127.0.0.1:{port}/postgres"
+        finally:
+            process.send_signal(signal.SIGINT)  # at once, with whoever is connected
+            process.wait(30)
+
+
+def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        assert process.poll() is None
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("PostgreSQL did not start")
+
+
+def test_a_study_lies_in_a_database(address: str, tmp_path: Path) -> None:
+    environment = {STUDY_URL_ENV: address}
+    there = Folder(tmp_path)
+
+    def opened(name: str) -> Study:
+        storage = study_storage(there, environment)
+        return Study(storage, CONFIG, CONFIG.parameters, epochs=5, name=name)
+
+    _goes_on_with(opened("team/churn/uid/r1"), opened("team/churn/uid/r1"))
+    assert opened("team/churn/uid/r2").trials() == (), "another revision has a study of its own"
+    assert list(tmp_path.iterdir()) == [], "nothing of it lies in storage"
+
+
+def test_a_search_keeps_what_it_has_spent_in_the_database(address: str, tmp_path: Path) -> None:
+    storage = study_storage(Folder(tmp_path), {STUDY_URL_ENV: address})
+    with Study(storage, CONFIG, CONFIG.parameters, epochs=5, name="spent") as study:
+        study.spent.gpu_seconds = 12.5
+    again = Study(database(address), CONFIG, CONFIG.parameters, epochs=5, name="spent")
+    assert again.spent.gpu_seconds == 12.5
+
+
+def test_a_wrong_password_is_told_without_any(address: str) -> None:
+    with pytest.raises(StageError) as caught:
+        database(address.replace(PASSWORD, "guess-that-word"))
+    assert caught.value.reason is Reason.SOURCE_DENIED
+    assert 'password authentication failed for user "study"' in str(caught.value)
+    assert "guess-that-word" not in str(caught.value)
+    assert caught.value.__cause__ is None, "no traceback shows the driver's words"
+    assert "tune.storage.secretRef" in caught.value.cure
+
+
+def test_a_database_that_is_away_is_no_persons_fault() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        away = f"postgresql://study:{PASSWORD}@127.0.0.1:{taken.getsockname()[1]}/runs"
+        with pytest.raises(StageError) as caught:
+            database(away)
+    assert caught.value.reason is Reason.SOURCE_UNAVAILABLE
+    assert PASSWORD not in str(caught.value)
+    assert caught.value.where.endswith("/runs")
+
+
+def test_a_database_that_goes_away_in_between_is_told(address: str) -> None:
+    with pytest.raises(StageError) as caught, database_errors(address):
+        raise ConnectionResetError("by peer")
+    assert caught.value.reason is Reason.SOURCE_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("not an address", "it cannot be read as an address"),
+        (f"mysql://me:{PASSWORD}@db/runs", "mysql is no PostgreSQL"),
+        (f"postgresql://me:{PASSWORD}@db/runs?sslmode=prefer", "sslmode is disable, require or verify-full"),
+        (f"postgresql://me:{PASSWORD}@db/runs?options=x", "options is not known"),
+    ],
+)
+def test_what_is_no_address_of_a_postgresql_is_refused(text: str, told: str) -> None:
+    with pytest.raises(StageError) as caught:
+        database(text)
+    assert caught.value.reason is Reason.INVALID_CONFIG
+    assert told in str(caught.value)
+    assert PASSWORD not in str(caught.value)
+    assert "postgresql://USER:PASSWORD@HOST:5432/NAME" in caught.value.cure
+
+
+def test_a_database_without_tls_is_not_spoken_to_in_the_clear_where_it_is_asked_for(address: str) -> None:
+    with pytest.raises(StageError) as caught:
+        database(f"{address}?sslmode=verify-full")
+    assert caught.value.reason is Reason.SOURCE_UNAVAILABLE
+
+
+def test_what_is_shown_and_what_is_hidden() -> None:
+    address = f"postgresql://study:{PASSWORD}@db.example:5433/runs"
+    assert shown(address) == "db.example:5433/runs"
+    assert secrets_of(address) == [address, PASSWORD]
