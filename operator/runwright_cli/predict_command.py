@@ -228,8 +228,13 @@ def _render(form: Literal["json", "table", "csv"], rows: Sequence[Mapping[str, A
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One level: a column `probability LABEL` for each label."""
-    flat = {key: value for key, value in row.items() if key != "probabilities"}
+    """One level: a column `probability LABEL` for each label, and one for each number of a list (`distances 0`)."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, list):
+            flat |= {f"{key} {place}": item for place, item in enumerate(value)}
+        elif key != "probabilities":
+            flat[key] = value
     return flat | {f"probability {label}": value for label, value in row.get("probabilities", {}).items()}
 
 

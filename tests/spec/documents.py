@@ -43,6 +43,12 @@ def _when(**condition: str) -> Spec:
 
 
 _LANGUAGE: Spec = {"train": {"task": "text-generation"}, "evaluate": None}
+
+
+def _alone(kind: str, model: str) -> Spec:
+    return {"train": {"task": f"tabular-{kind}", "model": {"name": model}}, "evaluate": None}
+
+
 _CODE: Spec = {"code": {"path": "train.py"}}
 _IMAGE = {"train": {"task": "image-classification"}}
 
@@ -70,6 +76,12 @@ _BESIDE: Mapping[str, Spec] = {
     "spec.train.model.trees": {"train": {"model": {"name": "xgboost"}}},
     "spec.train.model.trees.leaves": {"train": {"model": {"name": "lightgbm"}}},
     "spec.train.model.trees.minChildRows": {"train": {"model": {"name": "lightgbm"}}},
+    "spec.train.model.unsupervised.dimension": _alone("embedding", "autoencoder"),
+    "spec.train.model.unsupervised.contamination": _alone("anomaly", "isolationforest"),
+    "spec.train.model.unsupervised.clusters": _alone("clustering", "kmeans"),
+    "spec.train.model.unsupervised.mostClusters": _alone("clustering", "kmeans"),
+    "spec.train.model.unsupervised.trees": _alone("anomaly", "isolationforest"),
+    "spec.train.model.unsupervised.rows": _alone("anomaly", "isolationforest"),
     "spec.train.model.pretrained": {"train": {**_TEXT, "model": {"name": "pretrained"}}},
     "spec.train.model.freeze": {"train": {**_TEXT, "model": {"name": "pretrained", "pretrained": "encoder"}}},
     "spec.train.model.unfreeze": {

@@ -32,7 +32,7 @@ class Unsupervised(Part):
     dimension: Annotated[int, Field(ge=1, le=4096)] = 8
     """Numbers of an embedding, or of an autoencoder's narrowest layer. Default: 8."""
     contamination: Annotated[float, Field(gt=0.0, le=0.5)] = 0.05
-    """Share of the training rows whose score is to lie above the threshold. Default: 0.05."""
+    """Share of rows that may lie above the threshold, which the validation split sets. Default: 0.05."""
     clusters: Annotated[int | None, Field(ge=2, le=1000)] = None
     """Number of clusters. Default: chosen, by the silhouette (kmeans) or the Bayesian information criterion."""
     most_clusters: Annotated[int, Field(ge=2, le=100)] = 10
@@ -103,6 +103,12 @@ _FITTED_CEL = f"(has(self.model) && has(self.model.name) && self.model.name in {
 
 
 TRAIN_RULES = (
+    Rule(
+        message="`unsupervised` has sizes of tasks without a target",
+        broken=lambda self: unless(self.model.unsupervised is None or learns_alone(self.task), "model", "unsupervised"),
+        cel=f"!has(self.model) || !has(self.model.unsupervised) || {learns_alone_cel('self.task')}",
+        cure=f"remove it, or use one of {', '.join(f'tabular-{kind}' for kind in KINDS)}",
+    ),
     Rule(
         message="train.code is for tasks with a target",
         broken=lambda self: unless(self.code is None or not learns_alone(self.task), "code"),

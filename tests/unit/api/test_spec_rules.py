@@ -14,6 +14,7 @@ from tests.unit.api.code_cases import CODE_BROKEN, CODE_USED_WELL
 from tests.unit.api.language_cases import LANGUAGE_BROKEN
 from tests.unit.api.series_cases import SERIES_BROKEN, SERIES_USED_WELL
 from tests.unit.api.tune_cases import OWN_WORDS, TUNE_BROKEN, TUNE_USED_WELL
+from tests.unit.api.unsupervised_cases import UNSUPERVISED_BROKEN, UNSUPERVISED_USED_WELL
 
 Make = Callable[..., dict[str, Any]]
 
@@ -217,10 +218,17 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "spec.train.optimizer",
         "does not go with `strategy: fsdp`",
     ),
+    (
+        "shared matrices of a table model",
+        {"spec.train.distributed": {"tensorParallel": 2}},
+        "spec.train.distributed.tensorParallel",
+        "tensorParallel is for text-generation",
+    ),
     *TUNE_BROKEN,
     *LANGUAGE_BROKEN,
     *CODE_BROKEN,
     *SERIES_BROKEN,
+    *UNSUPERVISED_BROKEN,
 ]
 
 USED_WELL: list[tuple[str, dict[str, Any]]] = [
@@ -288,6 +296,7 @@ USED_WELL: list[tuple[str, dict[str, Any]]] = [
     *TUNE_USED_WELL,
     *CODE_USED_WELL,
     *SERIES_USED_WELL,
+    *UNSUPERVISED_USED_WELL,
 ]
 
 

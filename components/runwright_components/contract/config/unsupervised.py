@@ -13,7 +13,7 @@ FITTED_MODELS: tuple[FittedModel, ...] = get_args(FittedModel)
 
 class UnsupervisedConfig(Config):
     dimension: int = 8  # of the embedding, or of an autoencoder's narrowest layer
-    contamination: float = 0.05  # share of the training rows whose score is above the threshold
+    contamination: float = 0.05  # share of rows like the training rows whose score is above the threshold
     clusters: int | None = None  # None: the number with the best silhouette, from 2 to most_clusters
     most_clusters: int = 10
     trees: int = 100  # isolationforest
