@@ -22,6 +22,7 @@ EXAMPLES = (
     "penguins",
     "ratings",
     "reviews",
+    "temperatures",
     "tumours",
     "wine",
 )
