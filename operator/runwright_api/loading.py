@@ -55,6 +55,16 @@ def load_object(content: Mapping[str, Any]) -> TrainingRun:
     return _accept(tree)
 
 
+def problem_in(file: str | None, path: Path, message: str, cure: str) -> Problem:
+    """A problem of the field `path` that only shows outside of the text, with its place in `file`, a TrainingRun that
+    was accepted; without a place where there is none to read."""
+    try:
+        text = FileSystemPath(file).read_text(encoding="utf-8") if file else ""
+    except OSError:  # standard input, or gone by now
+        text = ""
+    return _problem(yaml_tree.read(text, file or ""), path, message, cure)
+
+
 def _accept(tree: Tree) -> TrainingRun:
     problems = list(_header(tree))
     if problems:

@@ -49,8 +49,10 @@ def run(
     from runwright_cli import summary
     from runwright_cli.files import read
     from runwright_cli.local_notes import ignored_here
+    from runwright_cli.own_code import check_code
 
     found = read(file, changes)
+    check_code(found, None if changes else file)
     place = (workspace or found.workspace).absolute()
     console = Console(file=sys.stdout, highlight=False)
     ignored = ignored_here(found.run)

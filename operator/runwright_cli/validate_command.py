@@ -15,15 +15,19 @@ import click
 def validate(files: tuple[str, ...], output: str) -> int:
     """Check TrainingRun files: every problem with its place and its cure. `-` reads standard input.
 
+    Of `train.code`, its file and its entry point are looked for; nothing of it is run.
+
     Exit code 0: all are valid. 1: at least one is not.
     """
     from runwright_api.problems import SpecError
     from runwright_cli.files import read
+    from runwright_cli.own_code import check_code
 
     answers: list[dict[str, Any]] = []
     for file in files:
         try:
             found = read(file)
+            check_code(found, file)
         except SpecError as error:
             answers.append({"file": file, "valid": False, "problems": [asdict(item) for item in error.problems]})
             if output == "text":
