@@ -319,7 +319,7 @@ class _Order:
             raise StageError(
                 Reason.DATA_INVALID,
                 f"{self._series(place)} has no value between {self._stamp(place - 1)} and {self._stamp(place)}, more "
-                f"than a step of {self.step.text}; there are {int(missing.sum())} such gaps",
+                f"than a step of {self.step.text}; gaps in all: {int(missing.sum())}",
                 where="prepare.series.gaps",
                 cure="add the rows, or set `gaps: forward`",
             )
