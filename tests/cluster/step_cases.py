@@ -100,12 +100,12 @@ class Case:
         status = {"status": {"observedGeneration": 1, "revisions": [revision]}}
         self.api.merge(*kind, self.run.name, status, self.namespace, subresource="status")
 
-    def train(self, run_id: str = "") -> StepProcess:
+    def train(self, run_id: str = "", config: TrainConfig = CONFIG) -> StepProcess:
         artifacts = {name: self.folder / name for name in ("prepared_data", "model", "training_metrics")}
         artifacts["learning_curves"] = self.folder / "curves.html"
         if not artifacts["prepared_data"].exists():
             prepared(artifacts["prepared_data"])
-        return self._start("train", artifacts, run_id, config=CONFIG.canonical(), base=str(self.folder))
+        return self._start("train", artifacts, run_id, config=config.canonical(), base=str(self.folder))
 
     def deploy(self, model: str = "one", verdict: str = "passed") -> StepProcess:
         registration = registered(self.folder / "registry", self.run.name, model)

@@ -101,6 +101,33 @@ TUNE_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "one node",
     ),
     (
+        "a database where trials are processes",
+        space(RATE, storage={"secretRef": {"name": "study"}}),
+        "spec.tune.storage",
+        "only where trials are jobs",
+    ),
+    (
+        "a long name for the jobs of trials",
+        {**space(RATE, backend="jobs"), "metadata.name": "n" * 41},
+        "metadata.name",
+        "at most 40 characters",
+    ),
+    (
+        "trials as TrainJobs",
+        {**space(RATE, backend="jobs"), "spec.train.backend": "trainjob"},
+        "spec.train.backend",
+        "are PyTorchJobs",
+    ),
+    (
+        "a built-in model's width in own code",
+        {
+            **space(RATE, {"name": "model.width", "type": "int", "min": 8, "max": 64}),
+            "spec.train": {"task": "tabular-classification", "code": {"path": "train.py"}},
+        },
+        f"{SPACE}[1].name",
+        "no built-in model whose fields",
+    ),
+    (
         "automl of a language model",
         {
             "spec.tune": {"automl": True, "budget": {"time": "1m"}},

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from runwright_components.cluster.mirror import CheckpointMirror, fetch_checkpoints
+from runwright_components.cluster.search.reports import CURVE, read_curve, read_result
+from runwright_components.cluster.search.trials import trial_run
 from runwright_components.cluster.storage import (
     CHECKPOINTS,
     MODEL,
@@ -23,12 +25,13 @@ from runwright_components.cluster.storage import (
     place,
     store_folder,
 )
-from runwright_components.cluster.worker import Node
+from runwright_components.cluster.worker import Node, work
 from runwright_components.contract.artifacts import COST, HISTORY, History, ModelManifest
 from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun, StageFault
 from runwright_components.contract.config import DistributedConfig, ModelConfig, TrainConfig
 from runwright_components.contract.outcome import ExitCode, StageError
 from runwright_components.contract.progress import Event
+from runwright_components.train.tuning.judging import judge
 from tests.unit.train.conftest import table, table_signature, write_prepared
 
 CONFIG = TrainConfig(
@@ -78,6 +81,22 @@ def test_a_pod_trains_from_storage_to_storage(stored: ClusterRun, tmp_path: Path
     assert (progress.done, progress.total, progress.unit) == (12, 12, "steps")
     assert storage.under(CHECKPOINTS).folders(), "kept until the TrainingRun goes"
     assert not (tmp_path / "log").exists()
+
+
+def test_a_trials_pod_tells_its_curve_and_its_result(stored: ClusterRun, tmp_path: Path) -> None:
+    run = trial_run(stored, 7, "loss")
+    storage = place(run.storage)
+    storage.write(CURVE, b'{"points":[{"epoch":1,"figures":{"validation_loss":9.5}}]}')
+    work(run, CONFIG, prepared_uri=place(stored.storage).under(PREPARED).uri, folder=tmp_path / "pod")
+    curve, result = read_curve(storage), read_result(storage)
+    assert [point.epoch for point in curve.points] == [1, 2]
+    assert curve.points[0].figures["validation_loss"] < 9.5, "told again, as training has gone over it again"
+    assert {"validation_loss", "accuracy"} <= set(curve.points[1].figures)
+    assert result is not None
+    fetch_folder(storage.under(MODEL), tmp_path / "model")
+    assert result.value == judge(tmp_path / "model", tmp_path / "prepared", "loss")
+    assert (result.epochs, result.seconds > 0) == (2, True)
+    assert storage.uri == f"{stored.storage.uri}/tuning/trial-00007"
 
 
 @pytest.mark.slow

@@ -66,3 +66,13 @@ def test_a_job_of_another_kind_is_deleted_before_the_next_attempt_starts() -> No
     world.settle()
     assert any(isinstance(action, StartPipeline) for action in world.done)
     assert {action for action in world.done if isinstance(action, DeleteJob)} == {DeleteJob("churn-r1", "PyTorchJob")}
+
+
+def test_the_jobs_of_a_revisions_trials_go_with_its_own() -> None:
+    world = World()
+    world.edit(spec(backend="trainjob"))
+    jobs = tuple(map(JobSeen, ("churn-r1-t0", "churn-r1-t12", "churn-r11-t0", "churn-r1-token")))
+    world.seen = replace(world.seen, jobs=jobs)
+    world.settle()
+    gone = {action.name for action in world.done if isinstance(action, DeleteJob)}
+    assert gone == {"churn-r1-t0", "churn-r1-t12"}

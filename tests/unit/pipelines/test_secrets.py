@@ -57,6 +57,21 @@ def test_every_layout_has_the_steps_that_need_secrets() -> None:
     assert set(found) == {"exec-collect", "exec-train", "exec-register", "exec-deploy"}
 
 
+def test_the_step_that_searches_gets_the_address_of_the_studys_database() -> None:
+    made = run(s3(None))
+    rate = {"name": "learningRate", "type": "float", "min": 0.001, "max": 0.1}
+    tune = {"searchSpace": [rate], "backend": "jobs", "storage": {"secretRef": {"name": "study"}}}
+    spec = {**made.spec.model_dump(mode="json", by_alias=True, exclude_unset=True), "tune": tune}
+    made = load_object({"apiVersion": made.api_version, "kind": made.kind, "metadata": {"name": "churn"}, "spec": spec})
+    pipeline = pipeline_spec(made)
+    found = executors(with_secrets(pipeline, made, None))
+    assert set(found) == {"exec-model"}
+    ((study,),) = (found["exec-model"]["secretAsEnv"],)
+    assert (study["secretName"], study["optional"]) == ("study", False)
+    assert study["keyToEnv"] == [{"secretKey": "url", "envVar": "RUNWRIGHT_STUDY_URL"}]
+    assert '"study"' not in json.dumps(pipeline), "no parameter of the pipeline knows of it"
+
+
 def test_headers_come_from_the_keys_that_are_named() -> None:
     made = run(
         {
