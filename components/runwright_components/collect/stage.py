@@ -163,15 +163,15 @@ def _write_source(
         digests = {file.name: digest for file, digest in zip(one.files, found, strict=True)}
     else:
         images = one.format == "images"
-        digests = write_shards(
+        digests, rows = write_shards(
             one.files if limit is None else _spread(one.files, limit),
             column="image" if images else "text",
             read=verify_image if images else decode_text,
             new_shard=new_shard,
             on_bytes=on_bytes,
             where=one.source.name,
+            in_pieces=not (images or one.source.labelled),  # documents; a labelled text is one example
         )
-        rows = len(digests)
     return SourceRecord(
         name=one.source.name,
         uri=public_uri(one.source),

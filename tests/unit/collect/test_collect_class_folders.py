@@ -1,11 +1,12 @@
 import io
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
 from runwright_components.collect import class_folders
-from runwright_components.contract.outcome import Reason
+from runwright_components.contract.outcome import Reason, StageError
 
 
 def picture(kind: str = "PNG", size: int = 8, mode: str = "RGB") -> bytes:
@@ -114,7 +115,54 @@ def test_http_gives_no_folder(workplace):
     assert workplace.refusal("http://127.0.0.1:9/x", format="images").reason is Reason.INVALID_CONFIG
 
 
-def test_huge_file(workplace, monkeypatch):
-    monkeypatch.setattr(class_folders, "MAX_FILE_BYTES", 100)
-    workplace.write({"x/a/1.png": picture(size=64)})
-    assert "more than 100" in workplace.refusal("x").message
+@pytest.mark.parametrize("largest", [4, 7, 12, 1000])
+def test_a_large_text_is_read_in_pieces_that_end_with_a_line(tmp_path, largest):
+    text = "one\ntwo three\n\n" + "ü€𝄞" * 5 + "\nlast"
+    (tmp_path / "big.txt").write_text(text, encoding="utf-8")
+    with (tmp_path / "big.txt").open("rb") as file:
+        pieces = list(class_folders.text_pieces(file, largest))
+    assert max(map(len, pieces)) <= largest
+    assert "".join(piece.decode() for piece in pieces) == text, "no character is cut in two"
+    if largest == 12:
+        assert pieces[0] == b"one\n"
+
+
+def test_a_large_document_becomes_several_rows(tmp_path):
+    (tmp_path / "big.txt").write_text("".join(f"line {number}\n" for number in range(100)))
+    (tmp_path / "small.txt").write_text("short")
+    files = [class_folders.SourceFile(name, tmp_path / name, name) for name in ("big.txt", "small.txt")]
+
+    def write(in_pieces: bool) -> tuple[dict[str, str], int]:
+        return class_folders.write_shards(
+            files,
+            column="text",
+            read=class_folders.decode_text,
+            new_shard=lambda: tmp_path / "shard.parquet",
+            on_bytes=lambda _size: None,
+            where="books",
+            in_pieces=in_pieces,
+            largest=300,
+        )
+
+    digests, rows = write(in_pieces=True)
+    found = pl.read_parquet(tmp_path / "shard.parquet")
+    assert (len(digests), rows, found.height) == (2, 4, 4)
+    assert all(text.endswith("\n") and text.startswith("line ") for text in found["text"][:3])
+    assert found["path"].to_list() == ["big.txt"] * 3 + ["small.txt"]
+    with pytest.raises(StageError, match="too large: 790 bytes are more than 300"):
+        write(in_pieces=False)
+
+
+def test_the_line_of_a_bad_byte_counts_from_the_files_beginning(tmp_path):
+    (tmp_path / "big.txt").write_bytes(b"good line\n" * 40 + b"bad \xff\n")
+    with pytest.raises(StageError, match=r"big\.txt: line 41: byte 0xff is not UTF-8"):
+        class_folders.write_shards(
+            [class_folders.SourceFile("big.txt", tmp_path / "big.txt", "big.txt")],
+            column="text",
+            read=class_folders.decode_text,
+            new_shard=lambda: tmp_path / "shard.parquet",
+            on_bytes=lambda _size: None,
+            where="books",
+            in_pieces=True,
+            largest=100,
+        )
