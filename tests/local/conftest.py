@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
+from runwright_components.contract.config.unsupervised import FITTED_MODELS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -36,9 +38,11 @@ class Command:
     quick = ("--set", "spec.train.epochs=2", "--set", "spec.evaluate.gate=[]")
 
     def quickly(self, file: Path) -> tuple[str, ...]:
-        """`quick`, and two trials where the TrainingRun searches."""
-        searches = "\n  tune:" in file.read_text()
-        return (*self.quick, "--set", "spec.tune.budget.trials=2") if searches else self.quick
+        """`quick`, two trials where the TrainingRun searches, and no epochs where the model is fitted at once."""
+        text = file.read_text()
+        if any(f"name: {model}\n" in text for model in FITTED_MODELS):
+            return self.quick[2:]
+        return (*self.quick, "--set", "spec.tune.budget.trials=2") if "\n  tune:" in text else self.quick
 
     def __init__(self) -> None:
         self._running: list[subprocess.Popen[str]] = []

@@ -51,6 +51,9 @@ SOURCES = {
     "reviews": (_csv, "reviews.csv"),
     "languages": (_jsonl, "clauses.jsonl"),
     "digits": (_images, "images"),
+    "oddities": (_csv, "oddities.csv"),
+    "irises": (_csv, "irises.csv"),
+    "pixels": (_csv, "pixels.csv"),
 }
 
 
@@ -108,21 +111,25 @@ def _evaluated(workspace: Path) -> pl.DataFrame:
     return pl.read_parquet(files.pop())
 
 
+_NAMED = ("probabilities", "value", "score", "distances", "embedding")  # what is answered in numbers, by name
+
+
 def _answers(judged: pl.DataFrame, ids: Sequence[int]) -> np.ndarray[Any, Any]:
-    column = "probabilities" if "probabilities" in judged.columns else "prediction"
+    column = next((name for name in _NAMED if name in judged.columns), "prediction")
     by_id = dict(zip(judged[ROW_ID].to_list(), judged[column].to_list(), strict=True))
     return np.array([by_id[number] for number in ids], dtype=np.float64)
 
 
 def _figures(predictions: Sequence[Mapping[str, Any]], signature: Signature) -> np.ndarray[Any, Any]:
-    if signature.task == "regression":
-        return np.array([answer["value"] for answer in predictions])
+    if signature.task != "classification":
+        (name,) = set(_NAMED) & set(predictions[0])
+        return np.array([answer[name] for answer in predictions])
     return np.array([[answer["probabilities"][label] for label in signature.labels] for answer in predictions])
 
 
 def _v2_figures(answer: Mapping[str, Any], rows: int) -> np.ndarray[Any, Any]:
     outputs = {output["name"]: output for output in answer["outputs"]}
-    found = outputs.get("probabilities") or outputs["value"]
+    (found,) = (outputs[name] for name in _NAMED if name in outputs)
     return np.array(found["data"]).reshape(found["shape"] if len(found["shape"]) > 1 else rows)
 
 

@@ -33,7 +33,8 @@ class KMeans(Clustering):
 
     def answer(self, **inputs: Tensor) -> Tensor:
         apart = self.dense(**inputs).unsqueeze(1) - self.centre
-        return apart.square().sum(dim=2).sqrt()
+        distances: Tensor = apart.square().sum(dim=2).sqrt()
+        return distances
 
 
 class GaussianMixture(Clustering):

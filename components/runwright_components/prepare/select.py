@@ -52,10 +52,11 @@ class Selection:
 
 def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: PrepareConfig) -> Selection:
     """Drop what cannot be used, then split the rest. Raises StageError when too little is left."""
-    target = next((plan for plan in plans if plan.role == "target"), None)
-    if target is None or config.task in UNSUPERVISED:  # rows without a label to judge by can still be learned from
-        target, usable, dropped = None, np.ones(cleaned.rows, dtype=np.bool_), []
-    else:
+    # Rows without a label to judge by can still be learned from.
+    target = None if config.task in UNSUPERVISED else next(plan for plan in plans if plan.role == "target")
+    usable: Mask = np.ones(cleaned.rows, dtype=np.bool_)
+    dropped: list[Dropped] = []
+    if target is not None:
         usable, dropped = _with_target(target, cleaned, config)
     for plan in plans:
         rule = plan.rules.missing if plan.rules and plan.rules.missing else None

@@ -23,8 +23,7 @@ _LEAST = 1e-12  # a threshold of 0 would make every row an anomaly that is not r
 def calibrate(module: nn.Module, config: ModelConfig, prepared: Path) -> None:
     """Set the threshold so that `contamination` of the validation rows in `prepared` lie above it; other modules stay.
 
-    An autoencoder rebuilds the rows that it has seen better than others. Where there are fewer than 100 validation rows,
-    the training rows stand in for them.
+    An autoencoder rebuilds rows better that it has seen. The training rows stand in for fewer than 100 validation rows.
     """
     if not isinstance(module, Scoring):
         return

@@ -114,7 +114,7 @@ def _clusters(about: _About) -> _Findings:
 
     every = np.arange(len(clusters))
     baseline = measured(guesses, every)
-    compared = {name: baseline[name] for name in ("silhouette", "adjustedRand") if name in baseline}
+    compared: dict[str, float] = {name: baseline[name] for name in ("silhouette", "adjustedRand") if name in baseline}
     metrics = of(every) | _as_baseline(compared)
     names = tuple(f"cluster {index}" for index in range(about.answers[DISTANCES].shape[1]))
     return _Findings(metrics, {"projection": _projection(test.matrix, clusters, names)}, of)
