@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import uuid
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from runwright_components.train.signals import die_with_parent
 LOG_LINES = 12
 STOP_SECONDS = 30  # for workers to write a checkpoint
 JOIN_SECONDS = 900  # for the other nodes' pods to start
+
+# Making an optimizer or DistributedDataParallel loads torch._dynamo: 2.5 seconds of a processor.
+_LOADED = ("torch._dynamo", "runwright_components.train.session", "runwright_components.train.worker")
+_LOADED_FOR_SHARDS = ("torch.distributed.fsdp", "runwright_components.train.sharded")
 
 
 def main(folder: Path) -> int:
@@ -67,15 +72,9 @@ def has_gpus() -> bool:
 
 def _import_once(job: Job) -> None:
     """Load here what each worker would load for itself at each of its starts, which takes it seconds."""
-    import torch._dynamo  # noqa: F401 (making an optimizer or DistributedDataParallel loads it: 2.5 s of a processor)
-
-    import runwright_components.train.session
-    import runwright_components.train.worker
-
-    if job.config.distributed.strategy == "fsdp" or job.config.distributed.tensor_parallel > 1:
-        import torch.distributed.fsdp
-
-        import runwright_components.train.sharded  # noqa: F401
+    shards = job.config.distributed.strategy == "fsdp" or job.config.distributed.tensor_parallel > 1
+    for name in (*_LOADED, *(_LOADED_FOR_SHARDS if shards else ())):
+        import_module(name)
 
 
 def _worker(folder: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from runwright_api.part import Part, Rule, unless
+from runwright_api.spec.language import TASK
 
 # A word, and no boolean: a field of a CRD has one type, and YAML 1.1 reads `on` and `off` as booleans.
 _When = Literal["never", "auto", "always"]
@@ -34,6 +35,11 @@ class Distributed(Part):
     where the rows would fill a quarter of the memory. Default: auto."""
 
 
+def _may_share_matrices(train: Any) -> bool:
+    asked = train.distributed
+    return bool(asked.tensor_parallel == 1 or (train.task == TASK and asked.strategy != "ddp"))
+
+
 DISTRIBUTED_RULES = (
     Rule(
         message="`precision: fp16` does not go with `strategy: fsdp`",
@@ -52,6 +58,15 @@ DISTRIBUTED_RULES = (
             " || !has(self.distributed.strategy) || self.distributed.strategy != 'fsdp'"
         ),
         cure="use adamw, whose state is sharded, or `strategy: ddp`",
+    ),
+    Rule(
+        message="tensorParallel is for text-generation, with `strategy: fsdp` or auto",
+        broken=lambda self: unless(_may_share_matrices(self), "distributed", "tensorParallel"),
+        cel=(
+            "!has(self.distributed) || !has(self.distributed.tensorParallel) || self.distributed.tensorParallel == 1"
+            f" || (self.task == '{TASK}' && (!has(self.distributed.strategy) || self.distributed.strategy != 'ddp'))"
+        ),
+        cure="remove it; `strategy: fsdp` shards the same memory",
     ),
 )
 """Rules of `TrainSpec` that `distributed` takes part in."""

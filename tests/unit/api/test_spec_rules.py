@@ -12,6 +12,7 @@ from runwright_api.part import Part
 from runwright_api.spec import DataSpec, PrepareSpec, Source, TrainingRunSpec, TrainSpec
 from tests.unit.api.code_cases import CODE_BROKEN, CODE_USED_WELL
 from tests.unit.api.language_cases import LANGUAGE_BROKEN
+from tests.unit.api.reinforcement_cases import REINFORCEMENT_BROKEN, REINFORCEMENT_USED_WELL
 from tests.unit.api.series_cases import SERIES_BROKEN, SERIES_USED_WELL
 from tests.unit.api.tune_cases import OWN_WORDS, TUNE_BROKEN, TUNE_USED_WELL
 from tests.unit.api.unsupervised_cases import UNSUPERVISED_BROKEN, UNSUPERVISED_USED_WELL
@@ -227,6 +228,7 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     *TUNE_BROKEN,
     *LANGUAGE_BROKEN,
     *CODE_BROKEN,
+    *REINFORCEMENT_BROKEN,
     *SERIES_BROKEN,
     *UNSUPERVISED_BROKEN,
 ]
@@ -295,6 +297,7 @@ USED_WELL: list[tuple[str, dict[str, Any]]] = [
     ("one brace", {"spec.package": {"description": "a {b} c {\n", "license": "Apache-2.0"}}),
     *TUNE_USED_WELL,
     *CODE_USED_WELL,
+    *REINFORCEMENT_USED_WELL,
     *SERIES_USED_WELL,
     *UNSUPERVISED_USED_WELL,
 ]

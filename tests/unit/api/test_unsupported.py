@@ -17,7 +17,6 @@ USES: dict[str, Any] = {
     "spec.data.engine": "spark",
     "spec.data.sources.0": {"gcs": {"uri": "gs://bucket/x"}},
     "spec.train.precision": "fp8",
-    "spec.train.distributed.tensorParallel": 2,
     "spec.evaluate.gate": [{"metric": "accuracy", "minGain": 0.0}],
     "spec.evaluate.fairness": {"columns": ["sex"]},
     "spec.evaluate.explanations": {"method": "permutation"},

@@ -157,13 +157,6 @@ def test_what_cannot_be_sharded_is_refused_and_never_chosen(
     assert parallel.strategy_for(auto, world=8, state=41 * gib, memory=80 * gib, shardable=False) == "ddp"
 
 
-def test_tensor_parallelism_is_refused() -> None:
-    with pytest.raises(StageError, match="tensor parallelism is not available yet") as caught:
-        layout(2, tensor_parallel=2)
-    assert caught.value.reason is Reason.UNSUPPORTED
-    assert "strategy: fsdp" in caught.value.cure
-
-
 def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(StageError, match=r"torch.compile needs a compiler \(no-such-compiler\)") as caught:
