@@ -3,11 +3,13 @@
 Families: mlp, cnn, resnet, vit, textcnn, transformer, pretrained (a BERT of four layers with random weights).
 Both loops run the same module on the same batches in one process; rounds of the two alternate, and the median of the
 rounds' ratios counts, so that a busy machine slows both. On a machine that is very busy, `--clock thread` counts the
-training thread's processor time instead (with `--threads 1`, all of the work). Prints JSON.
+training thread's processor time instead (with `--threads 1`, all of the work). `--default` compares with the AdamW that
+one gets without `fused`, too; `--checkpoint` measures the stall. Prints a row of a Markdown table as each family is
+done; all of them take about three minutes of one processor, with both options about six.
 """
 
 import argparse
-import json
+import os
 import platform
 import statistics
 import tempfile
@@ -46,7 +48,7 @@ class Case:
     inputs: dict[str, Tensor]
     target: Tensor
     batch: int
-    steps: int  # a round
+    steps: int  # a round: about a second
 
 
 def table() -> Case:
@@ -57,13 +59,13 @@ def table() -> Case:
     return Case(shape, ModelConfig(name="mlp"), inputs, torch.randint(0, 5, (rows,)), batch=256, steps=200)
 
 
-def images(model: ModelConfig) -> Case:
+def images(model: ModelConfig, steps: int = 6) -> Case:
     sides = (3, 32, 32)
     shape = Shape(
         task="classification", modality="image", classes=10, image=sides, mean=(0.5,) * 3, std=(0.25,) * 3
     )  # fmt: skip
     inputs = {"pixels": torch.randint(0, 256, (2_000, *sides), dtype=torch.uint8)}
-    return Case(shape, model, inputs, torch.randint(0, 10, (2_000,)), batch=64, steps=10)
+    return Case(shape, model, inputs, torch.randint(0, 10, (2_000,)), batch=64, steps=steps)
 
 
 def texts(model: ModelConfig, steps: int) -> Case:
@@ -193,27 +195,45 @@ def stall(case: Case) -> dict[str, float]:
     }
 
 
+COLUMNS = ("bare_ms", "ours_ms", "ratio")
+HEADS = {"step": ("bare, ms", "ours, ms", "ratio"), "default": ("bare by default, ms", "ours, ms", "ratio")}
+
+
+def row(cells: list[object]) -> None:
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=11)
+    arguments.add_argument("--rounds", type=int, default=9)
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--clock", choices=("wall", "thread"), default="wall")
+    arguments.add_argument("--default", action="store_true", help="compare with AdamW without `fused`, too")
+    arguments.add_argument("--checkpoint", action="store_true", help="measure the stall of a checkpoint an epoch")
     arguments.add_argument("families", nargs="*", metavar="FAMILY", help="default: all")
     options = arguments.parse_args()
     if unknown := set(options.families) - set(CASES):
         arguments.error(f"there is no family {sorted(unknown)[0]}; there are {', '.join(CASES)}")
     clock = time.thread_time if options.clock == "thread" else time.perf_counter
     torch.set_num_threads(options.threads)
-    figures: dict[str, object] = {"torch": torch.__version__, "machine": platform.machine(), "clock": options.clock}
+    print(f"torch {torch.__version__}, {platform.machine()}, {options.clock} clock, load {os.getloadavg()[0]:.1f}\n")
+    heads = ["family", *HEADS["step"]]
+    heads += [*HEADS["default"]] if options.default else []
+    heads += ["stall, ms", "share of the interval"] if options.checkpoint else []
+    row([*heads])
+    row(["---"] * len(heads))
     for name in options.families or CASES:
         with tempfile.TemporaryDirectory() as folder:
             case = CASES[name](Path(folder) / "encoder")
-            figures[name] = {
-                "step": step_time(case, options.rounds, "fused", clock),
-                "step_default_optimizer": step_time(case, max(3, options.rounds // 3), "default", clock),
-                "checkpoint": stall(case),
-            }
-    print(json.dumps(figures, indent=2))
+            found = step_time(case, options.rounds, "fused", clock)
+            cells: list[object] = [name, *(found[column] for column in COLUMNS)]
+            if options.default:
+                slower = step_time(case, options.rounds, "default", clock)
+                cells += [slower[column] for column in COLUMNS]
+            if options.checkpoint:
+                stood = stall(case)
+                cells += [stood["stall_ms"], stood["stall_share"]]
+            row(cells)
 
 
 if __name__ == "__main__":
