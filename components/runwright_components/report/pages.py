@@ -21,7 +21,7 @@ from runwright_components.contract.artifacts import (
 )
 from runwright_components.contract.tuning import tuning_of
 from runwright_components.prepare.quality import Quality
-from runwright_components.report import model_view, wording
+from runwright_components.report import model_view, unsupervised_view, wording
 from runwright_components.report.data_view import data_view
 from runwright_components.report.evaluation_view import SMALL_SLICE, evaluation_view
 from runwright_components.report.tuning_view import TuningView, tuning_view
@@ -36,6 +36,7 @@ def report_page(*, run_name: str, prepared: Path, model: Path, evaluation: Path)
         title=f"{run_name}: report",
         run_name=run_name,
         manifest=manifest,
+        alone=unsupervised_view.ANSWERS.get(manifest.task, ""),
         judged=judged,
         evaluation=evaluation_view(judged),
         data=data_view(Quality.read(prepared, QUALITY)),

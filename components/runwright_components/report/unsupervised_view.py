@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from runwright_components.contract.artifacts import Evaluation, Projection, ScoreHistogram
+from runwright_components.contract.config import TaskKind
 from runwright_components.report.charts import (
     LARGE,
     Bar,
@@ -20,6 +21,13 @@ from runwright_components.report.charts import (
     ticks,
 )
 from runwright_components.report.wording import fixed, number, percent, rows
+
+ANSWERS: dict[TaskKind, str] = {
+    "anomaly": "a score, and whether it is that of an anomaly",
+    "clustering": "the cluster, and the distance to each",
+    "embedding": "a vector",
+}
+"""What a row is answered with."""
 
 _BASELINES = {
     "rocAuc": ("baselineRocAuc", "scores by the distance from the mean"),

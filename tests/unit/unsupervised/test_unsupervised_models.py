@@ -170,6 +170,8 @@ def test_without_a_label_the_clusters_judge_themselves(tmp_path: Path) -> None:
     assert metrics["silhouette"] > metrics["baselineSilhouette"]
     assert found.manifest.signature.target == ""
     assert "truth" not in pl.read_parquet(found.evaluation / "predictions.parquet").columns
+    page = report_page(run_name="rows", prepared=found.prepared, model=found.model, evaluation=found.evaluation)
+    assert "Clusters" in page
 
 
 def test_rows_without_a_label_are_learned_from(tmp_path: Path) -> None:
