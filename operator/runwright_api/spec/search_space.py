@@ -18,6 +18,7 @@ FIXED = (
     "task",
     "code",
     "image",
+    "environment",
     "model.pretrained",
     "model.context",
     "earlyStopping.enabled",

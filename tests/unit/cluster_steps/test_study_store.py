@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from runwright_components.cluster.search.store import (
     PART_LINES,
     PlaceJournal,
     database,
-    database_errors,
     secrets_of,
     shown,
     study_storage,
@@ -157,14 +157,20 @@ def test_a_database_that_is_away_is_no_persons_fault() -> None:
     assert caught.value.where.endswith("/runs")
 
 
-def test_a_database_that_goes_away_in_between_is_told(address: str) -> None:
-    with pytest.raises(StageError) as caught, database_errors(address):
-        raise ConnectionResetError("by peer")
-    assert caught.value.reason is Reason.SOURCE_UNAVAILABLE
+def test_a_connection_that_the_server_ends_is_made_anew(address: str) -> None:
+    study = Study(database(address), CONFIG, CONFIG.parameters, epochs=5, name="ended")
+    number, _ = study.ask() or (0, {})
+    others = (
+        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and usename = 'study'"
+    )
+    with create_engine(address.replace("postgresql://", "postgresql+pg8000://")).connect() as connection:
+        connection.execute(text(others))
+    study.complete(number, 0.5, epochs=1, seconds=1.0)
+    assert [trial.value for trial in study.trials()] == [0.5]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("written", "told"),
     [
         ("not an address", "it cannot be read as an address"),
         (f"mysql://me:{PASSWORD}@db/runs", "mysql is no PostgreSQL"),
@@ -172,9 +178,9 @@ def test_a_database_that_goes_away_in_between_is_told(address: str) -> None:
         (f"postgresql://me:{PASSWORD}@db/runs?options=x", "options is not known"),
     ],
 )
-def test_what_is_no_address_of_a_postgresql_is_refused(text: str, told: str) -> None:
+def test_what_is_no_address_of_a_postgresql_is_refused(written: str, told: str) -> None:
     with pytest.raises(StageError) as caught:
-        database(text)
+        database(written)
     assert caught.value.reason is Reason.INVALID_CONFIG
     assert told in str(caught.value)
     assert PASSWORD not in str(caught.value)

@@ -36,6 +36,11 @@ def test_without_tune_there_is_no_search() -> None:
     assert run(None).tune is None
 
 
+def test_trials_are_jobs_where_that_is_asked_for() -> None:
+    assert not tuned({"searchSpace": [RATE]}).jobs
+    assert tuned({"searchSpace": [RATE], "backend": "jobs", "storage": {"secretRef": {"name": "study"}}}).jobs
+
+
 def test_a_search_is_lowered_with_its_defaults() -> None:
     found = tuned({"searchSpace": [RATE]})
     assert (found.metric, found.direction, found.trials, found.seconds) == ("logLoss", "minimize", 20, None)

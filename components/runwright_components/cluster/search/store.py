@@ -78,7 +78,7 @@ def database_errors(address: str) -> Iterator[None]:
     """What a database does not do, as a StageError without the address's secrets."""
     try:
         yield
-    except (OptunaError, SQLAlchemyError, OSError) as error:
+    except (OptunaError, SQLAlchemyError) as error:
         told = _told(error)
         raise StageError(
             Reason.SOURCE_DENIED if told.get("C") in _DENIED else Reason.SOURCE_UNAVAILABLE,

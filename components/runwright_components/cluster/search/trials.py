@@ -151,7 +151,7 @@ class JobTrials:
             self._drop(number)
 
     def forget(self, number: int) -> None:
-        self.place(number).remove()
+        self._place(number).remove()
 
     def cancel(self) -> None:
         """Delete the jobs that are this pipeline run's, without the patience that a step which is being ended has not;
@@ -163,14 +163,14 @@ class JobTrials:
                 with contextlib.suppress(StageError):
                     self._delete(number)
 
-    def place(self, number: int) -> Place:
-        """Where a trial keeps what it has."""
-        return self._home.under(trial_name(number))
-
     def model(self, number: int) -> Place:
-        return self.place(number).under(MODEL)
+        """Where the model of a trial lies."""
+        return self._place(number).under(MODEL)
 
     # -------------------------------------------------------- inside
+
+    def _place(self, number: int) -> Place:
+        return self._home.under(trial_name(number))
 
     def _look(self, number: int, follower: TrialFollower) -> list[Word]:
         try:
@@ -190,7 +190,7 @@ class JobTrials:
 
     def _result(self, number: int) -> Word:
         self._drop(number)
-        result = read_result(self.place(number))
+        result = read_result(self._place(number))
         if result is None:
             return self._failed(number, StageFault(reason=str(Reason.WORKER_FAILED), message="it left no result"))
         return Word(number=number, kind="complete", epoch=result.epochs, value=result.value, seconds=result.seconds)

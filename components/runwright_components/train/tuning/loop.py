@@ -142,6 +142,8 @@ class Search:
         try:
             self._trials.start(number, values)
         except StageError as error:
+            if error.reason is not Reason.INVALID_CONFIG:
+                raise
             self._failed(number, error)
 
     def _take(self, word: Word) -> None:
