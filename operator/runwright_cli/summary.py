@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from runwright_api.spec.reinforcement import Reinforcement
+from runwright_api.spec.train import TrainSpec
 from runwright_api.trainingrun import TrainingRun
 from runwright_cli.files import RunFile
 from runwright_components.contract.artifacts import EXAMPLE, Check, Evaluation
@@ -137,17 +139,27 @@ def print_plan(console: Console, found: RunFile, workspace: Path, layout: str | 
     run: TrainingRun = found.run
     spec = run.spec
     sources = ", ".join(_place(source) for source in spec.data.sources)
+    environment = spec.train.environment
     rows = (
         ("run", run.metadata.name),
-        ("data", sources),
+        (
+            "data",
+            sources if environment is None else environment.id or f"{environment.class_name} of {environment.file}",
+        ),
         ("task", spec.train.task + (f", target {spec.prepare.target}" if spec.prepare.target else "")),
-        ("model", f"{spec.train.model.name}, at most {spec.train.epochs} epochs"),
+        ("model", f"{spec.train.model.name}, at most {_most(spec.train)}"),
         ("gate", ", ".join(f"{bound.metric} {_limits(bound)}" for bound in spec.evaluate.gate) or "none"),
         ("layout", layout or spec.layout),
         ("workspace", str(workspace)),
     )
     for name, text in rows:
         console.print(Text(f"{name:<10}{text}"), soft_wrap=True)
+
+
+def _most(train: TrainSpec) -> str:
+    if train.environment is None:
+        return f"{train.epochs} epochs"
+    return f"{(train.reinforcement or Reinforcement()).timesteps:,} steps"
 
 
 def _place(source: Any) -> str:

@@ -13,6 +13,7 @@ from runwright_api import names
 from runwright_api.loading import load_object
 from runwright_api.problems import SpecError
 from runwright_api.recipe import recipe_digest
+from runwright_api.spec.reinforcement import own_files
 from runwright_api.spec.train import TrainSpec
 from runwright_api.status import Condition, Revision, TrainingRunStatus
 from runwright_api.trainingrun import TrainingRun
@@ -75,6 +76,7 @@ def _unreachable(run: TrainingRun) -> Iterable[str]:
     if run.spec.train.model.pretrained is not None:  # nothing fetches one from storage yet
         yield "spec.train.model.pretrained: a pod has no such folder; use textcnn or transformer, or one machine"
     yield from _own_code_out_of_reach(run.spec.train)
+    yield from _environment_out_of_reach(run.spec.train)
     if run.spec.train.backend == "rayjob" and run.spec.train.image is None:  # our own images are without Ray
         yield "spec.train.image: `backend: rayjob` needs an image with Ray and Runwright; docs/backends.md says how"
 
@@ -89,6 +91,15 @@ def _own_code_out_of_reach(train: TrainSpec) -> Iterable[str]:
         )
     if train.code.command and train.image is None:
         yield "spec.train.image: a command is one of an image; give the image, made from Runwright's (docs/own-code.md)"
+
+
+def _environment_out_of_reach(train: TrainSpec) -> Iterable[str]:
+    for path, value in own_files(train.environment):
+        if not value.startswith("s3://"):
+            yield (
+                f"spec.train.environment.{path}: a pod cannot read a path of your machine; copy the file to object"
+                " storage and give its s3:// address"
+            )
 
 
 def _not_installed(run: TrainingRun, missing: Collection[Resource]) -> Iterable[str]:

@@ -49,6 +49,16 @@ def _alone(kind: str, model: str) -> Spec:
     return {"train": {"task": f"tabular-{kind}", "model": {"name": model}}, "evaluate": None}
 
 
+_CONTROL: Spec = {
+    "data": None,
+    "prepare": None,
+    "train": {"task": "environment-control", "environment": {"id": "CartPole-v1"}},
+    "evaluate": None,
+}
+_HOUSE: Spec = {
+    **_CONTROL,
+    "train": {"task": "environment-control", "environment": {"file": "s3://acme/house.py", "class": "House"}},
+}
 _CODE: Spec = {"code": {"path": "train.py"}}
 _IMAGE = {"train": {"task": "image-classification"}}
 
@@ -96,6 +106,10 @@ _BESIDE: Mapping[str, Spec] = {
     "spec.train.augment": _IMAGE,
     "spec.train.augment.tokenDropout": {"train": _TEXT},
     "spec.train.scheduling.tolerations[]": {"train": {"scheduling": {"tolerations": [{"key": "gpu"}]}}},
+    "spec.train.reinforcement": _CONTROL,
+    "spec.train.environment": _HOUSE,
+    "spec.train.environment.id": {"train": {"environment": {"file": None, "class": None}}},
+    "spec.evaluate.episodes": _CONTROL,
     "spec.tune": {"tune": _TUNE},
     "spec.tune.searchSpace[].choices": {"tune": _CHOICE},
     "spec.tune.searchSpace[].when": {"tune": _when(name="optimizer")},
@@ -104,6 +118,8 @@ _BESIDE: Mapping[str, Spec] = {
 # Values that no schema tells, each with what changes beside it.
 _VALUES: Mapping[str, tuple[tuple[Any, Spec], ...]] = {
     "spec.data.sources[].path": (("s3://bucket/a.csv", {}), ("s3://bucket/b.csv", {})),
+    "spec.train.environment.file": (("s3://acme/flat.py", {}), ("s3://acme/hut.py", {})),
+    "spec.train.environment.files[]": ((["s3://acme/a.csv"], {}), (["s3://acme/b.csv"], {})),
     "spec.storage.uri": (("s3://bucket/a", {}), ("s3://bucket/b", {})),
     "spec.package.formats[]": ((["onnx"], {}), (["onnx", "safetensors"], {})),
     "spec.prepare.split.strategy": (("random", {}), ("time", {"prepare": {"split": {"by": "year"}}})),

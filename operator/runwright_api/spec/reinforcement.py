@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -61,6 +62,16 @@ class Environment(Part):
             cure="remove it, or write the environment to a file",
         ),
     )
+
+
+def own_files(environment: Environment | None) -> Iterator[tuple[str, str]]:
+    """The files of an environment of the user's own: the field of each, and its path."""
+    if environment is None:
+        return
+    if environment.file is not None:
+        yield "file", environment.file
+    for index, path in enumerate(environment.files):
+        yield f"files[{index}]", path
 
 
 _Width = Annotated[int, Field(ge=1, le=16_384)]

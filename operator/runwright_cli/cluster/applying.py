@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from runwright_api.problems import Problem, SpecError
+from runwright_api.spec.reinforcement import own_files
 from runwright_api.status import TrainingRunStatus
 from runwright_api.trainingrun import TrainingRun
 from runwright_cli.cluster.changes import NOT_GIVEN, Change, Meaning, changes, shown
@@ -106,6 +107,7 @@ def _out_of_reach(run: TrainingRun, file: str) -> Iterator[Problem]:
     """Paths of this machine, which the operator refuses."""
     paths = {f"spec.data.sources[{index}].path": source.path for index, source in enumerate(run.spec.data.sources)}
     paths["spec.train.model.pretrained"] = run.spec.train.model.pretrained
+    paths |= {f"spec.train.environment.{field}": path for field, path in own_files(run.spec.train.environment)}
     paths["spec.train.code.path"] = run.spec.train.code.path if run.spec.train.code else None
     for path, value in paths.items():
         if value is not None and "://" not in value:
