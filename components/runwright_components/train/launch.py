@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import uuid
@@ -9,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from runwright_components.contract.outcome import ExitCode
+from runwright_components.contract.outcome import ExitCode, StageError
 from runwright_components.train.job import AGENT_FAILURE, JOB, Death, Deaths, Job, Nodes
 from runwright_components.train.signals import die_with_parent
 
@@ -41,6 +42,8 @@ def main(folder: Path) -> int:
         logs_specs=DefaultLogsSpecs(log_dir=str(folder / "logs"), redirects=Std.ALL),
         start_method="fork",
     )
+    if not job.resume:
+        begin_anew(Path(job.checkpoints))
     try:
         if has_gpus():  # what a driver's library keeps in a process does not survive a fork
             launch_agent(launch, sys.executable, ["-m", "runwright_components.train.worker", str(folder)])
@@ -68,6 +71,16 @@ def main(folder: Path) -> int:
 def has_gpus() -> bool:
     """Whether the kernel knows a GPU; asked without loading a driver's library."""
     return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
+
+
+def begin_anew(checkpoints: Path) -> None:
+    """Remove old checkpoints before a worker starts: one that is killed early starts again to go on from the newest."""
+    from runwright_components.train.checkpoints import CheckpointStore
+
+    store = CheckpointStore(checkpoints, keep=1, warn=lambda _: None)
+    with contextlib.suppress(StageError):  # the workers meet the same, and tell it
+        store.open(resume=False)
+    store.close()
 
 
 def _import_once(job: Job) -> None:

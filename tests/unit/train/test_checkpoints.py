@@ -10,6 +10,7 @@ import torch
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.train import checkpoints
 from runwright_components.train.checkpoints import STATE, Checkpoint, CheckpointStore, Snapshot
+from runwright_components.train.launch import begin_anew
 from runwright_components.train.shards import shard_name
 
 TENSORS = shard_name(0)
@@ -147,3 +148,10 @@ def test_a_write_that_fails_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         store.close()
     assert store.steps() == [1]
     assert not list(store.folder.glob(".step-*"))
+
+
+def test_old_checkpoints_are_gone_before_a_worker_starts(tmp_path: Path) -> None:
+    (tmp_path / "step-000000001").mkdir()
+    begin_anew(tmp_path)
+    assert not list(tmp_path.glob("step-*"))
+    begin_anew(tmp_path)  # the folder is free for the workers
