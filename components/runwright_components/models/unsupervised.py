@@ -32,10 +32,8 @@ class Answering(nn.Module):
         super().__init__()
         self.module = module
 
-    def forward(
-        self, numeric: Tensor | None = None, categorical: Tensor | None = None, pixels: Tensor | None = None
-    ) -> Tensor:
-        given = {"numeric": numeric, "categorical": categorical, "pixels": pixels}
+    def forward(self, numeric: Tensor | None = None, categorical: Tensor | None = None) -> Tensor:
+        given = {"numeric": numeric, "categorical": categorical}
         return self.module.answer(**{name: value for name, value in given.items() if value is not None})
 
 

@@ -18,4 +18,3 @@ class UnsupervisedConfig(Config):
     most_clusters: int = 10
     trees: int = 100  # isolationforest
     rows: int = 256  # isolationforest: rows that each tree sees
-    temperature: float = 0.2  # of a contrastive loss
