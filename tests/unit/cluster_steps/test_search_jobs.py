@@ -12,15 +12,19 @@ from runwright_components.cluster.ending import ClusterError
 from runwright_components.cluster.records import RecordWriter
 from runwright_components.cluster.search.reports import CURVE, RESULT, Curve, Point, Result
 from runwright_components.cluster.search.step import search_in_cluster
-from runwright_components.cluster.storage import MODEL, Folder, place, store_folder
+from runwright_components.cluster.storage import MODEL, PREPARED, Folder, place, store_folder
 from runwright_components.cluster.training import Pace
-from runwright_components.contract.cluster import ClusterRun, JobConfig
+from runwright_components.cluster.worker import work
+from runwright_components.contract.artifacts import ModelManifest
+from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun, JobConfig
 from runwright_components.contract.config import ModelConfig, ParameterConfig, TrainConfig, TuneConfig
 from runwright_components.contract.outcome import Reason, StageError
-from runwright_components.contract.progress import Event, Progress
+from runwright_components.contract.progress import Event, Progress, silent
 from runwright_components.contract.tuning import SEARCH, Trial, Tuning, tuning_of
+from runwright_components.train import train
 from tests.cluster.step_cases import model, prepared
 from tests.doubles.kubernetes_api import KubernetesApi
+from tests.unit.train.conftest import table, table_signature, write_prepared
 
 from .conftest import RECORD_PATH, RUN_ID, RUN_PATH, FakeTime, training_run
 
@@ -46,7 +50,7 @@ class Cluster:
         self.events: list[Event] = []
         self.interrupt_after = 0  # so many jobs were made
 
-    def search(self, **tune: Any) -> Trial:
+    def search(self, *, config: TrainConfig = CONFIG, **tune: Any) -> Trial:
         """Search to the end; the best trial."""
         given = {"parameters": (RATE,), "algorithm": "grid", "pruning": "none", "parallel": 2, "jobs": True, **tune}
         if not (self.folder / "prepared").exists():
@@ -55,7 +59,7 @@ class Cluster:
             self.kubernetes,
             self.run,
             RUN_ID,
-            CONFIG.model_copy(update={"tune": TuneConfig.model_validate(given)}),
+            config.model_copy(update={"tune": TuneConfig.model_validate(given)}),
             prepared=self.folder / "prepared",
             out=self.folder / "out",
             record=RecordWriter(self.kubernetes, self.run, run_id=RUN_ID, stage="train", clock=self.clock),
@@ -170,6 +174,32 @@ def test_each_trial_is_a_job_and_the_best_ones_model_goes_on(cluster: Cluster) -
     assert left == ["study", f"trial-{best.number:05d}"], "of the others nothing stays"
     bars = [event for event in cluster.events if event.kind == "progress"]
     assert (bars[-1].done, bars[-1].total, bars[-1].unit) == (4, 4, "trials")
+
+
+def test_what_pods_really_train_is_what_a_training_alone_would(cluster: Cluster, tmp_path: Path) -> None:
+    splits = {name: table(48, seed, regression=False) for seed, name in enumerate(("train", "validation", "test"))}
+    data = write_prepared(tmp_path / "prepared", splits, table_signature(regression=False), categories=(5,))
+    small = {"model": ModelConfig(name="mlp", hidden=(8,)), "epochs": 2, "batch_size": 16, "early_stopping": None}
+    config = CONFIG.model_copy(update={**small, "device": "cpu"})
+
+    def pod(path: str, rate: float, seen: int) -> None:
+        if seen == 1:
+            cluster.runs(path)
+        elif seen == 2:
+            told, given = (cluster.environment(cluster.jobs[path], name) for name in (CLUSTER_ENV, "RUNWRIGHT_TRAIN"))
+            prepared_uri = place(cluster.run.storage).under(PREPARED).uri
+            run, training = ClusterRun.model_validate(told), TrainConfig.model_validate(given)
+            work(run, training, prepared_uri=prepared_uri, folder=tmp_path / f"pod-{rate}")
+            cluster._condition(path, "Succeeded")
+
+    cluster.play = pod
+    rates = RATE.model_copy(update={"choices": (1e-7, 0.02)})
+    best = cluster.search(config=config, parameters=(rates,), pruning="median")
+    assert (best.values, best.epochs) == ({"learningRate": 0.02}, 2)
+    chosen = config.model_copy(update={"learning_rate": 0.02})
+    folders = {"prepared": data, "out": tmp_path / "alone", "checkpoints": tmp_path / "checkpoints"}
+    alone = train(chosen, **folders, resume=False, progress=silent("train"))
+    assert ModelManifest.read(tmp_path / "out").digest == alone.digest
 
 
 def test_a_trials_job_is_the_trainings_with_its_own_values_name_and_place(cluster: Cluster) -> None:
