@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,9 +18,9 @@ RATE = 4  # between a block and the one after it
 
 class Block(nn.Module):
     """Sees the history pooled by `rate`, and draws forecast and backcast between knots `rate` steps apart: [N, context]
-    to ([N, context], [N, horizon, QUANTILES])."""
+    to ([N, context], [N, horizon, QUANTILES]). The `last` block's backcast would be for nobody: it is zero."""
 
-    def __init__(self, config: ModelConfig, shape: Shape, rate: int) -> None:
+    def __init__(self, config: ModelConfig, shape: Shape, rate: int, *, last: bool) -> None:
         super().__init__()
         self.pool = min(rate, shape.context)
         width = math.ceil(shape.context / self.pool)
@@ -29,9 +30,9 @@ class Block(nn.Module):
             width = hidden
         self.layers = nn.Sequential(*layers)
         seen, ahead = (max(1, math.ceil(length / rate)) for length in (shape.context, shape.horizon))
-        self.backcast = nn.Linear(width, seen)
+        self.backcast = None if last else nn.Linear(width, seen)
         self.forecast = nn.Linear(width, QUANTILES * ahead)
-        self.draw_back = Fixed(interpolation(seen, shape.context))
+        self.draw_back = None if last else Fixed(interpolation(seen, shape.context))
         self.draw = Fixed(interpolation(ahead, shape.horizon))
         nn.init.zeros_(self.forecast.weight)
         nn.init.zeros_(self.forecast.bias)
@@ -40,7 +41,10 @@ class Block(nn.Module):
         pooled = functional.max_pool1d(history.unsqueeze(1), self.pool, ceil_mode=True).squeeze(1)
         features = self.layers(pooled)
         knots = self.forecast(features).unflatten(1, (QUANTILES, -1))
-        return self.draw_back(self.backcast(features)), self.draw(knots).transpose(1, 2)
+        ahead: Tensor = self.draw(knots).transpose(1, 2)
+        if self.backcast is None or self.draw_back is None:
+            return torch.zeros_like(history), ahead
+        return self.draw_back(self.backcast(features)), ahead
 
 
 class NHits(nn.Module):
@@ -53,7 +57,8 @@ class NHits(nn.Module):
 
     def __init__(self, config: ModelConfig, shape: Shape) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(config, shape, RATE**place) for place in range(config.depth - 1, -1, -1))
+        places = range(config.depth - 1, -1, -1)
+        self.blocks = nn.ModuleList(Block(config, shape, RATE**place, last=place == 0) for place in places)
 
     def forward(self, history: Tensor) -> Tensor:
         rest, total = history, None

@@ -127,3 +127,13 @@ def test_rows_are_windows(prepared: Path) -> None:
     assert inputs[HISTORY].shape == (2, 16)
     assert target.shape == (2, 4)
     assert torch.equal(split.take(torch.tensor([0]))[1][0], target[1])
+
+
+@pytest.mark.parametrize("name", ["nhits", "dlinear"])
+def test_every_parameter_learns(name: str) -> None:
+    """Several processes wait for each other's gradients: one that never comes would stop them."""
+    module = build(ModelConfig.model_validate({"name": name, "hidden": (8,), "depth": 3}), shape())
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    QuantileObjective(LEVELS).loss(module(history=torch.randn(4, 21)), torch.randn(4, 5)).backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
