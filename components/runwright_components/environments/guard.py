@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from runwright_components.contract.environment import Actions, Observation
+from runwright_components.contract.environment import EnvironmentDocument
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.environments.spaces import flat_actions, own_action
 
@@ -25,18 +25,18 @@ class Guarded(gymnasium.Env[Floats, Any]):
     """`environment` with flat observations, float32 [F], a code as its number, and flat actions counted from 0.
 
     `reset` and `step` raise StageError (UserCodeError) that says what the environment did wrong, and when.
-    `own_observation` is the latest one as the environment gave it.
+    An episode is cut at the document's `max_steps`. `own_observation` is the latest one as the environment gave it.
     """
 
     metadata = {}  # noqa: RUF012 - Gymnasium's own
 
-    def __init__(self, environment: Any, name: str, observation: Observation, actions: Actions) -> None:
+    def __init__(self, environment: Any, document: EnvironmentDocument) -> None:
         self.environment = environment
-        self.observation, self.actions = observation, actions
+        self.observation, self.actions = document.observation, document.actions
         self.own_observation: Any = None
-        self.observation_space = spaces.Box(-math.inf, math.inf, (len(observation.names),), np.float32)
-        self.action_space = flat_actions(actions)
-        self._name = name
+        self.observation_space = spaces.Box(-math.inf, math.inf, (len(self.observation.names),), np.float32)
+        self.action_space = flat_actions(self.actions)
+        self._name, self._most = document.config.name, document.max_steps
         self._steps = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
@@ -63,7 +63,13 @@ class Guarded(gymnasium.Env[Floats, Any]):
             raise self._fault(f"the reward is no number but {reward!r}", "give a float") from error
         if not math.isfinite(number):
             raise self._fault(f"the reward is {number}", "give finite rewards")
-        return self._flat(observation), number, bool(terminated), bool(truncated), dict(info)
+        return (
+            self._flat(observation),
+            number,
+            bool(terminated),
+            bool(truncated) or self._steps >= self._most,
+            dict(info),
+        )
 
     def chance(self) -> Any:
         """An action by chance, from the seed of the latest reset on."""

@@ -53,9 +53,7 @@ def read_environment(folder: Path) -> tuple[EnvironmentDocument, Callable[[], Gu
 
 def open_guarded(document: EnvironmentDocument, folder: Path) -> Guarded:
     """The environment, its episodes cut at `max_steps`. Raises StageError."""
-    environment = _make(document.config, folder)
-    limit: Any = gymnasium.wrappers.TimeLimit(environment, document.max_steps)
-    return Guarded(limit, document.config.name, document.observation, document.actions)
+    return Guarded(_make(document.config, folder), document)
 
 
 def rule_of_thumb(config: EnvironmentConfig, folder: Path) -> Rule | None:

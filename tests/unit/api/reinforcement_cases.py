@@ -8,6 +8,7 @@ ACTS: dict[str, Any] = {
     "spec.prepare": None,
     "spec.train": {"task": "environment-control", "environment": {"id": "CartPole-v1"}},
 }
+SPACE = {"name": "seed", "type": "int", "min": 0.0, "max": 9.0}
 PLACE = "spec.train.environment"
 
 
@@ -23,7 +24,7 @@ REINFORCEMENT_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ("no data", {"spec.data": None}, "spec.data", "data.sources are needed"),
     ("no sources", {"spec.data": {"maxRows": 3}}, "spec.data", "data.sources are needed"),
     ("nothing to prepare", ACTS | {"spec.prepare": {"target": "a"}}, "spec.prepare", "neither prepare nor tune"),
-    ("no search", ACTS | {"spec.tune": {"automl": True}}, "spec.tune", "neither prepare nor tune"),
+    ("no search", ACTS | {"spec.tune": {"searchSpace": [SPACE]}}, "spec.tune", "neither prepare nor tune"),
     ("two environments", _environment(id="CartPole-v1", file="a.py", **{"class": "A"}), f"{PLACE}.id", "id or a file"),
     ("file alone", _environment(file="a.py"), f"{PLACE}.class", "names the environment of a file"),
     ("files of an id", _environment(id="CartPole-v1", files=["a.csv"]), f"{PLACE}.files", "environment of a file"),
