@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 
-from runwright_components.contract.artifacts import Evaluation, Lineage, ModelManifest, PreparedManifest, RawManifest
+from runwright_components.contract.artifacts import Evaluation, Lineage, ModelManifest, RawManifest
 from runwright_components.contract.config import (
     EvaluateConfig,
     ModelConfig,
@@ -22,13 +22,6 @@ from runwright_components.contract.progress import silent
 from runwright_components.evaluate import evaluate
 from runwright_components.prepare import prepare
 from runwright_components.train import train
-
-MODELS: dict[str, TaskKind] = {
-    "autoencoder": "anomaly",
-    "isolationforest": "anomaly",
-    "kmeans": "clustering",
-    "gaussianmixture": "clustering",
-}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -107,7 +100,6 @@ def make(frame: pl.DataFrame, home: Path, config: TrainConfig, target: str) -> M
     """The run of `config` on `frame`, from raw rows to the evaluation."""
     home.mkdir(exist_ok=True)
     prepared = prepare_table(frame, home, config.task, target)
-    PreparedManifest.read(prepared)
     folders = Made(prepared, home / "model", home / "evaluation")
     train(
         config,
