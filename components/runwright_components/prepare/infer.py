@@ -75,7 +75,7 @@ def _plan_column(values: pl.Series, rules: Column | None, config: PrepareConfig,
     name, dtype = values.name, values.dtype
     given = rules.type if rules else None
     base = Plan(name, dtype, "input", "ignore", None, rules=rules)
-    if name == config.target:
+    if config.target and name == config.target:
         kind: ColumnType = "categorical" if config.task in LABELLED else "numeric"
         reason = "the model is judged by it" if config.task in UNSUPERVISED else config.task
         return replace(_typed(base, values, kind, config, evidence), role="target", reason=reason)
