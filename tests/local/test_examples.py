@@ -17,6 +17,7 @@ EXAMPLES = (
     "birdstrikes",
     "digits",
     "handwriting",
+    "heating",
     "irises",
     "jargon",
     "languages",

@@ -89,7 +89,8 @@ def test_a_policy_acts_as_its_agent_would(observation: Any, action: Any, algorit
 
 @pytest.mark.parametrize(
     ("action", "algorithm"),
-    [(spaces.Discrete(2), "ppo"), (spaces.Discrete(2), "a2c"), (spaces.Discrete(2), "dqn"), (NUMBERS, "sac"), (NUMBERS, "td3")],
+    [(spaces.Discrete(2), "ppo"), (spaces.Discrete(2), "a2c"), (spaces.Discrete(2), "dqn"), (NUMBERS, "sac"),
+     (NUMBERS, "td3")],
 )  # fmt: skip
 def test_a_state_is_json_and_tensors_and_comes_back(action: Any, algorithm: str) -> None:
     agent, together, _ = _agent(VECTOR, action, algorithm)
