@@ -47,7 +47,7 @@ def source(kind: str, secret: str | None) -> Object:
 
 
 def with_secret(site: Site, name: str, place: str) -> Object:
-    """A TrainingRun that names the Secret in one of the ten places."""
+    """A TrainingRun that names the Secret in one of the eleven places."""
     if place.startswith("register."):
         target: Object = {
             "mlflow": {"trackingUri": "https://mlflow.example.com"},
@@ -55,6 +55,8 @@ def with_secret(site: Site, name: str, place: str) -> Object:
             "huggingFaceHub": {"repository": "org/model"},
         }[place.removeprefix("register.")]
         spec = {"register": {place.removeprefix("register."): {**target, "secretRef": {"name": name}}}}
+    elif place == "tune.storage":
+        spec = {"tune": searching(name)}
     elif place == "storage":
         spec = {"storage": {"uri": "s3://bucket/runs", "secretRef": {"name": name}}}
     else:
@@ -62,8 +64,14 @@ def with_secret(site: Site, name: str, place: str) -> Object:
     return site.training_run(f"names-{place.lower().replace('.', '-')}", **spec)
 
 
+def searching(secret: str) -> Object:
+    """A search whose study lies in the database that the Secret names."""
+    rate = {"name": "learningRate", "type": "float", "min": 0.001, "max": 0.1}
+    return {"searchSpace": [rate], "backend": "jobs", "storage": {"secretRef": {"name": secret}}}
+
+
 PLACES = (
-    *("http", "s3", "gcs", "azure", "sql", "huggingFace", "storage"),
+    *("http", "s3", "gcs", "azure", "sql", "huggingFace", "storage", "tune.storage"),
     *("register.mlflow", "register.modelRegistry", "register.huggingFaceHub"),
 )
 
@@ -90,7 +98,8 @@ class TestSecrets:
         sources = [source("s3", "bucket") for _ in range(15)] + [source("http", "payroll")]
         places = [with_secret(site, "bucket", place)["spec"]["register"] for place in PLACES if "register" in place]
         registers = {name: target for place in places for name, target in place.items()}
-        run = site.training_run("many", data={"sources": sources}, storage=store("bucket"), register=registers)
+        others: Object = {"storage": store("bucket"), "register": registers, "tune": searching("bucket")}
+        run = site.training_run("many", data={"sources": sources}, **others)
         assert refused(lambda: dry(site, run, RICH), "you may not read the Secret payroll")
         run["spec"]["data"]["sources"][-1] = source("http", "bucket")
         dry(site, run, RICH)

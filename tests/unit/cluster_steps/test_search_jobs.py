@@ -10,6 +10,7 @@ import pytest
 from runwright_components.cluster.client import Kubernetes
 from runwright_components.cluster.ending import ClusterError
 from runwright_components.cluster.records import RecordWriter
+from runwright_components.cluster.search.follower import TrialRecord
 from runwright_components.cluster.search.reports import CURVE, RESULT, Curve, Point, Result
 from runwright_components.cluster.search.step import search_in_cluster
 from runwright_components.cluster.storage import MODEL, PREPARED, Folder, place, store_folder
@@ -289,6 +290,20 @@ def test_each_trial_has_its_own_budget_of_restarts(cluster: Cluster) -> None:
     cluster.search()
     assert set(states(cluster).values()) == {"complete"}
     assert len(cluster.made) == 8
+
+
+def test_another_attempt_has_its_own_budget_and_trains_nothing_twice(tmp_path: Path) -> None:
+    there = Folder(tmp_path)
+    TrialRecord(there, "first").note(failures=2, result={"began": "2026-01-01T00:00:00Z", "trained": "later"})
+    same, other = TrialRecord(there, "first"), TrialRecord(there, "second")
+    same.open()
+    other.open()
+    assert (same.record.failures, set(same.record.result)) == (2, {"began", "trained"})
+    assert (other.record.failures, set(other.record.result)) == (0, {"trained"})
+    there.write("record.json", b"half a rec")
+    broken = TrialRecord(there, "first")
+    broken.open()
+    assert broken.record.failures == 0
 
 
 def test_when_all_trials_fail_the_run_fails_with_the_first_ones_reason(cluster: Cluster) -> None:

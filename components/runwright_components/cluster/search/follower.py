@@ -24,11 +24,16 @@ class TrialRecord:
         self.record = StageRecord(stage="train", run_id=run_id, state="running", time=now())
 
     def open(self) -> None:
+        """Another attempt, a pipeline run of its own, has budgets of its own; a trial that is trained stays so."""
         content = self._there.read(RECORD)
         try:
-            self.record = StageRecord.model_validate_json(content) if content else self.record
+            found = StageRecord.model_validate_json(content) if content else self.record
         except ValidationError:
             return
+        if found.run_id == self.record.run_id:
+            self.record = found
+        elif "trained" in found.result:
+            self.update(result={"trained": found.result["trained"]})
 
     def update(self, **changes: Any) -> None:
         self.record = self.record.model_copy(update=changes)
