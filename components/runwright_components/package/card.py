@@ -19,86 +19,12 @@ from runwright_components.contract.artifacts import (
 )
 from runwright_components.contract.config import PackageConfig, TaskKind
 from runwright_components.contract.kinds import KINDS
+from runwright_components.package.card_metrics import NAMES, ON_SLICES
 from runwright_components.prepare.quality import ColumnQuality, Quality
 
 _CLASSES = 20  # more are not listed one by one
 _SLICES = 30
 _LISTED = 5  # numbers of a list in the example
-
-_NAMES = {
-    "accuracy": "Accuracy",
-    "errorRate": "Error rate",
-    "balancedAccuracy": "Balanced accuracy",
-    "precisionMacro": "Precision (macro)",
-    "recallMacro": "Recall (macro)",
-    "f1Macro": "F1 (macro)",
-    "precisionWeighted": "Precision (weighted)",
-    "recallWeighted": "Recall (weighted)",
-    "f1Weighted": "F1 (weighted)",
-    "rocAuc": "ROC AUC",
-    "logLoss": "Log loss",
-    "calibrationError": "Expected calibration error",
-    "averagePrecision": "Average precision",
-    "precision": "Precision of the verdict",
-    "recall": "Recall of the verdict",
-    "f1": "F1 of the verdict",
-    "anomalyShare": "Share of the rows with the verdict",
-    "medianScore": "Median score",
-    "silhouette": "Silhouette",
-    "daviesBouldin": "Davies-Bouldin index",
-    "calinskiHarabasz": "Calinski-Harabasz index",
-    "adjustedRand": "Adjusted Rand index",
-    "normalizedMutualInformation": "Normalized mutual information",
-    "clusters": "Clusters that have rows",
-    "smallestCluster": "Share of the smallest cluster",
-    "neighbourAccuracy": "Accuracy of the 5 nearest neighbours",
-    "trustworthiness": "Trustworthiness",
-    "baselineRocAuc": "ROC AUC of the distance from the mean",
-    "baselineAveragePrecision": "Average precision of the distance from the mean",
-    "baselineSilhouette": "Silhouette of a cut of the first principal component",
-    "baselineAdjustedRand": "Adjusted Rand index of a cut of the first principal component",
-    "baselineNeighbourAccuracy": "Accuracy of the 5 nearest neighbours by as many principal components",
-    "baselineTrustworthiness": "Trustworthiness of as many principal components",
-    "mae": "Mean absolute error",
-    "rmse": "Root mean squared error",
-    "r2": "R²",
-    "bitsPerByte": "Bits per byte",
-    "perplexity": "Perplexity a token",
-    "tokenAccuracy": "Token accuracy",
-    "meanReward": "Mean return",
-    "stdReward": "Standard deviation of the returns",
-    "worstReward": "Worst return",
-    "meanLength": "Mean steps of an episode",
-    "successRate": "Success rate",
-    "gainOverRandom": "Mean return above that of actions by chance",
-    "gainOverBaseline": "Mean return above that of the rule of thumb",
-    "normalizedReward": "Normalized return (0: chance, 1: the reward threshold)",
-    "randomReward": "Mean return of actions by chance",
-    "baselineReward": "Mean return of the rule of thumb",
-    "baselineBitsPerByte": "Bits per byte by the tokens' frequencies alone",
-    "mase": "Mean absolute scaled error",
-    "skill": "Share of the better naive forecast's error that is saved",
-    "smape": "Symmetric mean absolute percentage error, as a share",
-    "coverage": "Share of the truths in the forecast interval",
-    "baselineMase": "Mean absolute scaled error of saying the last season again",
-    "naiveMase": "Mean absolute scaled error of saying the last value again",
-    "baselineAccuracy": "Accuracy of always saying the most frequent class",
-    "baselineRmse": "Root mean squared error of always saying the mean",
-}
-_ON_SLICES = (
-    "accuracy",
-    "balancedAccuracy",
-    "f1Macro",
-    "mae",
-    "rmse",
-    "r2",
-    "bitsPerByte",
-    "perplexity",
-    "mase",
-    "smape",
-    "coverage",
-)
-
 
 _ALONE: dict[TaskKind, str] = {
     "anomaly": (
@@ -167,7 +93,7 @@ def _summary(model: ModelManifest, evaluation: Evaluation) -> str:
     head = KINDS[model.task].shown[0]
     value = evaluation.metrics.get(head)
     score = (
-        f" {_NAMES[head]} on {evaluation.rows:,} untouched {KINDS[model.task].judged}: **{value:.4g}**."
+        f" {NAMES[head]} on {evaluation.rows:,} untouched {KINDS[model.task].judged}: **{value:.4g}**."
         if value is not None
         else ""
     )
@@ -266,8 +192,8 @@ def _evaluation(evaluation: Evaluation, metrics: dict[str, float]) -> Iterator[s
         yield f"{evaluation.rows:,} whole episodes with seeds of their own; {players} played the same ones."
     else:
         yield f"On the test split, {evaluation.rows:,} rows that neither training nor the choice of the epoch has seen."
-    order = [name for name in _NAMES if name in metrics] + sorted(metrics.keys() - _NAMES.keys())
-    yield _table(("metric", "value"), ((_NAMES.get(key, key), f"{metrics[key]:.4g}") for key in order))
+    order = [name for name in NAMES if name in metrics] + sorted(metrics.keys() - NAMES.keys())
+    yield _table(("metric", "value"), ((NAMES.get(key, key), f"{metrics[key]:.4g}") for key in order))
     if evaluation.per_class and len(evaluation.per_class) <= _CLASSES:
         yield _table(
             ("class", "precision", "recall", "F1", "rows"),
@@ -295,9 +221,9 @@ def _slices(evaluation: Evaluation) -> Iterator[str]:
         return
     yield "## Slices"
     shown = evaluation.slices[:_SLICES]
-    names = [name for name in _ON_SLICES if any(name in part.metrics for part in shown)]
+    names = [name for name in ON_SLICES if any(name in part.metrics for part in shown)]
     yield _table(
-        ("slice", "rows", *(_NAMES[name] for name in names)),
+        ("slice", "rows", *(NAMES[name] for name in names)),
         (
             (
                 _code(f"{part.column}={part.value}"),
@@ -418,7 +344,7 @@ def _outliers(column: ColumnQuality | None) -> str:
 
 
 def _bound(check: Any) -> str:
-    name = _NAMES.get(check.metric, check.metric)
+    name = NAMES.get(check.metric, check.metric)
     low = f"{check.min:g} ≤ " if check.min is not None else ""
     high = f" ≤ {check.max:g}" if check.max is not None else ""
     return f"{low}{name}{high}" + (f" on {_code(check.slice)}" if check.slice else "")
