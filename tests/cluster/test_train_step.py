@@ -13,6 +13,7 @@ import pytest
 
 from runwright_components.cluster.manifests import pytorch_job
 from runwright_components.contract.cluster import JobConfig, StorageConfig, Toleration
+from runwright_components.contract.config import CodeConfig, ModelConfig
 from runwright_components.contract.outcome import ExitCode
 from tests.cluster.step_cases import CONFIG, JOB, Case, case
 from tests.cluster.tier.api import Api
@@ -267,3 +268,23 @@ def test_every_option_is_admitted_in_a_restricted_namespace(churn: Case, queue: 
     pod = {"apiVersion": "v1", "kind": "Pod", **template}
     pod["metadata"] = {**pod["metadata"], "name": "one", "namespace": churn.namespace}
     churn.api.create(pod, dry_run=True)
+
+
+def test_containers_beside_the_users_are_admitted(churn: Case) -> None:
+    """Pod Security is `restricted`; the training operator must leave the sidecar one."""
+    job = JobConfig(image="registry.example/churn:1", helper_image="registry.example/train:1", nodes=2)
+    run = churn.run.model_copy(update={"job": job})
+    code = CodeConfig(command=("torchrun", "/app/train.py"))
+    config = CONFIG.model_copy(update={"model": ModelConfig(name="code"), "code": code})
+    churn.api.create(pytorch_job(run, config=config, prepared_uri="s3://b/p"))
+    pods = eventually(lambda: found if len(found := _pods(churn)) == 2 else None, 40)
+    for pod in pods:
+        ours = {one["name"]: one for one in pod["spec"]["initContainers"] if one["name"].startswith("runwright")}
+        assert set(ours) == {"runwright-data", "runwright"}
+        assert ours["runwright"]["restartPolicy"] == "Always"
+        assert ours["runwright"]["startupProbe"]["exec"]["command"][0] == "python"
+        (user,) = pod["spec"]["containers"]
+        assert user["command"] == ["torchrun", "/app/train.py"]
+        assert {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= {one["name"] for one in user["env"]}
+    roles = {pod["metadata"]["labels"]["training.kubeflow.org/replica-type"] for pod in pods}
+    assert roles == {"master", "worker"}

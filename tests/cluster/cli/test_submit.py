@@ -36,6 +36,14 @@ def test_submit_creates_and_a_second_time_changes_nothing(
     assert cli("diff", path).returncode == 0
 
 
+def test_a_section_that_is_emptied_is_taken_away(cli: Cli, file: Callable[..., str], api: Api, namespace: str) -> None:
+    """A server-side apply of `deploy: {}` over a pin makes it null, which the CRD refuses."""
+    assert cli("submit", file({"deploy": {"revision": 3}})).returncode == 0
+    answer = cli("submit", file({"deploy": {}}))
+    assert answer.returncode == 0, answer.stderr
+    assert "deploy" not in spec_of(api, namespace)
+
+
 def test_diff_says_what_each_change_means(
     cli: Cli, file: Callable[..., str], put: Callable[[dict[str, Any]], None]
 ) -> None:

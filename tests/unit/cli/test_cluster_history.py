@@ -144,7 +144,9 @@ def test_what_an_apply_sends_is_what_a_person_wrote() -> None:
     sent = manifest({**content, "status": {"phase": "Failed"}})
     assert set(sent) == {"apiVersion", "kind", "metadata", "spec"}
     assert sent["metadata"] == {"name": "penguins", "annotations": {"mine": "1"}}
-    assert sent["spec"]["deploy"] == {"resources": {}}
+    assert "deploy" not in sent["spec"], "it says nothing"
+    lora = {"train": {"task": "text-generation", "model": {"lora": {}, "trees": None}, "scheduling": {}}}
+    assert manifest({**content, "spec": lora})["spec"]["train"] == {"task": "text-generation", "model": {"lora": {}}}
 
 
 def test_a_status_of_a_newer_operator_says_so() -> None:

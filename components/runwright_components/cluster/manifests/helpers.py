@@ -57,10 +57,11 @@ def places(folder: Path, *, resume: bool) -> Places:
 def command_of(code: CodeConfig, run: ClusterRun, *, resume: bool, settings: dict[str, str]) -> Manifest:
     """`command` and `env` of the user's container. It sees nothing of the storage but what `passEnv` names."""
     shared = places(Path(SHARED), resume=resume)
-    given = {"PYTHONUNBUFFERED": "1", "HOME": "/tmp", **settings, **code.env, **shared.variables}  # noqa: S108
+    given = {"HOME": "/tmp", **settings, **code.env, **shared.variables}  # noqa: S108
+    secrets = [name for name in code.pass_env if name not in given]  # no name stands twice, or merging fails
     return {
         "command": [literal(word) for word in (*code.command, *code.args)],
-        "env": [*_passed(code, run), *environment(given)],
+        "env": [*_from_secret(secrets, run), *environment(given)],
     }
 
 
@@ -69,11 +70,11 @@ def has_helpers(pod: Mapping[str, Any]) -> bool:
     return any(mapping(one).get("name") == KEEPER for one in items(dig(pod, "spec", "initContainers")))
 
 
-def _passed(code: CodeConfig, run: ClusterRun) -> list[Manifest]:
+def _from_secret(names: list[str], run: ClusterRun) -> list[Manifest]:
     """Variables that the storage's Secret holds; what the image sets, the container sees anyway."""
     if run.storage.secret is None:
         return []
-    keys = [{"name": run.storage.secret, "key": name, "optional": True} for name in code.pass_env]
+    keys = [{"name": run.storage.secret, "key": name, "optional": True} for name in names]
     return [{"name": key["key"], "valueFrom": {"secretKeyRef": key}} for key in keys]
 
 
