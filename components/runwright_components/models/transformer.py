@@ -19,7 +19,8 @@ class Transformer(nn.Module):
         super().__init__()
         dimension = config.width // config.heads
         self.embedding = nn.Embedding(shape.vocabulary, config.width)
-        nn.init.normal_(self.embedding.weight, std=0.02)
+        # Vectors of length 1: the norm that follows would blow up smaller ones, and with them rounding and each step.
+        nn.init.normal_(self.embedding.weight, std=config.width**-0.5)
         self.dropout = nn.Dropout(config.dropout)
         frequency = 10_000.0 ** (-torch.arange(0, dimension, 2, dtype=torch.float32) / dimension)
         self.register_buffer("frequency", frequency, persistent=False)
