@@ -90,7 +90,7 @@ def prepare_table(frame: pl.DataFrame, home: Path, task: TaskKind, target: str) 
 
 
 def train_config(name: str, task: TaskKind, **sizes: float | None) -> TrainConfig:
-    chosen = {"dimension": 1, "trees": 25, "rows": 64, "most_clusters": 4} | sizes
+    chosen = {"dimension": 2 if task == "embedding" else 1, "trees": 25, "rows": 64, "most_clusters": 4} | sizes
     settings = UnsupervisedConfig.model_validate(chosen)
     model = ModelConfig.model_validate({"name": name, "hidden": (16,), "dropout": 0.0, "unsupervised": settings})
     return TrainConfig(task=task, modality="tabular", model=model, epochs=40, learning_rate=0.01, device="cpu")
@@ -119,16 +119,22 @@ def make(frame: pl.DataFrame, home: Path, config: TrainConfig, target: str) -> M
     return folders
 
 
+def target_of(name: str, task: TaskKind) -> str:
+    if name == "kmeans":
+        return ""
+    return "state" if task == "anomaly" else "kind"
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, TaskKind], Made]:
-    """Each model on the table, judged by its label; made once."""
+    """Each model on the table, judged by its label, k-means without one; made once."""
     kept: dict[tuple[str, str], Made] = {}
 
     def of(name: str, task: TaskKind) -> Made:
         if (name, task) not in kept:
-            target = "state" if task == "anomaly" else "kind"
             home = tmp_path_factory.mktemp(f"{name}-{task}")
-            kept[name, task] = make(table(), home, train_config(name, task, contamination=0.06), target)
+            config = train_config(name, task, contamination=0.06)
+            kept[name, task] = make(table(), home, config, target_of(name, task))
         return kept[name, task]
 
     return of
