@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from runwright_api.spec.model import Task
 from runwright_components.contract.artifacts import RawManifest
 from runwright_components.contract.config import CollectConfig, Source
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import silent
+from runwright_components.storage.reading import reading
 
 if TYPE_CHECKING:
     import polars
@@ -26,11 +28,12 @@ LONG_TEXT = 40  # characters on average; longer is prose, shorter a category
 NUMBERS = 0.95  # share of values that read as numbers, in a numeric column
 TARGET_NAMES = ("target", "label", "class", "y", "outcome", "species", "category", "churn", "price", "sentiment")
 IDENTIFIER = re.compile(r"(^|[\s_-])(id|uuid|key|index|number)$|^(id|uuid)([\s_-]|$)", re.IGNORECASE)
+# 2026-01-31, 2026-01-31T12:00, 31.1.2026
+STAMP = r"^(\d{4}[-/.]\d{1,2}([-/.]\d{1,2}([T ]\d{1,2}:\d{2}.*)?)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*)$"
 MISSING = ("", "na", "n/a", "nan", "null", "none", "missing", "unknown", "?", "-", ".")
 
-Task = Literal[
-    "tabular-classification", "tabular-regression", "image-classification", "text-classification", "text-regression"
-]
+PROMPTS = ("prompt", "instruction", "question")
+RESPONSES = ("response", "completion", "output", "answer")
 
 
 @dataclass(frozen=True)
@@ -47,18 +50,26 @@ class Guess:
     stratified: bool = True
     image: tuple[int, int, int] | None = None  # height, width, channels
     format: Literal["images", "text"] | None = None
+    pieces: tuple[tuple[str, str], ...] = ()  # columns of prompt and response, or messages, of text-generation
+    time: str | None = None  # of a series
+    by: tuple[str, ...] = ()  # tells series apart
 
     @property
     def rows_said(self) -> str:
         return f"{self.rows:,} rows" if self.complete else f"the first {self.rows:,} rows were looked at"
 
 
-def guess(path: Path, target: str | None) -> Guess:
-    """Find out what `path` holds. Raises StageError when it cannot be read, or has no column `target`."""
+def guess(path: Path, target: str | None, task: Task | None = None) -> Guess:
+    """Find out what `path` holds, for `task` where the user names one. Raises StageError when it cannot be read, has no
+    column `target`, or does not suit the task."""
+    if task == "environment-control":
+        return _of_environment(path)
     kind = _folder_of(path)
+    corpus = kind is None and (path.suffix == ".txt" or (path.is_dir() and any(path.glob("**/*.txt"))))
     with tempfile.TemporaryDirectory(prefix="runwright-init-") as folder:
         out = Path(folder) / "raw"
-        source = Source(name="data", uri=str(path.absolute()), format=kind)
+        form: Literal["images", "text"] | None = "text" if corpus else kind
+        source = Source(name="data", uri=str(path.absolute()), format=form, labelled=not corpus)
         from runwright_components.collect import collect
 
         config = CollectConfig(sources=(source,), max_rows=None if kind else LOOKED_AT)
@@ -66,9 +77,109 @@ def guess(path: Path, target: str | None) -> Guess:
         import polars
 
         rows = polars.read_parquet([out / file for file in manifest.files])
-    if kind:
-        return _of_class_folders(rows, kind)
-    return _of_table(rows, path, target)
+    if corpus:
+        found = _of_corpus(rows, "the texts have no labels", format="text")
+    elif kind:
+        found = _of_class_folders(rows, kind)
+    else:
+        found = _of_rows(rows, path, target, task)
+    if task not in (None, found.task):
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            f"these data look like {found.task}, not {task}",
+            where=str(path),
+            cure=f"leave --task out, or give data that suit {task}",
+        )
+    return found
+
+
+def _of_rows(rows: polars.DataFrame, path: Path, target: str | None, task: Task | None) -> Guess:
+    """Of a table, in the way of the task that the user named, or by what it looks like."""
+    if task is None or task == "text-generation":
+        pieces = _pieces(rows.columns)
+        if pieces:
+            return _of_corpus(rows, f"the columns are called {', '.join(name for _, name in pieces)}", pieces=pieces)
+        if rows.width == 1 and (task or _prose(rows, "")):
+            return _of_corpus(rows, f"{rows.columns[0]!r} is the only column", text=rows.columns[0])
+    if task == "series-forecasting":
+        return _of_series(rows, path, target)
+    if task in ("tabular-anomaly", "tabular-clustering", "tabular-embedding"):
+        return _without_target(rows, path, target, task)
+    found = _of_table(rows, path, target)
+    if task in ("tabular-classification", "tabular-regression") and found.task.startswith("tabular"):
+        reasons = (found.reasons[0], f"the task is {task}, as you said")
+        return replace(found, task=task, reasons=reasons, stratified=found.stratified and task != "tabular-regression")
+    return found
+
+
+def _of_environment(path: Path) -> Guess:
+    """An environment's class is the last of its file, by its name; of a registered one nothing need be known."""
+    name = ""
+    if path.suffix == ".py":
+        with reading(str(path)):
+            classes = re.findall(r"^class (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if not classes:
+            raise StageError(
+                Reason.DATA_INVALID,
+                "there is no class in this file",
+                where=str(path),
+                cure="name a file with a subclass of gymnasium.Env, or an environment that Gymnasium knows",
+            )
+        name = classes[-1]
+    return Guess("environment-control", name, 0, True, ())
+
+
+def _pieces(columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    by_name = {name.strip().lower(): name for name in columns}
+    if "messages" in by_name:
+        return (("messages", by_name["messages"]),)
+    prompt = next((by_name[name] for name in PROMPTS if name in by_name), None)
+    response = next((by_name[name] for name in RESPONSES if name in by_name), None)
+    return (("prompt", prompt), ("response", response)) if prompt and response else ()
+
+
+def _of_corpus(rows: polars.DataFrame, why: str, **fields: Any) -> Guess:
+    reasons = (f"{why}, so a language model learns from them",)
+    complete = rows.height < LOOKED_AT
+    return Guess("text-generation", "", rows.height, complete, reasons, stratified=False, **fields)
+
+
+def _without_target(rows: polars.DataFrame, path: Path, target: str | None, task: Task) -> Guess:
+    """`target`, where the user names one, judges what is found without it."""
+    chosen, why = _target(rows.columns, path, target) if target else ("", "")
+    reasons = (f"{why}; it judges the model, which does not see it",) if chosen else ("there is no target",)
+    ignored = tuple(_useless(rows, {chosen}))
+    complete = rows.height < LOOKED_AT
+    return Guess(task, chosen, rows.height, complete, reasons, ignored, stratified=False)
+
+
+def _of_series(rows: polars.DataFrame, path: Path, target: str | None) -> Guess:
+    time = next((column.name for column in rows if _is_time(column)), None)
+    if time is None:
+        raise StageError(
+            Reason.DATA_INVALID,
+            "no column holds time stamps",
+            where=str(path),
+            cure="a series needs a column of dates or times, such as 2026-01-31 or 2026-01-31T12:00:00",
+        )
+    numbers = [column.name for column in rows if column.name != time and _is_numeric(column)]
+    chosen, why = _target(rows.columns if target else numbers or rows.columns, path, target)
+    repeated = rows[time].n_unique() < rows.height
+    words = [column for column in rows if column.name not in (time, chosen) and column.name not in numbers]
+    by = tuple(column.name for column in words if column.n_unique() <= rows.height / 4) if repeated else ()
+    reasons = (why, f"{time!r} holds the times" + (f", and {', '.join(by)} tell the series apart" if by else ""))
+    return Guess("series-forecasting", chosen, rows.height, rows.height < LOOKED_AT, reasons, time=time, by=by)
+
+
+def _is_time(column: polars.Series) -> bool:
+    import polars
+
+    if column.dtype.is_temporal():
+        return True
+    if column.dtype != polars.String:
+        return False
+    values = _values(column)
+    return values.len() > 0 and int(values.str.contains(STAMP).sum()) >= NUMBERS * values.len()
 
 
 def _folder_of(path: Path) -> Literal["images", "text"] | None:

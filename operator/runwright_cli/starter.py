@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from runwright_cli.guessing import Guess
+from runwright_cli.starts import STARTS
 
 LONGEST_NAME = 50
 
@@ -21,33 +22,41 @@ def run_name(path: Path) -> str:
 
 def render(name: str, path: Path, folder: Path, found: Guess) -> str:
     """The YAML text for a file that will lie in `folder`."""
-    place = os.path.relpath(path.absolute(), folder)
-    parts = [_head(name, place, found), _prepare(found), _train(found), _rest(found)]
-    return "\n".join(parts) + "\n"
-
-
-def _head(name: str, place: str, found: Guess) -> str:
-    source = f"      - path: {_text(place)}  # relative to this file; a folder or a pattern works too"
-    if found.format:
-        source += f"\n        format: {found.format}"
-    return f"""# `runwright run FILE` makes a model of these data; `runwright schema` lists every field.
+    head = f"""# `runwright run FILE` makes a model of these data; `runwright schema` lists every field.
 apiVersion: runwright.dev/v1alpha1
 kind: TrainingRun
 metadata:
   name: {name}
-spec:
-  data:
-    sources:
-{source}"""
+spec:"""
+    place = _text(os.path.relpath(path.absolute(), folder))
+    acts = found.task == "environment-control"
+    data = () if acts else (_data(place, found), _prepare(found))
+    return "\n".join([head, *data, _train(place, path, found), _rest(found)]) + "\n"
+
+
+def _data(place: str, found: Guess) -> str:
+    lines = [
+        "  data:",
+        "    sources:",
+        f"      - path: {place}  # relative to this file; a folder or a pattern works too",
+    ]
+    if found.format:
+        lines.append(f"        format: {found.format}")
+    return "\n".join(lines)
 
 
 def _prepare(found: Guess) -> str:
     lines = ["  prepare:"]
     lines += [f"    # {_comment(reason)}" for reason in found.reasons]
-    if found.task.startswith("tabular") or found.target != "label":
+    if found.target and (found.target != "label" or found.task.startswith("tabular")):
         lines.append(f"    target: {_text(found.target)}")
     if found.text and found.text != "text":
         lines.append(f"    text: {{column: {_text(found.text)}, maxTokens: 128}}")
+    if found.pieces:
+        lines.append(f"    text: {{{', '.join(f'{role}: {_text(column)}' for role, column in found.pieces)}}}")
+    if found.time:
+        by = f", by: [{', '.join(map(_text, found.by))}]" if found.by else ""
+        lines.append(f"    series: {{time: {_text(found.time)}{by}, horizon: 12}}  # stamps that are forecast")
     if found.image:
         height, width, channels = found.image
         lines.append(f"    image: {{height: {height}, width: {width}, channels: {channels}}}")
@@ -55,33 +64,24 @@ def _prepare(found: Guess) -> str:
         lines.append("    columns:")
     for column, why in found.ignored:
         lines.append(f"      - {{name: {_text(column)}, type: ignore}}  # {_comment(why)}")
-    strategy = "stratified" if found.stratified else "random"
-    lines.append(f"    split: {{strategy: {strategy}, train: 0.7, validation: 0.15, test: 0.15, seed: 0}}")
+    strategy = "" if found.time else f"strategy: {'stratified' if found.stratified else 'random'}, "
+    lines.append(f"    split: {{{strategy}train: 0.7, validation: 0.15, test: 0.15, seed: 0}}")
     return "\n".join(lines)
 
 
-def _train(found: Guess) -> str:
-    model, epochs = {
-        "tabular-classification": ("mlp, hidden: [128, 128]", 100),
-        "tabular-regression": ("mlp, hidden: [128, 128]", 100),
-        "image-classification": ("cnn", 20),
-        "text-classification": ("textcnn", 10),
-        "text-regression": ("textcnn", 10),
-    }[found.task]
-    return f"""  train:
-    task: {found.task}
-    model: {{name: {model}}}
-    epochs: {epochs}  # at most: training stops early when the validation loss no longer falls
-    batchSize: 64
-    learningRate: 0.001"""
+def _train(place: str, path: Path, found: Guess) -> str:
+    lines = ["  train:", f"    task: {found.task}"]
+    if found.task == "environment-control":
+        own = f"file: {place}, class: {_text(found.target)}"
+        lines.append(f"    environment: {{{own if path.suffix == '.py' else f'id: {_text(str(path))}'}}}")
+    return "\n".join([*lines, *(f"    {line}" for line in STARTS[found.task].train)])
 
 
 def _rest(found: Guess) -> str:
-    bound = "r2, min: 0.5" if found.task.endswith("-regression") else "accuracy, min: 0.8"
     return f"""  evaluate:
     # A model below a bound is not published. Without a gate every model is.
     gate: []
-    #   - {{metric: {bound}}}"""
+    #   - {{metric: {STARTS[found.task].gate}}}"""
 
 
 def _text(value: str) -> str:

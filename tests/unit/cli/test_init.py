@@ -4,14 +4,17 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import Result
 from PIL import Image
 
 from runwright_api.loading import load_file
+from runwright_api.spec.model import Task
 from runwright_api.trainingrun import TrainingRun
 from runwright_cli.starter import run_name
+from runwright_cli.starts import STARTS
 from runwright_components.contract.outcome import StageError
 
 Invoke = Callable[..., Result]
@@ -131,3 +134,88 @@ def test_data_that_cannot_be_read(invoke: Invoke, tmp_path: Path) -> None:
 )
 def test_names_of_runs(path: str, name: str) -> None:
     assert run_name(Path(path)) == name
+
+
+ROWS = [[f"2026-01-{i % 28 + 1:02}", ("north", "south")[i // 28], i * 1.5, ("a", "b")[i % 2]] for i in range(56)]
+TEXTS = [[f"this is sentence number {i}, which goes on and on for a while", i / 7] for i in range(60)]
+HEADERS = {"text": ["review", "stars"], "table": ["day", "place", "value", "label"]}
+
+
+@pytest.mark.parametrize("task", STARTS)
+def test_every_task_has_a_start_that_is_valid(invoke: Invoke, tmp_path: Path, task: str) -> None:
+    """With its model and with its gate."""
+    if task == "environment-control":
+        data = tmp_path / "CartPole-v1"
+    elif task == "image-classification":
+        data = tmp_path / "pets"
+        for label in ("cat", "dog"):
+            (data / label).mkdir(parents=True)
+            Image.new("L", (16, 16)).save(data / label / "1.png")
+    elif task.startswith("text"):
+        columns = 1 if task == "text-generation" else 2
+        labelled = [[text, ("for", "against")[i % 2]] for i, (text, _) in enumerate(TEXTS)]
+        rows = labelled if task == "text-classification" else TEXTS
+        data = _table(tmp_path / "a.csv", HEADERS["text"][:columns], [row[:columns] for row in rows])
+    else:
+        data = _table(tmp_path / "a.csv", HEADERS["table"], ROWS)
+    out = tmp_path / "out.yaml"
+    target = ("--target", "value") if task in ("tabular-regression", "series-forecasting") else ()
+    result = invoke("init", data, "-o", out, "--task", task, *target)
+    assert result.exception is None, result.exception
+    assert load_file(out).spec.train.task == task
+    out.write_text(out.read_text().replace("gate: []\n    #   - ", "gate:\n      - "))
+    assert load_file(out).spec.evaluate.gate, "the bound fits the task"
+
+
+def test_the_table_of_starts_has_every_task() -> None:
+    assert set(STARTS) == set(get_args(Task))
+
+
+def test_a_series(invoke: Invoke, tmp_path: Path) -> None:
+    run = _init(invoke, _table(tmp_path / "a.csv", HEADERS["table"], ROWS), "--task", "series-forecasting")
+    series = run.spec.prepare.series
+    assert series is not None
+    assert (series.time, series.by, run.spec.prepare.target) == ("day", ("place", "label"), "value")
+
+
+@pytest.mark.parametrize(
+    ("header", "field", "column"),
+    [
+        (["instruction", "output"], "prompt", "instruction"),
+        (["text"], "column", "text"),
+        (["messages"], "messages", "messages"),
+    ],
+)
+def test_what_a_language_model_learns_from(
+    invoke: Invoke, tmp_path: Path, header: list[str], field: str, column: str
+) -> None:
+    rows: list[list[object]] = [[row[0]] * len(header) for row in TEXTS]
+    run = _init(invoke, _table(tmp_path / "a.csv", header, rows))
+    assert run.spec.train.task == "text-generation"
+    assert getattr(run.spec.prepare.text, field) == column
+
+
+def test_a_folder_of_texts_without_labels_is_a_corpus(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / "one.txt").write_text("a book")
+    assert _init(invoke, tmp_path / "books").spec.train.task == "text-generation"
+
+
+def test_an_environment_of_a_file(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "house.py").write_text("class House:\n    pass\n")
+    environment = _init(invoke, tmp_path / "house.py", "--task", "environment-control").spec.train.environment
+    assert environment is not None
+    assert (environment.file, environment.class_name) == ("house.py", "House")
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("image-classification", "look like tabular-classification, not image-classification"),
+        ("series-forecasting", "no column holds time stamps"),
+    ],
+)
+def test_data_that_do_not_suit_the_task(invoke: Invoke, tmp_path: Path, task: str, message: str) -> None:
+    data = _table(tmp_path / "a.csv", ["value", "label"], [[i, "ab"[i % 2]] for i in range(60)])
+    with pytest.raises(StageError, match=message):
+        raise invoke("init", data, "-o", tmp_path / "b.yaml", "--task", task).exception  # type: ignore[misc]
