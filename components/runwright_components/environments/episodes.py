@@ -15,7 +15,7 @@ from runwright_components.environments.opening import Rule
 from runwright_components.environments.spaces import flat_action
 
 MOST_SIDE_BY_SIDE = 64
-Decide = Callable[[Floats, Sequence[Guarded]], Sequence[Any]]
+Decide = Callable[[Floats, Sequence[Guarded]], Sequence[Any] | NDArray[Any]]
 """From observations float32 [N, F] of N environments to an action each."""
 
 

@@ -88,7 +88,7 @@ def _registered(config: EnvironmentConfig) -> Any:
         near = difflib.get_close_matches(config.id, known, 3, cutoff=0.6)
         cure = f"did you mean {', '.join(near)}?" if near else f"Gymnasium knows {', '.join(known[:12])}, ..."
         raise _invalid(f"Gymnasium has no environment {config.id!r}", "id", cure) from error
-    settings = {"disable_env_checker": True, "max_episode_steps": config.max_steps, **config.arguments}
+    settings: dict[str, Any] = {"disable_env_checker": True, "max_episode_steps": config.max_steps, **config.arguments}
     return _started(lambda: gymnasium.make(str(config.id), **settings), config)
 
 

@@ -20,14 +20,14 @@ RESERVED = frozenset(["episode", "step", "action", "reward", "row_id"])  # colum
 def describe_observation(space: Any, metadata: Mapping[str, Any], *, where: str) -> Observation:
     """The fields of an observation; `metadata["observations"]` may name them. Raises StageError (Unsupported)."""
     match space:
-        case spaces.Box() if math.prod(space.shape):
-            shape, sizes = space.shape, (0,) * math.prod(space.shape)
+        case spaces.Box() if _count(space):
+            shape, sizes = space.shape, (0,) * _count(space)
         case spaces.Discrete():
             shape, sizes = (), (int(space.n),)
         case spaces.MultiDiscrete():
             shape, sizes = space.shape, tuple(int(size) for size in np.ravel(space.nvec))
         case spaces.MultiBinary():
-            shape, sizes = space.shape, (2,) * math.prod(space.shape)
+            shape, sizes = space.shape, (2,) * _count(space)
         case _:
             raise _unsupported(
                 f"observations of the space {type(space).__name__} cannot be learned from",
@@ -54,8 +54,8 @@ def describe_actions(space: Any, metadata: Mapping[str, Any], *, where: str) -> 
             sizes, starts = (tuple(int(one) for one in np.ravel(part)) for part in (space.nvec, space.start))
             return Actions(kind="choices", shape=space.shape, sizes=sizes, starts=starts)
         case spaces.MultiBinary():
-            return Actions(kind="switches", shape=space.shape, sizes=(1,) * math.prod(space.shape))
-        case spaces.Box() if np.issubdtype(space.dtype, np.floating) and math.prod(space.shape):
+            return Actions(kind="switches", shape=space.shape, sizes=(1,) * _count(space))
+        case spaces.Box() if np.issubdtype(space.dtype, np.floating) and _count(space):
             return Actions(kind="numbers", shape=space.shape, low=_bounds(space.low), high=_bounds(space.high))
     raise _unsupported(
         f"actions of the space {type(space).__name__}{_dtype(space)} cannot be learned",
@@ -100,6 +100,12 @@ def flat_action(actions: Actions, action: Any) -> Any:
     if actions.kind == "choice":
         return int(found.reshape(-1)[0]) - actions.starts[0]
     return found.reshape(-1) - np.array(actions.starts) if actions.kind == "choices" else found.reshape(-1)
+
+
+def _count(space: Any) -> int:
+    """Numbers of an observation or action."""
+    found: int = math.prod(space.shape)
+    return found
 
 
 def _names(shape: tuple[int, ...], count: int, metadata: Mapping[str, Any], where: str) -> tuple[str, ...]:

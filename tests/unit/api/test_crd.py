@@ -22,6 +22,7 @@ Schema = dict[str, Any]
 
 FREE_FORM = {
     ".spec.prepare.columns[].fill",
+    ".spec.train.environment.arguments{}",
     ".spec.tune.searchSpace[].choices[]",
     ".spec.tune.searchSpace[].when.equals",
     ".spec.tune.searchSpace[].when.in[]",

@@ -118,7 +118,7 @@ def prepared(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 def config(**fields: Any) -> TrainConfig:
     """A training of a few hundred steps."""
-    small: dict[str, Any] = {"timesteps": 400, "hidden": (8,), "environments": 2, "rollout_steps": 50}
+    small: dict[str, Any] = {"timesteps": 400, "hidden": (8,), "environments": 2, "rollout_steps": 50, "epochs": 2}
     return TrainConfig(
         task="control",
         modality="environment",
@@ -131,7 +131,7 @@ def config(**fields: Any) -> TrainConfig:
 def walker(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model's folder of an agent that learned to walk, and its checkpoints beside it."""
     folder = tmp_path_factory.mktemp("walker")
-    learned = config(timesteps=3000, learning_rate=0.01, batch_size=100, epochs=4)
+    learned = config(timesteps=2000, learning_rate=0.01, batch_size=100, epochs=4)
     train(
         learned,
         prepared=prepared(environment()),

@@ -29,7 +29,7 @@ def capture(agent: Any, together: VecEnv) -> tuple[dict[str, Any], Tensors]:
     for name in agent._get_torch_save_params()[1]:
         tensors[f"variables.{name}"] = recursive_getattr(agent, name).detach().clone()
     if isinstance(together, VecNormalize):
-        statistics = together.obs_rms
+        statistics: Any = together.obs_rms  # observations are no Dict
         tensors["normalizer.mean"] = torch.tensor(statistics.mean)
         tensors["normalizer.variance"] = torch.tensor(statistics.var)
         state["normalizer"] = float(statistics.count)
@@ -51,9 +51,10 @@ def restore(agent: Any, together: VecEnv, state: Mapping[str, Any], tensors: Map
         with torch.no_grad():
             recursive_getattr(agent, name).copy_(tensors[f"variables.{name}"])
     if isinstance(together, VecNormalize):
-        together.obs_rms.mean = tensors["normalizer.mean"].numpy()
-        together.obs_rms.var = tensors["normalizer.variance"].numpy()
-        together.obs_rms.count = state["normalizer"]
+        statistics: Any = together.obs_rms
+        statistics.mean = tensors["normalizer.mean"].numpy()
+        statistics.var = tensors["normalizer.variance"].numpy()
+        statistics.count = state["normalizer"]
     if (replay := getattr(agent, "replay_buffer", None)) is not None and state["replay"] is not None:
         replay.pos, replay.full = state["replay"]["place"], state["replay"]["full"]
         for name in _REPLAY:
