@@ -42,7 +42,7 @@ _MEANINGS = {
     "anomalyShare": "share of the test rows above the threshold",
     "daviesBouldin": "0 at best: clusters are small and far apart",
 }
-_TONES: tuple[Tone, ...] = ("one", "two", "good", "bad")
+_TONES: tuple[Tone, ...] = ("one", "two", "good", "bad", "quiet")
 
 
 def contexts(found: Mapping[str, float], metrics: tuple[str, ...]) -> dict[str, str]:

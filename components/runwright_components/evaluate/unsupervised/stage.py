@@ -166,7 +166,7 @@ def _projection(rows: Matrix | NDArray[np.float64], groups: Labels, names: tuple
     fitted = PCA(n_components=2, random_state=0).fit(rows)
     shown = fitted.transform(rows[:_POINTS])
     order = np.argsort(-np.bincount(groups[groups >= 0], minlength=len(names)), kind="stable")
-    kept = order if len(names) <= _MOST_GROUPS else order[: _MOST_GROUPS - 1]
+    kept = np.sort(order if len(names) <= _MOST_GROUPS else order[: _MOST_GROUPS - 1])
     place = {int(group): number for number, group in enumerate(kept)}
     named = [names[group] for group in kept]
     if any(int(group) not in place for group in groups[:_POINTS]):
