@@ -13,6 +13,7 @@ from runwright_components.contract.artifacts import Cost, Epoch, Evaluation, His
 from runwright_components.contract.config.trees import TreesConfig
 from runwright_components.contract.kinds import KINDS
 from runwright_components.report import control_view
+from runwright_components.report import unsupervised_view
 from runwright_components.report.charts import Chart, curves, shares
 from runwright_components.report.wording import count, fixed, number, percent, seconds, short
 
@@ -134,6 +135,8 @@ def _facts(model: ModelManifest, epochs: tuple[Epoch, ...]) -> tuple[tuple[str, 
         "code": "the user's own",
         "pretrained": f"from {shape.pretrained}" + (", encoder frozen" if shape.freeze else ""),
     }
+    if shape.unsupervised:
+        sizes |= unsupervised_view.sizes(shape)
     if shape.trees:
         sizes[shape.name] = _sizes_of_trees(shape.trees)
     speed = [entry.samples_per_second for entry in epochs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from runwright_components.contract.artifacts import Evaluation, Projection, ScoreHistogram
-from runwright_components.contract.config import TaskKind
+from runwright_components.contract.config import ModelConfig, TaskKind
 from runwright_components.report.charts import (
     LARGE,
     Bar,
@@ -43,6 +43,19 @@ _MEANINGS = {
     "daviesBouldin": "0 at best: clusters are small and far apart",
 }
 _TONES: tuple[Tone, ...] = ("one", "two", "good", "bad", "quiet")
+
+
+def sizes(model: ModelConfig) -> dict[str, str]:
+    """The sizes of each model, in words."""
+    found = model.unsupervised
+    assert found is not None
+    widths = " \u2192 ".join(str(width) for width in (*model.hidden, found.dimension))
+    return {
+        "autoencoder": f"hidden {widths}, and back",
+        "isolationforest": f"{found.trees} trees of {found.rows} rows",
+        "kmeans": f"{found.clusters} clusters",
+        "gaussianmixture": f"{found.clusters} clusters, full covariances",
+    }
 
 
 def contexts(found: Mapping[str, float], metrics: tuple[str, ...]) -> dict[str, str]:
