@@ -12,8 +12,7 @@ from pydantic import JsonValue
 from runwright_components.contract.artifacts import Cost, Epoch, Evaluation, History, Lineage, ModelManifest, Signature
 from runwright_components.contract.config.trees import TreesConfig
 from runwright_components.contract.kinds import KINDS
-from runwright_components.report import control_view
-from runwright_components.report import unsupervised_view
+from runwright_components.report import control_view, unsupervised_view
 from runwright_components.report.charts import Chart, curves, shares
 from runwright_components.report.wording import count, fixed, number, percent, seconds, short
 
