@@ -63,7 +63,7 @@ def test_the_report_draws_them(prepared: Path, model: Path, judged: tuple[Path, 
 
 
 def test_a_request_is_what_is_known(predictor: Predictor) -> None:
-    row = {"sales": KNOWN, "time": "2024-03-01T00:00:00"}
+    row: dict[str, Any] = {"sales": KNOWN, "time": "2024-03-01T00:00:00"}
     (answer,) = protocol.predictions(predictor.signature, predictor.predict_rows([row]))
     assert list(answer) == ["forecast", "lower", "upper", "time"]
     assert answer["time"] == [f"2024-03-01T{hour:02}:00:00" for hour in (3, 6, 9, 12)]
@@ -86,16 +86,12 @@ def test_the_scale_of_a_series_does_not_matter(predictor: Predictor) -> None:
 
 def test_both_protocols_answer_alike(predictor: Predictor) -> None:
     signature = predictor.signature
+    known: Any = signature.example["sales"]
     for request in (
         protocol.as_v2(signature.example, signature),
         {
             "inputs": [
-                {
-                    "name": "sales",
-                    "shape": [2, CONTEXT],
-                    "datatype": "FP64",
-                    "data": [*signature.example["sales"], *KNOWN],
-                },  # type: ignore[misc]
+                {"name": "sales", "shape": [2, CONTEXT], "datatype": "FP64", "data": [*known, *KNOWN]},
                 {"name": "time", "shape": [2], "datatype": "BYTES", "data": ["2024-03-01", None]},
             ]
         },

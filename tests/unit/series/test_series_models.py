@@ -95,7 +95,7 @@ def test_steps_without_a_value_teach_nothing() -> None:
     output = torch.randn(2, 4, 3, requires_grad=True)
     target = torch.zeros(2, 4)
     target[0] = float("nan")
-    QuantileObjective(LEVELS).loss(output, target).backward()
+    QuantileObjective(LEVELS).loss(output, target).backward()  # type: ignore[no-untyped-call]
     assert output.grad is not None
     assert (output.grad[0] == 0).all()
     assert (output.grad[1] != 0).any()
@@ -135,5 +135,5 @@ def test_every_parameter_learns(name: str) -> None:
     module = build(ModelConfig.model_validate({"name": name, "hidden": (8,), "depth": 3}), shape())
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    QuantileObjective(LEVELS).loss(module(history=torch.randn(4, 21)), torch.randn(4, 5)).backward()
+    QuantileObjective(LEVELS).loss(module(history=torch.randn(4, 21)), torch.randn(4, 5)).backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is not None for parameter in module.parameters())
