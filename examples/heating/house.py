@@ -36,9 +36,8 @@ def thermostat(observation):
 class House(gymnasium.Env):
     """Each hour one chooses how much to heat. The reward is what it costs, in money and in discomfort, negative."""
 
-    metadata = {
-        "observations": ["indoor", "outdoor", "least", "price", "price_in_3_hours", "hour_sin", "hour_cos"],
-        "actions": ["off", "quarter", "half", "three_quarters", "full"],
+    metadata = {  # noqa: RUF012 - as Gymnasium has it
+        "observations": ["indoor", "outdoor", "least", "price", "price_in_3_hours", "hour_sin", "hour_cos"]
     }
 
     def __init__(self, warmest=24.0):  # above it a window is opened
@@ -49,7 +48,7 @@ class House(gymnasium.Env):
         self.action_space = gymnasium.spaces.Discrete(LEVELS)
 
     def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
+        super().reset(seed=seed, options=options)
         days = (len(self.outside) - HOURS) // 24
         self.start = 24 * int(self.np_random.integers(days))
         self.passed = 0

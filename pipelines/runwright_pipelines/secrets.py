@@ -22,10 +22,11 @@ _USES_STORAGE = {"model", "train", "register", "deploy"}  # deploy reads what it
 def with_secrets(pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: str | None) -> dict[str, Any]:
     """What KFP is handed: the pipeline alone, or together with the Secrets that its steps need."""
     executors: dict[str, Any] = {}
+    own_files = run.spec.train.environment is not None and run.spec.train.environment.file is not None
     for name in pipeline["deploymentSpec"]["executors"]:
         step = name.removeprefix("exec-")
         wanted = list(_of_sources(run)) if step in _READS_SOURCES else []
-        if storage_secret is not None and step in _USES_STORAGE:
+        if storage_secret is not None and (step in _USES_STORAGE or (step in _READS_SOURCES and own_files)):
             wanted += [_secret(storage_secret, S3_KEYS), _secret(storage_secret, S3_OPTIONAL_KEYS, optional=True)]
         if step in _SEARCHES and (study := _study_secret(run)) is not None:
             wanted.append(study)

@@ -27,7 +27,7 @@ class Observation(Document):
 class Actions(Document):
     """What can be done. `choice`: one of n; `choices`: one of n for each of several; `switches`: each on or off;
     `numbers`: each between `low` and `high`, None where there is no bound. `starts` are the numbers of the first
-    choices; a policy counts from 0. `labels` name the choices of a `choice`."""
+    choices; a policy counts from 0."""
 
     kind: Literal["choice", "choices", "switches", "numbers"]
     shape: tuple[int, ...]
@@ -35,7 +35,6 @@ class Actions(Document):
     starts: tuple[int, ...] = ()
     low: tuple[float | None, ...] = ()
     high: tuple[float | None, ...] = ()
-    labels: tuple[str, ...] = ()
 
     @property
     def bounded(self) -> bool:

@@ -36,7 +36,7 @@ def survey(config: EnvironmentConfig, folder: Path) -> EnvironmentDocument:
         return EnvironmentDocument(
             config=config,
             observation=describe_observation(environment.observation_space, metadata, where=WHERE),
-            actions=describe_actions(environment.action_space, metadata, where=WHERE),
+            actions=describe_actions(environment.action_space, where=WHERE),
             max_steps=int(limit),
             reward_threshold=threshold,
             gymnasium=version("gymnasium"),

@@ -44,12 +44,11 @@ def describe_observation(space: Any, metadata: Mapping[str, Any], *, where: str)
     return Observation(shape=tuple(shape), names=_names(tuple(shape), len(sizes), metadata, where), sizes=sizes)
 
 
-def describe_actions(space: Any, metadata: Mapping[str, Any], *, where: str) -> Actions:
-    """The kind of actions; `metadata["actions"]` may name those of a Discrete. Raises StageError (Unsupported)."""
+def describe_actions(space: Any, *, where: str) -> Actions:
+    """The kind of actions. Raises StageError (Unsupported)."""
     match space:
         case spaces.Discrete():
-            labels = _given(metadata, "actions", int(space.n), where)
-            return Actions(kind="choice", shape=(), sizes=(int(space.n),), starts=(int(space.start),), labels=labels)
+            return Actions(kind="choice", shape=(), sizes=(int(space.n),), starts=(int(space.start),))
         case spaces.MultiDiscrete():
             sizes, starts = (tuple(int(one) for one in np.ravel(part)) for part in (space.nvec, space.start))
             return Actions(kind="choices", shape=space.shape, sizes=sizes, starts=starts)
@@ -109,7 +108,7 @@ def _count(space: Any) -> int:
 
 
 def _names(shape: tuple[int, ...], count: int, metadata: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    given = _given(metadata, "observations", count, where)
+    given = _given(metadata, count, where)
     if clash := sorted(RESERVED & set(given)):
         raise _unsupported(f"an observation's number cannot be called {clash[0]!r}", where, "give it another name")
     if given:
@@ -118,14 +117,14 @@ def _names(shape: tuple[int, ...], count: int, metadata: Mapping[str, Any], wher
     return tuple("_".join(["observation", *map(str, place)]) for place in places)
 
 
-def _given(metadata: Mapping[str, Any], key: str, count: int, where: str) -> tuple[str, ...]:
-    names = metadata.get(key)
+def _given(metadata: Mapping[str, Any], count: int, where: str) -> tuple[str, ...]:
+    names = metadata.get("observations")
     if names is None:
         return ()
     listed = isinstance(names, Sequence) and not isinstance(names, str)
     if not listed or len({str(name) for name in names}) != len(names) or len(names) != count:
         raise _unsupported(
-            f'metadata["{key}"] does not give {count} different names', where, "give a list of names, or none"
+            f'metadata["observations"] does not give {count} different names', where, "give a list of names, or none"
         )
     return tuple(str(name) for name in names)
 

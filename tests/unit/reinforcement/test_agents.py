@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ def _agent(observation: Any, action: Any, algorithm: str, **fields: Any) -> tupl
     document = EnvironmentDocument(
         config=EnvironmentConfig(id="still"),
         observation=describe_observation(observation, {}, where=""),
-        actions=describe_actions(action, {}, where=""),
+        actions=describe_actions(action, where=""),
         max_steps=10,
     )
     small: dict[str, Any] = {"hidden": (8, 4), "batch_size": 16, "learning_starts": 20, "buffer_size": 200}
@@ -117,7 +119,7 @@ def test_a_state_is_json_and_tensors_and_comes_back(action: Any, algorithm: str)
     ],
 )
 def test_the_algorithm_fits_the_actions(space: Any, auto: str, refused: str) -> None:
-    actions: Actions = describe_actions(space, {}, where="")
+    actions: Actions = describe_actions(space, where="")
     assert choose("auto", actions) == auto
     with pytest.raises(StageError, match=f"{refused} cannot learn actions that are") as caught:
         choose(refused, actions)
@@ -177,10 +179,15 @@ def test_a_killed_training_continues(algorithm: str, prepared: Prepared, tmp_pat
 
     def killed(event: Event) -> None:
         if event.kind == "epoch" and event.done == 2:
-            raise _StoppedError
+            if algorithm == "dqn":
+                raise _StoppedError
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(_StoppedError):
+    with pytest.raises((_StoppedError, StageError)) as caught:
         run(resume=False, progress=Progress("train", sink=killed))
+    if isinstance(caught.value, StageError):
+        assert caught.value.reason is Reason.CANCELLED
+        assert "is kept" in caught.value.message
     notes: list[str] = []
     run(resume=True, progress=Progress("train", sink=lambda event: notes.append(event.message)))
     history = History.read(tmp_path / "model", HISTORY)

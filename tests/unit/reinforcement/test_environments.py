@@ -134,7 +134,7 @@ def test_names_are_checked() -> None:
     ],
 )
 def test_actions_there_and_back(space: gymnasium.Space[Any], flat: Any, own: Any) -> None:
-    actions = describe_actions(space, {}, where="")
+    actions = describe_actions(space, where="")
     given = own_action(actions, flat)
     assert space.contains(given)
     assert np.asarray(given).tolist() == own
@@ -143,7 +143,7 @@ def test_actions_there_and_back(space: gymnasium.Space[Any], flat: Any, own: Any
 
 def test_actions_that_cannot_be_learned_are_refused() -> None:
     with pytest.raises(StageError, match=r"actions of the space Box \(int64\)"):
-        describe_actions(spaces.Box(0, 9, (1,), np.int64), {}, where="")
+        describe_actions(spaces.Box(0, 9, (1,), np.int64), where="")
 
 
 def test_the_document_is_json_without_infinities(prepared: Prepared) -> None:
