@@ -12,7 +12,7 @@ LEVELS = 5  # of the heating: off to full, in equal steps
 LEAKS = 1 / 40  # share of the difference to outside that is lost in an hour
 WARMS = 2.0  # degrees an hour at full power
 KILOWATTS = 6.0  # at full power
-DISCOMFORT = 0.4  # what a degree too cold costs in an hour
+DISCOMFORT = 0.4  # what a degree too cold or too warm costs in an hour
 
 
 def price(hour):
@@ -40,7 +40,7 @@ class House(gymnasium.Env):
         "observations": ["indoor", "outdoor", "least", "price", "price_in_3_hours", "hour_sin", "hour_cos"]
     }
 
-    def __init__(self, warmest=24.0):  # above it a window is opened
+    def __init__(self, warmest=24.0):
         with (Path(__file__).parent / "heating.csv").open() as file:
             self.outside = [float(row["temperature"]) for row in csv.DictReader(file)]
         self.warmest = warmest
@@ -59,11 +59,11 @@ class House(gymnasium.Env):
         share = int(action) / (LEVELS - 1)
         outdoor = self.outside[self.start + self.passed]
         cost = KILOWATTS * share * price(self.passed % 24)
-        self.indoor = min(self.indoor + WARMS * share - LEAKS * (self.indoor - outdoor), self.warmest)
+        self.indoor += WARMS * share - LEAKS * (self.indoor - outdoor)
         self.passed += 1
         hour = self.passed % 24
-        cold = max(0.0, least(hour) - self.indoor)
-        return self._observation(), -cost - DISCOMFORT * cold, False, self.passed == HOURS, {}
+        wrong = max(0.0, least(hour) - self.indoor) + max(0.0, self.indoor - self.warmest)
+        return self._observation(), -cost - DISCOMFORT * wrong, False, self.passed == HOURS, {}
 
     def _observation(self):
         hour = self.passed % 24
