@@ -11,6 +11,8 @@ from runwright_components.cluster.client import Kubernetes
 from runwright_components.contract.cluster import ClusterRun, JobConfig, ServiceConfig, StorageConfig
 from tests.doubles.kubernetes_api import KubernetesApi, kubernetes_api
 
+from .postgres import postgres
+
 RUN_ID = "3f1c9f0e-run"
 RUN_PATH = "/apis/runwright.dev/v1alpha1/namespaces/team/trainingruns/churn"
 JOB_PATH = "/apis/kubeflow.org/v1/namespaces/team/pytorchjobs/churn-r3"
@@ -30,6 +32,13 @@ def run(tmp_path: Path) -> ClusterRun:
         job=JobConfig(image="registry.example/runwright-train:1"),
         service=ServiceConfig(image="registry.example/runwright-serve:1"),
     )
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """The address of a database that keeps studies."""
+    with postgres() as found:
+        yield found
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from runwright_components.cluster.records import RecordWriter
 from runwright_components.cluster.search.follower import TrialRecord
 from runwright_components.cluster.search.reports import CURVE, RESULT, Curve, Point, Result
 from runwright_components.cluster.search.step import search_in_cluster
+from runwright_components.cluster.search.store import database
 from runwright_components.cluster.storage import MODEL, PREPARED, Folder, place, store_folder
 from runwright_components.cluster.training import Pace
 from runwright_components.cluster.worker import work
@@ -21,13 +22,15 @@ from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun, JobCo
 from runwright_components.contract.config import ModelConfig, ParameterConfig, TrainConfig, TuneConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Event, Progress, silent
-from runwright_components.contract.tuning import SEARCH, Trial, Tuning, tuning_of
+from runwright_components.contract.tuning import SEARCH, STUDY_URL_ENV, Trial, Tuning, tuning_of
 from runwright_components.train import train
+from runwright_components.train.tuning.study import Study
 from tests.cluster.step_cases import model, prepared
 from tests.doubles.kubernetes_api import KubernetesApi
 from tests.unit.train.conftest import table, table_signature, write_prepared
 
 from .conftest import RECORD_PATH, RUN_ID, RUN_PATH, FakeTime, training_run
+from .postgres import PASSWORD
 
 JOBS = "/apis/kubeflow.org/v1/namespaces/team/pytorchjobs"
 PODS = "/api/v1/namespaces/team/pods"
@@ -49,6 +52,7 @@ class Cluster:
         self.most = 0  # that there were at a time
         self.seen: dict[str, int] = {}  # how often a job was seen, by its uid
         self.events: list[Event] = []
+        self.given: dict[str, str] = {}  # the step's environment
         self.interrupt_after = 0  # so many jobs were made
 
     def search(self, *, config: TrainConfig = CONFIG, **tune: Any) -> Trial:
@@ -65,7 +69,7 @@ class Cluster:
             out=self.folder / "out",
             record=RecordWriter(self.kubernetes, self.run, run_id=RUN_ID, stage="train", clock=self.clock),
             progress=Progress("train", sink=self.events.append),
-            environment={},
+            environment=self.given,
             pace=Pace(progress=0.0, restart=1.0, stuck=20.0),
             clock=self.clock,
             sleep=self.sleep,
@@ -344,6 +348,19 @@ def test_a_step_that_is_moved_finds_its_trials_and_repeats_none(cluster: Cluster
     assert [trial.state for trial in cluster.tuning.trials] == ["complete"] * 4
     notes = [event.message for event in cluster.events if event.kind == "note"]
     assert any("going on with the search" in note for note in notes)
+
+
+def test_a_study_in_a_database_is_shown_nowhere_else(cluster: Cluster, address: str, tmp_path: Path) -> None:
+    cluster.given = {STUDY_URL_ENV: address}
+    cluster.play = lambda path, _rate, _seen: cluster.fails(path, 10, message=f"what if code prints {address}")
+    with pytest.raises(ClusterError):
+        cluster.search(trials=1)
+    kept = Study(database(address), TuneConfig(), (RATE,), epochs=1, name="team/churn/uid-of-churn/r3")
+    assert [trial.state for trial in kept.trials()] == ["failed"]
+    assert not (tmp_path / "storage" / SEARCH / "study").exists()
+    told = json.dumps(cluster.api.objects[RECORD_PATH]) + "".join(event.model_dump_json() for event in cluster.events)
+    written = [path.read_text(errors="replace") for path in (tmp_path / "storage").rglob("*") if path.is_file()]
+    assert PASSWORD not in told + "".join(written)
 
 
 def test_a_run_that_is_cancelled_leaves_no_job(cluster: Cluster) -> None:

@@ -1,17 +1,10 @@
 """Where the study of a search in a cluster lies: a journal in storage, or a real PostgreSQL database."""
 
-import os
-import shutil
-import signal
 import socket
-import subprocess
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from runwright_components.cluster.search.store import (
     PART_LINES,
@@ -26,9 +19,10 @@ from runwright_components.contract.config import ParameterConfig, TuneConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.tuning import STUDY_URL_ENV
 from runwright_components.train.tuning.study import Study
-from tests.machine import unable
+from tests.cluster.waiting import eventually
 
-PASSWORD = "so-secret-a-word"
+from .postgres import PASSWORD
+
 X = ParameterConfig(key="x", path=("x",), type="float", min=-1, max=1)
 WIDTHS = ParameterConfig(key="widths", path=("widths",), type="choice", choices=([16], [64, 64]))
 CONFIG = TuneConfig(parameters=(X, WIDTHS), pruning="median")
@@ -70,49 +64,6 @@ def test_a_long_journal_is_written_in_parts(tmp_path: Path) -> None:
     again = PlaceJournal(Folder(tmp_path))
     assert list(again.read_logs(0)) == lines
     assert list(again.read_logs(2 * PART_LINES)) == lines[2 * PART_LINES :]
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A PostgreSQL of our own on a loopback port, its password asked for."""
-    initdb, server = (shutil.which(name) for name in ("initdb", "postgres"))
-    if initdb is None or server is None:
-        unable("there is no PostgreSQL: initdb and postgres are not on the PATH")
-    with tempfile.TemporaryDirectory(prefix="runwright-postgres-", ignore_cleanup_errors=True) as folder:
-        home = Path(folder)
-        (home / "password").write_text(PASSWORD)
-        user = "nobody" if os.getuid() == 0 else None  # it refuses to run as root
-        if user is not None:
-            shutil.chown(home, user)
-        made = [initdb, "-D", str(home / "data"), "-U", "study", "--auth=scram-sha-256"]
-        asked = [f"--pwfile={home / 'password'}", "--no-sync", "--locale=C"]
-        done = subprocess.run([*made, *asked], capture_output=True, text=True, cwd=home, user=user, check=False)
-        assert done.returncode == 0, done.stderr
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-F", "-c", "shared_buffers=8MB"]
-        with (home / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [server, "-D", str(home / "data"), *options], cwd=home, stderr=log, stdout=log, user=user
-            )
-        try:
-            _wait(port, process)
-            yield f"postgresql://study:{PASSWORD}@127.0.0.1:{port}/postgres"
-        finally:
-            process.send_signal(signal.SIGINT)  # at once, with whoever is connected
-            process.wait(30)
-
-
-def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        assert process.poll() is None
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("PostgreSQL did not start")
 
 
 def test_a_study_lies_in_a_database(address: str, tmp_path: Path) -> None:
@@ -157,14 +108,20 @@ def test_a_database_that_is_away_is_no_persons_fault() -> None:
     assert caught.value.where.endswith("/runs")
 
 
+def _scalar(connection: Connection, asked: str) -> object:
+    found: object = connection.execute(text(asked)).scalar()
+    connection.commit()
+    return found
+
+
 def test_a_connection_that_the_server_ends_is_made_anew(address: str) -> None:
     study = Study(database(address), CONFIG, CONFIG.parameters, epochs=5, name="ended")
     number, _ = study.ask() or (0, {})
-    others = (
-        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and usename = 'study'"
-    )
+    others = "from pg_stat_activity where pid <> pg_backend_pid() and usename = 'study'"
     with create_engine(address.replace("postgresql://", "postgresql+pg8000://")).connect() as connection:
-        connection.execute(text(others))
+        connection.execute(text(f"select pg_terminate_backend(pid) {others}"))
+        connection.commit()  # what is seen of the others is that of a transaction's beginning
+        eventually(lambda: _scalar(connection, f"select count(*) {others}") == 0 or None)
     study.complete(number, 0.5, epochs=1, seconds=1.0)
     assert [trial.value for trial in study.trials()] == [0.5]
 
