@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from runwright_components.contract.config import PrepareConfig, TextRules
 from runwright_components.contract.files import file_digest
@@ -58,16 +58,7 @@ def _train(texts: Iterable[str], rules: TextRules) -> Tokenizer:
         tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(
-        texts,
-        trainers.BpeTrainer(
-            vocab_size=rules.vocabulary,
-            min_frequency=2,
-            special_tokens=list(SPECIAL),
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
+    tokens.learn_pairs(tokenizer, texts, rules.vocabulary, SPECIAL)
     return tokenizer
 
 

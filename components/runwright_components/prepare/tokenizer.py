@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +31,7 @@ def train(texts: Iterable[str], rules: TextRules) -> Tokenizer:
     tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase()] if rules.lowercase else [])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(
-        texts,
-        trainers.BpeTrainer(
-            vocab_size=rules.vocabulary,
-            min_frequency=2,
-            special_tokens=list(SPECIAL),
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
+    learn_pairs(tokenizer, texts, rules.vocabulary, SPECIAL)
     tokenizer.post_processor = _bracketed(tokenizer)
     return tokenizer
 
@@ -97,6 +88,18 @@ def special_tokens(tokenizer: Tokenizer) -> dict[str, int]:
     """The special tokens and their numbers."""
     added = tokenizer.get_added_tokens_decoder()
     return {token.content: number for number, token in sorted(added.items()) if token.special}
+
+
+def learn_pairs(tokenizer: Tokenizer, texts: Iterable[str], vocabulary: int, special: Sequence[str]) -> None:
+    """Learn at most `vocabulary` tokens: the special ones, the 256 bytes, and pairs that stand in the texts twice."""
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        min_frequency=2,
+        special_tokens=list(special),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
 
 
 def _bracketed(tokenizer: Tokenizer) -> processors.TemplateProcessing:

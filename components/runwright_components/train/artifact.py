@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 
 from torch import nn
@@ -15,7 +14,6 @@ from runwright_components.contract.artifacts import (
     WEIGHTS,
     Cost,
     History,
-    Lineage,
     ModelManifest,
     PreparedManifest,
     Tensor,
@@ -25,6 +23,7 @@ from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.files import folder_files, new_folder, write_json
 from runwright_components.models import ENCODER, Shape, export_onnx, save_tensors, untied
 from runwright_components.models.lora import merge
+from runwright_components.train.lineage import lineage_of
 from runwright_components.train.ranks import Ranks
 
 
@@ -71,13 +70,7 @@ def write_model(
             cost=cost,
             files=files,
             signature=source.signature.model_copy(update={"tensors": tensors}),
-            lineage=Lineage(
-                stage="train",
-                config=config.digest(),
-                inputs={"prepared": source.digest, **_encoder(module)},
-                version=version("runwright"),
-                parents=(source.lineage,),
-            ),
+            lineage=lineage_of(config, source, **_encoder(module)),
         )
         manifest.write(folder)
     return manifest

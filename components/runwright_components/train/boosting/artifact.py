@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 
 from runwright_components.contract.artifacts import (
@@ -12,7 +11,6 @@ from runwright_components.contract.artifacts import (
     PREPROCESSING,
     Cost,
     History,
-    Lineage,
     ModelManifest,
     PreparedManifest,
     model_digest,
@@ -21,6 +19,7 @@ from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.files import folder_files, new_folder, write_bytes
 from runwright_components.train.boosting.graph import export_forest
 from runwright_components.train.boosting.library import Growth, Library
+from runwright_components.train.lineage import lineage_of
 
 
 def write_booster(
@@ -62,13 +61,7 @@ def write_booster(
             cost=cost,
             files=files,
             signature=source.signature.model_copy(update={"tensors": tensors}),
-            lineage=Lineage(
-                stage="train",
-                config=config.digest(),
-                inputs={"prepared": source.digest},
-                version=version("runwright"),
-                parents=(source.lineage,),
-            ),
+            lineage=lineage_of(config, source),
         )
         manifest.write(folder)
     return manifest

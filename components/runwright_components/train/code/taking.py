@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +13,6 @@ from runwright_components.contract.artifacts import (
     OUTPUTS,
     PREPROCESSING,
     WEIGHTS,
-    Lineage,
     ModelManifest,
     PreparedManifest,
     model_digest,
@@ -26,6 +24,7 @@ from runwright_components.train.code.exports import TENSORS, Export, find_export
 from runwright_components.train.code.metrics import Metrics
 from runwright_components.train.code.schema import output_of
 from runwright_components.train.code.workplace import Workplace
+from runwright_components.train.lineage import lineage_of
 
 
 def take_export(
@@ -84,13 +83,7 @@ def take_export(
             seconds=round(seconds, 3),
             files=files,
             signature=source.signature.model_copy(update={"tensors": tensors}),
-            lineage=Lineage(
-                stage="train",
-                config=config.digest(),
-                inputs={"prepared": source.digest},
-                version=version("runwright"),
-                parents=(source.lineage,),
-            ),
+            lineage=lineage_of(config, source),
         )
         manifest.write(folder)
     return manifest
