@@ -8,7 +8,7 @@ forward and one backward. Embedding, norms and output are the same on every proc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -112,4 +112,4 @@ def clip(groups: Sequence[Sequence[nn.Parameter]], limit: float) -> None:
 
 def _norm(gradients: Sequence[Tensor]) -> Tensor:
     norm = nn.utils.get_total_norm(gradients)
-    return norm.full_tensor() if is_sharded(norm) else norm  # type: ignore[operator,no-any-return]
+    return cast(Tensor, cast(Any, norm).full_tensor()) if is_sharded(norm) else norm
