@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runwright_components.cluster.manifests.helpers import FIRST_ROLES, FOLDER_ENV, READY, ROLE_ENV, places
+from runwright_components.cluster.manifests.beside import FIRST_ROLES, FOLDER_ENV, READY, ROLE_ENV, places
 from runwright_components.cluster.manifests.training_pod import PREPARED_ENV, TRAIN_ENV
 from runwright_components.cluster.mirror import ProgressMirror
 from runwright_components.cluster.own_checkpoints import OwnCheckpoints, fetch_own_checkpoint

@@ -70,7 +70,10 @@ KINDS: Mapping[TaskKind, Kind] = {
     "regression": Kind(REGRESSION, ("r2", "rmse", "mae"), ("rmse", "mae", "r2"), "R²"),
     "generation": Kind(GENERATION, GENERATION, GENERATION, "bits per byte"),
     "forecasting": Kind(
-        FORECASTING, ("mase", "skill", "smape", "mae", "rmse", "coverage"), ("mase", "smape", "mae", "coverage"), "scaled error"
+        FORECASTING,
+        ("mase", "skill", "smape", "mae", "rmse", "coverage"),
+        ("mase", "smape", "mae", "coverage"),
+        "scaled error",
     ),
     "anomaly": Kind(
         ANOMALY,

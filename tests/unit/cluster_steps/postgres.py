@@ -21,9 +21,7 @@ PASSWORD = "so-secret-a-word"
 @contextmanager
 def postgres() -> Iterator[str]:
     """The address of a PostgreSQL of our own on a loopback port, which asks for the password."""
-    initdb, server = (shutil.which(name) for name in ("initdb", "postgres"))
-    if initdb is None or server is None:
-        unable("there is no PostgreSQL: initdb and postgres are not on the PATH")
+    initdb, server = program("initdb"), program("postgres")
     with tempfile.TemporaryDirectory(prefix="runwright-postgres-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         (home / "password").write_text(PASSWORD)
@@ -48,6 +46,13 @@ def postgres() -> Iterator[str]:
         finally:
             process.send_signal(signal.SIGINT)  # at once, with whoever is connected
             process.wait(30)
+
+
+def program(name: str) -> str:
+    """Where it lies: on the PATH, or where Debian keeps those of each version."""
+    folders = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *folders]))
+    return found or unable(f"there is no PostgreSQL: {name} is not on the PATH; install postgresql")
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from runwright_components.cluster.manifests.beside import has_helpers
 from runwright_components.cluster.manifests.fields import condition, dig, integer, items, mapping, moment, text
-from runwright_components.cluster.manifests.helpers import has_helpers
 from runwright_components.cluster.manifests.job_states import failure_message, is_suspended
 from runwright_components.cluster.manifests.redacting import redacted
 from runwright_components.contract.cluster import StageFault

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runwright_components.cluster.manifests.helpers import command_of, with_helpers
+from runwright_components.cluster.manifests.beside import command_of, with_helpers
 from runwright_components.cluster.manifests.pods import (
     NO_SIDECAR,
     PYTHON,
