@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from rich.text import Text
 
 from runwright_api.spec.reinforcement import Reinforcement
 from runwright_api.spec.train import TrainSpec
+from runwright_api.spec.trees import TREE_MODELS, Trees
+from runwright_api.spec.unsupervised import FITTED_MODELS
 from runwright_api.trainingrun import TrainingRun
 from runwright_cli.files import RunFile
 from runwright_components.contract.artifacts import EXAMPLE, Check, Evaluation
@@ -147,7 +150,7 @@ def print_plan(console: Console, found: RunFile, workspace: Path, layout: str | 
             sources if environment is None else environment.id or f"{environment.class_name} of {environment.file}",
         ),
         ("task", spec.train.task + (f", target {spec.prepare.target}" if spec.prepare.target else "")),
-        ("model", f"{spec.train.model.name}, at most {_most(spec.train)}"),
+        ("model", _learner(spec.train)),
         ("gate", ", ".join(f"{bound.metric} {_limits(bound)}" for bound in spec.evaluate.gate) or "none"),
         ("layout", layout or spec.layout),
         ("workspace", str(workspace)),
@@ -156,10 +159,18 @@ def print_plan(console: Console, found: RunFile, workspace: Path, layout: str | 
         console.print(Text(f"{name:<10}{text}"), soft_wrap=True)
 
 
-def _most(train: TrainSpec) -> str:
-    if train.environment is None:
-        return f"{train.epochs} epochs"
-    return f"{(train.reinforcement or Reinforcement()).timesteps:,} steps"
+def _learner(train: TrainSpec) -> str:
+    """What learns, and for how long at most."""
+    model = train.model
+    if train.code is not None:
+        return f"your own code, {train.code.path or shlex.join(train.code.command)}"
+    if train.environment is not None:
+        return f"{model.name}, at most {(train.reinforcement or Reinforcement()).timesteps:,} steps"
+    if model.name in FITTED_MODELS:
+        return f"{model.name}, fitted at once"
+    if model.name in TREE_MODELS:
+        return f"{model.name}, at most {(model.trees or Trees()).rounds:,} rounds"
+    return f"{model.name}, at most {train.epochs} epochs"
 
 
 def _place(source: Any) -> str:

@@ -51,6 +51,9 @@ def test_changes_from_the_command_line(file: Path) -> None:
     assert run.spec.train.model.dropout == 0.2
 
 
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -84,6 +87,20 @@ def test_a_dry_run_runs_nothing(invoke: Invoke, file: Path) -> None:
     assert result.return_value == 0
     assert "tabular-classification, target species" in result.output
     assert not (file.parent / ".runwright").exists()
+
+
+@pytest.mark.parametrize(
+    ("example", "learner"),
+    [
+        ("penguins/run.yaml", "mlp, at most 80 epochs"),
+        ("birdstrikes/lightgbm.yaml", "lightgbm, at most 1,000 rounds"),
+        ("irises/run.yaml", "gaussianmixture, fitted at once"),
+        ("heating/run.yaml", "policy, at most 60,000 steps"),
+        ("own-code/torch/run.yaml", "your own code, src"),
+    ],
+)
+def test_a_dry_run_tells_what_learns_and_for_how_long(invoke: Invoke, example: str, learner: str) -> None:
+    assert f"model     {learner}\n" in invoke("run", EXAMPLES / example, "--dry-run").output
 
 
 def test_settings_that_only_a_cluster_uses_are_named(invoke: Invoke, file: Path) -> None:

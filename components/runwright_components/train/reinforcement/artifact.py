@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -15,7 +14,6 @@ from runwright_components.contract.artifacts import (
     WEIGHTS,
     Cost,
     History,
-    Lineage,
     ModelManifest,
     PreparedManifest,
     model_digest,
@@ -25,6 +23,7 @@ from runwright_components.contract.files import folder_files, new_folder
 from runwright_components.features.environment import ACTION, OBSERVATION, SCORES
 from runwright_components.models.onnx_export import export_graph
 from runwright_components.models.weights import save_tensors
+from runwright_components.train.lineage import lineage_of
 from runwright_components.train.reinforcement.policy import POLICY, Policy
 
 
@@ -74,13 +73,7 @@ def write_policy(
             cost=cost,
             files=files,
             signature=source.signature.model_copy(update={"tensors": tensors}),
-            lineage=Lineage(
-                stage="train",
-                config=config.digest(),
-                inputs={"prepared": source.digest},
-                version=version("runwright"),
-                parents=(source.lineage,),
-            ),
+            lineage=lineage_of(config, source),
         )
         manifest.write(folder)
     return manifest
