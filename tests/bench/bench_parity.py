@@ -27,6 +27,8 @@ from torch.nn import functional
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from runwright_api.loading import load_file  # noqa: E402
+from runwright_components.collect import collect  # noqa: E402
 from runwright_components.contract.artifacts import HISTORY, History  # noqa: E402
 from runwright_components.contract.config import (  # noqa: E402
     SPLITS,
@@ -41,6 +43,7 @@ from runwright_components.prepare import prepare  # noqa: E402
 from runwright_components.train import train  # noqa: E402
 from runwright_components.train.data import BatchPlan, read_split  # noqa: E402
 from runwright_components.train.optim import make_optimizer, rate_factor  # noqa: E402
+from runwright_pipelines.lowering import lower  # noqa: E402
 from tests.unit.language.conftest import prepare_config, sentences, write_raw  # noqa: E402
 from tests.unit.train.conftest import table, table_signature, write_prepared, write_texts  # noqa: E402
 
@@ -73,12 +76,22 @@ def corpus(folder: Path) -> Path:
     return folder
 
 
+def clauses(folder: Path) -> Path:
+    """Those of `examples/languages`, prepared as there."""
+    example = ROOT / "examples" / "languages"
+    configs = lower(load_file(example / "run.yaml"))
+    collect(configs.collect.model_copy(update={"base": str(example)}), out=folder.parent / "raw", progress=silent())
+    prepare(configs.prepare, raw=folder.parent / "raw", out=folder, progress=silent())
+    return folder
+
+
 TABLE = ModelConfig(name="mlp", hidden=(64, 64), normalization="layer", dropout=0.0)
 ENCODER = ModelConfig(name="transformer", width=32, depth=2, heads=4, dropout=0.0)
 DECODER = ModelConfig(name="decoder", width=32, depth=2, heads=4, dropout=0.0, context=32)
 SETTINGS = {
     "mlp": Setting("tabular", TABLE, 1e-3, tables),
     "decoder": Setting("text", DECODER, 1e-2, corpus, rows=16, task="generation"),
+    "languages": Setting("text", ENCODER, 1e-3, clauses),
     "transformer": Setting("text", ENCODER, 3e-4, lambda folder: write_texts(folder, ROWS)),
     "transformer-fast": Setting("text", ENCODER, 1e-3, lambda folder: write_texts(folder, ROWS)),
 }  # fmt: skip

@@ -53,7 +53,8 @@ def test_the_operator_starts(site: Site) -> None:
         assert pod["spec"]["serviceAccountName"] == f"{site.name}-operator"
         again = site.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(objects))
         assert len(again.splitlines()) == len(objects)
-        site.kubectl("diff", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(objects))
+        # the API server writes a status of its own meanwhile
+        eventually(lambda: not site.kubectl("diff", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(objects)))
     finally:
         site.run("kubectl", "delete", "--wait=false", "-f", "-", stdin=yaml.safe_dump_all(objects))
 

@@ -14,7 +14,10 @@ Seen = TypeVar("Seen")
 PASSING = (404, 409, 429, 500)  # answers of the API that another moment may change
 
 
-def eventually(check: Callable[[], Seen | None], seconds: float = 30.0, *, every: float = 0.1) -> Seen:
+PATIENCE = 300.0  # seconds: it tells what hangs, a busy machine is no defect
+
+
+def eventually(check: Callable[[], Seen | None], seconds: float = PATIENCE, *, every: float = 0.1) -> Seen:
     """Asks until the answer is true, and gives it.
 
     An AssertionError, or an answer of the API other than 2xx, means not yet; when time is up it fails the test."""

@@ -59,6 +59,11 @@ _HOUSE: Spec = {
     **_CONTROL,
     "train": {"task": "environment-control", "environment": {"file": "s3://acme/house.py", "class": "House"}},
 }
+_FORECASTS: Spec = {
+    "prepare": {"series": {"time": "day", "horizon": 4, "context": 8, "season": 2}},
+    "train": {"task": "series-forecasting"},
+    "evaluate": None,
+}
 _CODE: Spec = {"code": {"path": "train.py"}}
 _IMAGE = {"train": {"task": "image-classification"}}
 
@@ -74,6 +79,7 @@ _BESIDE: Mapping[str, Spec] = {
     "spec.prepare.text.prompt": {**_LANGUAGE, "prepare": {"text": {"response": "answer"}}},
     "spec.prepare.text.response": {**_LANGUAGE, "prepare": {"text": {"prompt": "question"}}},
     "spec.prepare.text.messages": _LANGUAGE,
+    "spec.prepare.series": _FORECASTS,
     "spec.prepare.image": _IMAGE,
     "spec.train.task": {"evaluate": None},
     "spec.train.model.name": {"train": _TEXT},
@@ -103,6 +109,7 @@ _BESIDE: Mapping[str, Spec] = {
     "spec.train.code.path": {"train": {"code": {"entrypoint": "train"}}},
     "spec.train.code.entrypoint": {"train": {"code": {"path": "src"}}},
     "spec.train.code.command": {"train": {"code": {"path": None}, "image": "acme/train:1"}},
+    "spec.train.distributed.tensorParallel": _LANGUAGE,
     "spec.train.augment": _IMAGE,
     "spec.train.augment.tokenDropout": {"train": _TEXT},
     "spec.train.scheduling.tolerations[]": {"train": {"scheduling": {"tolerations": [{"key": "gpu"}]}}},
@@ -110,6 +117,7 @@ _BESIDE: Mapping[str, Spec] = {
     "spec.train.environment": _HOUSE,
     "spec.train.environment.id": {"train": {"environment": {"file": None, "class": None}}},
     "spec.evaluate.episodes": _CONTROL,
+    "spec.tune.storage": {"tune": {**_TUNE, "backend": "jobs"}},
     "spec.tune": {"tune": _TUNE},
     "spec.tune.searchSpace[].choices": {"tune": _CHOICE},
     "spec.tune.searchSpace[].when": {"tune": _when(name="optimizer")},

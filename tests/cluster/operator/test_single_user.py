@@ -29,4 +29,4 @@ def test_steps_in_the_namespace_of_kfp_reach_the_teams(make_world: Callable[...,
     world.apply("single")
     world.wait_run("it serves", lambda run: serves(run, 1), "single")
     world.wait_closed("single")
-    assert [one["state"] for one in single.runs()] == ["SUCCEEDED"]
+    world.wait("its pipeline run ends", lambda: [one["state"] for one in single.runs()] == ["SUCCEEDED"])
