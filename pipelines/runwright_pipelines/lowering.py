@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from runwright_api.spec.data import Source as ApiSource
+from runwright_api.spec.reinforcement import Reinforcement
 from runwright_api.spec.run import TrainingRunSpec
 from runwright_api.spec.train import TrainSpec
 from runwright_api.spec.unsupervised import Unsupervised
@@ -129,6 +130,7 @@ def _train(train: TrainSpec) -> TrainConfig:
             **_same(train, without=_ELSEWHERE),
             "model": _model(train),
             **_own_code(train),
+            **_agent(train),
             "task": train.kind,
             "modality": train.modality,
             "early_stopping": {"patience": stop.patience, "min_delta": stop.min_delta} if stop.enabled else None,
@@ -152,6 +154,11 @@ def _model(train: TrainSpec) -> Mapping[str, Any]:
         return _same(model)
     given = {} if model.trees is None else _same(model.trees)
     return {**_same(model), "trees": TreesConfig.of(model.name, train.kind, **given)}
+
+
+def _agent(train: TrainSpec) -> Mapping[str, Any]:
+    """How an agent learns, in full: what is left out and its default are the same configuration."""
+    return {} if train.environment is None else {"reinforcement": _same(train.reinforcement or Reinforcement())}
 
 
 def _own_code(train: TrainSpec) -> Mapping[str, Any]:
