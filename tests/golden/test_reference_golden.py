@@ -14,5 +14,5 @@ def test_the_page_is_up_to_date() -> None:
 
 def test_it_marks_what_is_required_and_what_comes_later() -> None:
     page = reference()
-    assert "| **sources** |" in page
+    assert "| **horizon** |" in page
     assert "| monitor *(later)* |" in page

@@ -28,7 +28,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.parent.name)
 def test_the_examples_are_valid(example: Path) -> None:
     run = load_file(example)
-    assert run.spec.data.sources
+    assert run.spec.data.sources or run.spec.train.environment
     (version,) = yaml.safe_load(COPIES[0].read_text(encoding="utf-8"))["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]
     # exclusiveMinimum is a boolean in OpenAPI 3.0, as it was in draft 4
