@@ -92,7 +92,7 @@ def test_injected_texts_are_refused_or_travel_as_plain_data() -> None:
         assert "\u202e" not in attempt.text, attempt
         _check_pipeline(run, attempt, code)
         for made in objects(run):
-            _check_object(made, attempt)
+            _check_object(made, attempt, _own_command(run))
     print(
         f"\ncampaign 10: {refused + carried:,} injected texts, {refused:,} refused, {carried:,} carried as plain data"
     )
@@ -116,14 +116,25 @@ def _check_pipeline(run: TrainingRun, attempt: Any, code: set[tuple[str, str]]) 
     assert json.loads(handed) == told(run).model_dump(mode="json")
 
 
-def _check_object(made: dict[str, Any], attempt: Any) -> None:
-    """Nothing is expanded, nothing is run by a shell; commands are ours, labels are labels."""
+def _own_command(run: TrainingRun) -> list[str]:
+    """The words of a user's command for an image of theirs, as a pod has to have them; [] without one."""
+    code = run.spec.train.code
+    words = [*code.command, *code.args] if code is not None and code.command else []
+    return [word.replace("$", "$$") for word in words]
+
+
+def _check_object(made: dict[str, Any], attempt: Any, own_command: list[str]) -> None:
+    """Nothing is expanded, nothing is run by a shell; commands are ours, or the user's word by word; labels are
+    labels."""
     for path, text in strings(made):
         if path.endswith((".value", "command[]", "args[]")):
             assert not _EXPANDED.search(text), (attempt, path, text)
         assert "\x00" not in text, (attempt, path)
     for container in _containers(made):
         command = container["command"]
+        if own_command and container["name"] == "pytorch":
+            assert command == own_command, attempt
+            continue
         assert command[:2] == ["python", "-m"], attempt
         assert not {"sh", "bash", "-c"} & set(command), attempt
         own = [word for word in command if attempt.text.replace("$", "$$") in word]
@@ -135,6 +146,7 @@ def _check_object(made: dict[str, Any], attempt: Any) -> None:
 def _containers(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if made["kind"] == "PyTorchJob":
         for replica in made["spec"]["pytorchReplicaSpecs"].values():
+            yield from replica["template"]["spec"].get("initContainers", ())
             yield from replica["template"]["spec"]["containers"]
     else:
         yield from made["spec"]["predictor"].get("initContainers", ())
