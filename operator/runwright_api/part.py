@@ -107,3 +107,13 @@ def fill(part: Any, field: str, value: Any, *, replace: bool = False) -> Any:
     if isinstance(part, BaseModel):
         return part if field in part.model_fields_set and not replace else part.model_copy(update={field: value})
     return part
+
+
+def given(part: BaseModel | None, fields: Iterable[str]) -> list[str]:
+    """Which of `fields` the user gave, in camelCase."""
+    return [] if part is None else [to_camel(field) for field in fields if field in part.model_fields_set]
+
+
+def none_given_cel(part: str, fields: Iterable[str]) -> str:
+    """The CEL expression that none of `fields` of the object `part` is given."""
+    return " && ".join(f"!has({part}.{to_camel(field)})" for field in fields)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic.alias_generators import to_camel
 
-from runwright_api.part import Lax, Part, Path, Rule, unless
+from runwright_api.part import Lax, Part, Path, Rule, given, none_given_cel, unless
 from runwright_api.spec.model import ModelSpec
 from runwright_api.spec.shared import SET, Scalar, unique
 from runwright_api.text import EnvName, FilePath, Word
@@ -140,14 +140,6 @@ _ACTS = f"self.task == '{TASK}'"
 _RUN_ACTS = f"self.train.task == '{TASK}'"
 
 
-def _given(part: BaseModel, fields: tuple[str, ...]) -> list[str]:
-    return [to_camel(field) for field in fields if field in part.model_fields_set]
-
-
-def _none_given(part: str, fields: tuple[str, ...]) -> str:
-    return " && ".join(f"!has({part}.{to_camel(field)})" for field in fields)
-
-
 _MODEL = tuple(name for name in ModelSpec.model_fields if name != "name")
 
 
@@ -167,12 +159,12 @@ TRAIN_RULES = (
     Rule(
         message="how an agent learns stands under train.reinforcement",
         broken=lambda train: [
-            *((name,) for name in _given(train, _ELSEWHERE) if train.task == TASK),
-            *(("model", name) for name in _given(train.model, _MODEL) if train.task == TASK),
+            *((name,) for name in given(train, _ELSEWHERE) if train.task == TASK),
+            *(("model", name) for name in given(train.model, _MODEL) if train.task == TASK),
         ],
         cel=(
-            f"!({_ACTS}) || ({_none_given('self', _ELSEWHERE)}"
-            f" && (!has(self.model) || ({_none_given('self.model', _MODEL)})))"
+            f"!({_ACTS}) || ({none_given_cel('self', _ELSEWHERE)}"
+            f" && (!has(self.model) || ({none_given_cel('self.model', _MODEL)})))"
         ),
         cure="remove it; sizes, rates and timesteps of an agent are fields of train.reinforcement",
     ),

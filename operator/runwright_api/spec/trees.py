@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 from pydantic.alias_generators import to_camel
 
-from runwright_api.part import Part, Rule, fill
+from runwright_api.part import Part, Rule, fill, given, none_given_cel
 
 TREE_MODELS = ("xgboost", "lightgbm")
 PATIENCE = 50
@@ -54,14 +54,6 @@ def patient(stopping: Any, model: Any) -> Any:
     return fill({} if stopping is None else stopping, "patience", PATIENCE)
 
 
-def _given(part: BaseModel, fields: tuple[str, ...]) -> list[str]:
-    return [to_camel(field) for field in fields if field in part.model_fields_set]
-
-
-def _none_given_cel(part: str, fields: tuple[str, ...]) -> str:
-    return " && ".join(f"!has({part}.{to_camel(field)})" for field in fields)
-
-
 _IS_TREE = f"(has(self.name) && self.name in {list(TREE_MODELS)})"
 _NETWORK_SIZES = ("hidden", "width", "depth", "heads", "embedding", "dropout", "activation", "normalization")
 _LIGHTGBM_SIZES = ("leaves", "min_child_rows")
@@ -75,20 +67,20 @@ MODEL_RULES = (
     ),
     Rule(
         message="xgboost and lightgbm have the sizes under `trees`, not those of a network",
-        broken=lambda self: [(name,) for name in _given(self, _NETWORK_SIZES) if self.name in TREE_MODELS],
-        cel=f"!{_IS_TREE} || ({_none_given_cel('self', _NETWORK_SIZES)})",
+        broken=lambda self: [(name,) for name in given(self, _NETWORK_SIZES) if self.name in TREE_MODELS],
+        cel=f"!{_IS_TREE} || ({none_given_cel('self', _NETWORK_SIZES)})",
         cure="remove it; how deep trees grow is trees.depth",
     ),
     Rule(
         message="leaves and minChildRows are sizes of lightgbm",
         broken=lambda self: [
             ("trees", name)
-            for name in (_given(self.trees, _LIGHTGBM_SIZES) if self.trees is not None else [])
+            for name in (given(self.trees, _LIGHTGBM_SIZES) if self.trees is not None else [])
             if self.name == "xgboost"
         ],
         cel=(
             "!has(self.name) || self.name != 'xgboost' || !has(self.trees)"
-            f" || ({_none_given_cel('self.trees', _LIGHTGBM_SIZES)})"
+            f" || ({none_given_cel('self.trees', _LIGHTGBM_SIZES)})"
         ),
         cure="bound the trees of xgboost with depth and minChildWeight, or set `name: lightgbm`",
     ),
@@ -104,8 +96,8 @@ _TRAINS_TREES = f"(has(self.model) && has(self.model.name) && self.model.name in
 TRAIN_RULES = (
     Rule(
         message="xgboost and lightgbm learn by rounds, without what a network's optimizer needs",
-        broken=lambda self: [(name,) for name in _given(self, _NETWORK_TRAINING) if self.model.name in TREE_MODELS],
-        cel=f"!{_TRAINS_TREES} || ({_none_given_cel('self', _NETWORK_TRAINING)})",
+        broken=lambda self: [(name,) for name in given(self, _NETWORK_TRAINING) if self.model.name in TREE_MODELS],
+        cel=f"!{_TRAINS_TREES} || ({none_given_cel('self', _NETWORK_TRAINING)})",
         cure="remove it; rounds and rates of trees are model.trees.rounds and model.trees.learningRate",
     ),
     Rule(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from runwright_api.part import Part, Path, Rule, unless
+from runwright_api.part import Part, Path, Rule, given, unless
 
 KINDS = ("anomaly", "clustering", "embedding")
 """Kinds that learn from the inputs alone; prepare.target is then a label to judge by, or not given."""
@@ -52,13 +52,6 @@ def learns_alone_cel(task: str) -> str:
     return "(" + " || ".join(f"{task}.endsWith('-{kind}')" for kind in KINDS) + ")"
 
 
-def _given(part: Part | None, fields: tuple[str, ...]) -> list[str]:
-    """Which of `fields` the user gave, in camelCase."""
-    if part is None:
-        return []
-    return [to_camel(name) for name in fields if name in part.model_fields_set]
-
-
 def _foreign_sizes(model: Any) -> list[Path]:
     if model.unsupervised is None:
         return []
@@ -66,7 +59,7 @@ def _foreign_sizes(model: Any) -> list[Path]:
         ("unsupervised", name)
         for field, models in OF_MODELS.items()
         if model.name not in models
-        for name in _given(model.unsupervised, (field,))
+        for name in given(model.unsupervised, (field,))
     ]
 
 
@@ -117,7 +110,7 @@ TRAIN_RULES = (
     ),
     Rule(
         message="isolationforest, kmeans and gaussianmixture are fitted at once, not by epochs and steps",
-        broken=lambda self: [(name,) for name in _given(self, _NETWORK_TRAINING) if self.model.name in FITTED_MODELS],
+        broken=lambda self: [(name,) for name in given(self, _NETWORK_TRAINING) if self.model.name in FITTED_MODELS],
         cel=f"!{_FITTED_CEL} || (" + " && ".join(f"!has(self.{to_camel(name)})" for name in _NETWORK_TRAINING) + ")",
         cure="remove it",
     ),
