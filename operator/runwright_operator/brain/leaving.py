@@ -5,7 +5,11 @@ from __future__ import annotations
 from runwright_api.names import FINALIZER
 from runwright_components.cluster.manifests.fields import mapping
 from runwright_operator.brain.decision import ApplyService, Decision, RemoveFinalizer, StopAttempt
-from runwright_operator.brain.draft import ACTIVE, Draft
+from runwright_operator.brain.draft import ACTIVE, Draft, older_than
+
+CLOSING = 600.0
+"""Seconds that a KFP run may go on after its revision is over: a step's record tells the end before KFP's retries and
+its bookkeeping are through. An older one is taken for ended, so that a KFP that is away keeps no object from going."""
 
 
 def leave(draft: Draft) -> Decision:
@@ -17,8 +21,8 @@ def leave(draft: Draft) -> Decision:
         return Decision(status=draft.status)
     before = draft.before
     for revision in draft.revisions.values():
-        run = revision.pipeline_run
-        if run is not None and (revision.state in ACTIVE or revision.completion_time is None):
+        run, over = revision.pipeline_run, older_than(revision.completion_time, draft.now, CLOSING)
+        if run is not None and (revision.state in ACTIVE or not over):
             before.append(StopAttempt(run.attempt, run.id))
     draft.delete_jobs()
     if draft.seen.keeps_service and draft.owns_service() and draft.seen.service is not None:

@@ -61,7 +61,13 @@ def test_an_old_pod_that_still_answers_is_waited_for() -> None:
     found = readiness(_live(), NEW, [_pod(OLD, ready=True), _pod(NEW, ready=True)])
     assert (found.state, found.reason) == ("progressing", "InProgress")
     ending = readiness(_live(), NEW, [_pod(OLD, ready=True, ending=True), _pod(NEW, ready=True)])
-    assert ending.state == "ready"
+    assert (ending.state, ending.message) == ("progressing", "pods of the model before are still ending")
+    ended = readiness(_live(), NEW, [_pod(OLD, ready=False, ending=True), _pod(NEW, ready=True)])
+    assert ended.state == "ready"
+
+
+def test_a_pod_of_the_model_that_ends_does_not_serve_it() -> None:
+    assert readiness(_live(), NEW, [_pod(NEW, ready=True, ending=True)]).state == "progressing"
 
 
 def test_two_revisions_may_have_made_the_same_model() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from runwright_api.reasons import ConditionType, Phase, Reason
@@ -70,6 +71,20 @@ def test_what_a_step_says_counts_while_kubeflow_still_retries_it() -> None:
     assert world.revision().state == "Failed"
     assert world.condition(ConditionType.STALLED) == ("True", Reason.DATA_INVALID)
     assert not [action for action in world.done if isinstance(action, StopAttempt | StopPipeline)], "it ends by itself"
+
+    world.seen = replace(world.seen, deleting=True)
+    world.settle()
+    assert all(run.ended for runs in world.pipelines.values() for run in runs), "nobody is left to see it end"
+
+
+def test_a_revision_long_over_needs_no_kubeflow_to_go() -> None:
+    world = World()
+    world.train("a")
+    world.now += timedelta(hours=1)
+    world.seen = replace(world.seen, deleting=True)
+    world.settle()
+    assert world.seen.finalizers == ()
+    assert not [action for action in world.done if isinstance(action, StopAttempt)]
 
 
 def test_records_of_an_earlier_attempt_count_for_nothing() -> None:

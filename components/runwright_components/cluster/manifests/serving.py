@@ -3,6 +3,7 @@
 In Standard mode the service's own status does not tell: `status.observedGeneration` is that of KServe's Deployment, and
 Ready stays True all through an update, for the old pods answer meanwhile. The pods do tell, since our annotation with
 the model's digest is on them: a model serves when the service is ready and every pod that is ready carries its digest.
+A pod that is ending counts among them as long as it is ready: it answers until every node has heard of its end.
 """
 
 from __future__ import annotations
@@ -48,9 +49,10 @@ def readiness(
     url = text(dig(live, "status", "url"))
     if text(dig(live, "metadata", "annotations", ANNOTATION_MODEL_DIGEST)) != wanted_digest:
         return Readiness("progressing", "Pending", "the InferenceService holds another model")
-    alive = [pod for pod in map(mapping, pods) if not dig(pod, "metadata", "deletionTimestamp")]
-    wanted = [pod for pod in alive if _carries(pod, wanted_digest, revision)]
-    others = [pod for pod in alive if not _carries(pod, wanted_digest, revision) and is_ready(pod)]
+    seen = list(map(mapping, pods))
+    carrying = [pod for pod in seen if _carries(pod, wanted_digest, revision)]
+    wanted = [pod for pod in carrying if not dig(pod, "metadata", "deletionTimestamp")]
+    others = [pod for pod in seen if pod not in carrying and is_ready(pod)]
     serving = [pod for pod in wanted if is_ready(pod)]
     ready = condition(live, "Ready")
     if ready.get("status") == "True" and serving and not others:
