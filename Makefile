@@ -28,7 +28,7 @@ $(VENV)/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml
 demo: setup  ## run the table example end to end, serve it, print a real prediction
 	@$(BIN)/python examples/demo.py
 
-test: lint check-generated test-unit test-contract test-local test-images test-cluster  ## every tier but test-node
+test: lint check-generated test-unit test-contract test-local test-images test-node test-cluster  ## every tier
 
 lint: setup  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
