@@ -26,13 +26,9 @@ class Refusal:
 REFUSALS: tuple[Refusal, ...] = (
     Refusal("spec.data.engine", "use `engine: local`", "spark"),
     Refusal("spec.data.engine", "use `engine: local`", "ray"),
-    Refusal("spec.data.sources[].gcs", "copy the data to a folder or to S3, or give their address with http"),
-    Refusal("spec.data.sources[].azure", "copy the data to a folder or to S3, or give their address with http"),
     Refusal("spec.data.sources[].sql", "export the query's result to CSV or Parquet and give its path"),
-    Refusal("spec.data.sources[].logs", "turn the logs into JSON Lines and give their path"),
     Refusal("spec.data.sources[].huggingFace", "download the dataset as Parquet and give its path"),
     Refusal("spec.data.sources[].pvc", "copy the data to S3, or mount the volume and give its path"),
-    Refusal("spec.data.sources[].synthetic", "write the rows to a file and give its path"),
     Refusal("spec.train.precision", "use bf16, which needs no scaling of tensors", "fp8"),
     Refusal("spec.evaluate.gate[].minGain", "use the absolute bounds `min` and `max`"),
     Refusal("spec.evaluate.fairness", "name the columns in evaluate.slices and compare their metrics"),

@@ -174,6 +174,10 @@ def _learner(train: TrainSpec) -> str:
 
 
 def _place(source: Any) -> str:
+    if source.synthetic is not None:
+        return f"{source.synthetic.rows:,} synthetic rows ({source.synthetic.kind})"
+    if source.logs is not None:
+        return str(source.logs.path or source.logs.s3.uri)
     return str(source.path or (source.http and source.http.url) or (source.s3 and source.s3.uri))
 
 

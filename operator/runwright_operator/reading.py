@@ -73,6 +73,8 @@ def _unreachable(run: TrainingRun) -> Iterable[str]:
     for index, source in enumerate(run.spec.data.sources):
         if source.path is not None and "://" not in source.path:
             yield f"spec.data.sources[{index}].path: {cure}"
+        if source.logs is not None and source.logs.path is not None and "://" not in source.logs.path:
+            yield f"spec.data.sources[{index}].logs.path: a pod cannot read a path of your machine; give logs.s3"
     if run.spec.train.model.pretrained is not None:  # nothing fetches one from storage yet
         yield "spec.train.model.pretrained: a pod has no such folder; use textcnn or transformer, or one machine"
     yield from _own_code_out_of_reach(run.spec.train)

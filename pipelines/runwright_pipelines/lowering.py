@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from runwright_api.spec.data import Source as ApiSource
 from runwright_api.spec.reinforcement import Reinforcement
 from runwright_api.spec.run import TrainingRunSpec
+from runwright_api.spec.s3 import S3Source
 from runwright_api.spec.train import TrainSpec
 from runwright_api.spec.unsupervised import Unsupervised
 from runwright_api.text import seconds
@@ -79,16 +80,34 @@ def _environment(train: TrainSpec) -> EnvironmentConfig | None:
 
 
 def _source(source: ApiSource, *, labelled: bool) -> Source:
-    place: dict[str, Any]
-    if source.http:
-        place = {"uri": source.http.url, "headers_env": source.http.headers_from}
-    elif source.s3:
-        place = {"uri": source.s3.uri, "endpoint": source.s3.endpoint, "region": source.s3.region}
-    else:
-        place = {"uri": source.path}
     return Source.model_validate(
-        {"name": source.name, "format": source.format, "csv": _same(source.csv), "labelled": labelled, **place}
+        {
+            "name": source.name,
+            "format": source.format,
+            "csv": _same(source.csv),
+            "excel": _same(source.excel),
+            "labelled": labelled,
+            **_place(source),
+        }
     )
+
+
+def _place(source: ApiSource) -> dict[str, Any]:
+    """Where a source is, and how it is read there."""
+    if source.http:
+        return {"uri": source.http.url, "headers_env": source.http.headers_from}
+    if source.s3:
+        return _same_s3(source.s3)
+    if source.logs:
+        place = _same_s3(source.logs.s3) if source.logs.s3 else {"uri": source.logs.path}
+        return {**place, "logs": _same(source.logs, without={"path", "s3"})}
+    if source.synthetic:
+        return {"uri": f"synthetic://{source.synthetic.kind}", "synthetic": _same(source.synthetic)}
+    return {"uri": source.path}
+
+
+def _same_s3(place: S3Source) -> dict[str, Any]:
+    return {"uri": place.uri, "endpoint": place.endpoint, "region": place.region}
 
 
 def _prepare(spec: TrainingRunSpec) -> PrepareConfig:

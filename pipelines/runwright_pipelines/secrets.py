@@ -67,9 +67,10 @@ def _variables(source: Any) -> Iterator[tuple[str, str]]:
     if source.http is not None and source.http.secret_ref is not None:
         for variable in source.http.headers_from.values():
             yield variable, source.http.secret_ref.name
-    if source.s3 is not None and source.s3.secret_ref is not None:
+    s3 = source.logs.s3 if source.logs is not None else source.s3
+    if s3 is not None and s3.secret_ref is not None:
         for variable in S3_KEYS:
-            yield variable, source.s3.secret_ref.name
+            yield variable, s3.secret_ref.name
 
 
 def _study_secret(run: TrainingRun) -> dict[str, Any] | None:

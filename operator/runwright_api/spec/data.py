@@ -8,14 +8,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from runwright_api.part import Lax, Part, Path, Rule, fill
+from runwright_api.part import Lax, Part, Path, Rule, fill, unless
+from runwright_api.spec.logs import LogSource
+from runwright_api.spec.s3 import S3Source
+from runwright_api.spec.clouds import AzureSource, GcsSource
+from runwright_api.spec.hub import HuggingFaceSource
 from runwright_api.spec.shared import SecretRef
+from runwright_api.spec.synthetic import SyntheticSource
 from runwright_api.text import (
-    AzureUri,
     Character,
     EnvName,
     FilePath,
-    GcsUri,
     HeaderName,
     HttpUrl,
     Lines,
@@ -26,7 +29,7 @@ from runwright_api.text import (
     Word,
 )
 
-Format = Literal["csv", "json", "jsonl", "parquet", "images", "text"]
+Format = Literal["csv", "json", "jsonl", "parquet", "avro", "orc", "arrow", "excel", "images", "text"]
 
 
 class HttpSource(Part):
@@ -40,37 +43,6 @@ class HttpSource(Part):
     """Secret whose keys become those environment variables. Used in a cluster only."""
 
 
-class S3Source(Part):
-    """Objects in S3, or in a store that speaks its protocol."""
-
-    uri: S3Uri
-    """An object, or a prefix that ends in '/'."""
-    endpoint: HttpUrl | None = None
-    """Address of an S3-compatible server. Default: AWS."""
-    region: Annotated[Word | None, Field(max_length=64)] = None
-    """Region of the bucket. Default: AWS_REGION."""
-    secret_ref: SecretRef | None = None
-    """Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for a cluster; elsewhere the environment has them."""
-
-
-class GcsSource(Part):
-    """Objects in Google Cloud Storage."""
-
-    uri: GcsUri
-    """An object, or a prefix that ends in '/'."""
-    secret_ref: SecretRef | None = None
-    """Secret with the service account's key."""
-
-
-class AzureSource(Part):
-    """Blobs in Azure Blob Storage."""
-
-    uri: AzureUri
-    """A blob, or a prefix that ends in '/'."""
-    secret_ref: SecretRef | None = None
-    """Secret with the account's credentials."""
-
-
 class SqlSource(Part):
     """The result of a query to a SQL database."""
 
@@ -82,30 +54,6 @@ class SqlSource(Part):
     """Secret whose key `uri` holds the connection's address, with its credentials."""
 
 
-class LogSource(Part):
-    """Lines of log files, cut into columns."""
-
-    path: FilePath
-    """File, folder or glob pattern of the logs."""
-    pattern: Text
-    """Regular expression with named groups; each group is a column."""
-
-
-class HuggingFaceSource(Part):
-    """A dataset of the Hugging Face Hub."""
-
-    dataset: Text
-    """Name of the dataset, for example stanfordnlp/imdb."""
-    config: Word | None = None
-    """Configuration of the dataset."""
-    split: Word | None = None
-    """Split to read. Default: all of them."""
-    revision: Word | None = None
-    """Commit, tag or branch. Give a commit to make runs repeatable."""
-    secret_ref: SecretRef | None = None
-    """Secret whose key HF_TOKEN opens private datasets."""
-
-
 class PvcSource(Part):
     """Files on a PersistentVolumeClaim of the same namespace."""
 
@@ -113,17 +61,6 @@ class PvcSource(Part):
     """Name of the claim."""
     path: FilePath = "."
     """File, folder or glob pattern inside the volume. Default: all of it."""
-
-
-class SyntheticSource(Part):
-    """Rows made by a generator, to try a pipeline without data."""
-
-    kind: Literal["classification", "regression", "images", "text"]
-    """What is made."""
-    rows: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1000
-    """How many rows. Default: 1000."""
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    """Seed of the generator. Default: 0."""
 
 
 class CsvOptions(Part):
@@ -137,6 +74,15 @@ class CsvOptions(Part):
     """Whether the first row holds the column names. Default: true."""
     encoding: Annotated[Word, Field(max_length=32)] = "utf-8"
     """Encoding of the file. Default: utf-8."""
+
+
+class ExcelOptions(Part):
+    """Which part of a workbook (xlsx, xlsb, xls, ods) is read."""
+
+    sheet: Annotated[Word | None, Field(min_length=1, max_length=64)] = None
+    """Name of the sheet. Default: the first."""
+    header_row: Annotated[int, Field(ge=1, le=1_048_576)] = 1
+    """Row that holds the column names, from 1; rows above it are left out. Default: 1."""
 
 
 PLACES = ("path", "http", "s3", "gcs", "azure", "sql", "logs", "huggingFace", "pvc", "synthetic")
@@ -164,23 +110,25 @@ class Source(Part):
     s3: S3Source | None = None
     """Objects in S3."""
     gcs: GcsSource | None = None
-    """Objects in Google Cloud Storage. Not available yet."""
+    """Objects in Google Cloud Storage."""
     azure: AzureSource | None = None
-    """Blobs in Azure. Not available yet."""
+    """Blobs in Azure Blob Storage."""
     sql: SqlSource | None = None
     """A SQL query. Not available yet."""
     logs: LogSource | None = None
-    """Log files. Not available yet."""
+    """Log files."""
     hugging_face: HuggingFaceSource | None = None
-    """A dataset of the Hugging Face Hub. Not available yet."""
+    """A dataset of the Hugging Face Hub."""
     pvc: PvcSource | None = None
     """Files on a PersistentVolumeClaim. Not available yet."""
     synthetic: SyntheticSource | None = None
-    """Generated rows. Not available yet."""
+    """Generated rows."""
     format: Format | None = None
-    """Format of the files. Default: by their extension."""
+    """Format of the files. Default: by their extension. CSV with tabs is csv, Feather is arrow."""
     csv: CsvOptions = CsvOptions()
     """How CSV files are written."""
+    excel: ExcelOptions = ExcelOptions()
+    """Which part of a workbook is read."""
 
     rules = (
         Rule(
@@ -188,6 +136,14 @@ class Source(Part):
             broken=_places_at_fault,
             cel="[" + ", ".join(f"has(self.{place})" for place in PLACES) + "].filter(given, given).size() == 1",
             cure="give one of them; several places are several sources",
+        ),
+        Rule(
+            message="logs and synthetic have no format",
+            broken=lambda source: unless(
+                source.format is None or (source.logs is None and source.synthetic is None), "format"
+            ),
+            cel="!has(self.format) || (!has(self.logs) && !has(self.synthetic))",
+            cure="remove it; logs.layout says how lines are cut",
         ),
     )
 

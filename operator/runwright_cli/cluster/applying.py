@@ -106,6 +106,11 @@ PIN = "spec.deploy.revision"
 def _out_of_reach(run: TrainingRun, file: str) -> Iterator[Problem]:
     """Paths of this machine, which the operator refuses."""
     paths = {f"spec.data.sources[{index}].path": source.path for index, source in enumerate(run.spec.data.sources)}
+    paths |= {
+        f"spec.data.sources[{index}].logs.path": one.logs.path
+        for index, one in enumerate(run.spec.data.sources)
+        if one.logs
+    }
     paths["spec.train.model.pretrained"] = run.spec.train.model.pretrained
     paths |= {f"spec.train.environment.{field}": path for field, path in own_files(run.spec.train.environment)}
     paths["spec.train.code.path"] = run.spec.train.code.path if run.spec.train.code else None
@@ -122,6 +127,8 @@ def _out_of_reach(run: TrainingRun, file: str) -> Iterator[Problem]:
 def _cure(path: str) -> str:
     if path == "spec.train.code.path":
         return "copy the code to object storage and give its s3:// address, or put it into train.image (code.command)"
+    if path.endswith(".logs.path"):
+        return "give logs.s3; `runwright run` takes paths"
     return "give an http(s):// or s3:// address; `runwright run` takes paths"
 
 

@@ -16,7 +16,7 @@ from runwright_components.contract.config.base import (
     parse,
 )
 from runwright_components.contract.config.code import CodeConfig
-from runwright_components.contract.config.collect import CollectConfig, CsvOptions, Source
+from runwright_components.contract.config.collect import CollectConfig, CsvOptions, ExcelOptions, Source
 from runwright_components.contract.config.delivery import (
     Bound,
     DeployConfig,
@@ -27,6 +27,7 @@ from runwright_components.contract.config.delivery import (
 from runwright_components.contract.config.distributed import DistributedConfig
 from runwright_components.contract.config.environment import EnvironmentConfig, ReinforcementConfig
 from runwright_components.contract.config.language import LoraConfig
+from runwright_components.contract.config.logs import LogConfig, LogLayout
 from runwright_components.contract.config.prepare import (
     CategoricalRules,
     Column,
@@ -40,6 +41,7 @@ from runwright_components.contract.config.prepare import (
     TextRules,
 )
 from runwright_components.contract.config.series import SeriesRules
+from runwright_components.contract.config.synthetic import SyntheticConfig
 from runwright_components.contract.config.train import EarlyStopping, ModelConfig, TrainConfig
 from runwright_components.contract.config.tune import ConditionConfig, ParameterConfig, TuneConfig
 from runwright_components.contract.config.unsupervised import UnsupervisedConfig
@@ -62,9 +64,12 @@ __all__ = [
     "EmaConfig",
     "EnvironmentConfig",
     "EvaluateConfig",
+    "ExcelOptions",
     "Format",
     "FormatRules",
     "ImageRules",
+    "LogConfig",
+    "LogLayout",
     "LoraConfig",
     "MissingRules",
     "Modality",
@@ -80,6 +85,7 @@ __all__ = [
     "Source",
     "SplitName",
     "SplitRules",
+    "SyntheticConfig",
     "TaskKind",
     "TextRules",
     "TrainConfig",

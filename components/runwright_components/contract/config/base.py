@@ -14,7 +14,7 @@ TaskKind = Literal[
     "control",
 ]  # fmt: skip
 ColumnType = Literal["numeric", "categorical", "boolean", "datetime", "text", "image", "ignore"]
-Format = Literal["csv", "json", "jsonl", "parquet", "images", "text"]
+Format = Literal["csv", "json", "jsonl", "parquet", "avro", "orc", "arrow", "excel", "images", "text"]
 SplitName = Literal["train", "validation", "test"]
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")

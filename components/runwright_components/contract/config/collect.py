@@ -6,6 +6,8 @@ from pydantic import Field
 
 from runwright_components.contract.config.base import Config, Format
 from runwright_components.contract.config.environment import EnvironmentConfig
+from runwright_components.contract.config.logs import LogConfig
+from runwright_components.contract.config.synthetic import SyntheticConfig
 
 
 class CsvOptions(Config):
@@ -15,19 +17,30 @@ class CsvOptions(Config):
     encoding: str = "utf-8"
 
 
+class ExcelOptions(Config):
+    sheet: str | None = None  # None: the first
+    header_row: int = 1  # counted from 1
+
+
 class Source(Config):
-    """One place to read from. `uri` is a path (relative to `CollectConfig.base`), `file://`, `http(s)://` or `s3://`.
+    """One place to read from. `uri` is a path (relative to `CollectConfig.base`), `file://`, `http(s)://`, `s3://`,
+    `gs://` (Google Cloud Storage) or `az://` (Azure).
 
     A path may hold glob characters or name a folder. For `images` and `text` the folder's class folders are the labels.
-    Credentials are never here: they come from the environment (AWS_*), which a Secret fills in a cluster.
+    Credentials are never here: they come from the environment (AWS_*, GOOGLE_*, AZURE_*), which
+    a Secret fills in a cluster.
     """
 
     name: str
     uri: str
     format: Format | None = None  # None: by the file's extension
     csv: CsvOptions = CsvOptions()
+    excel: ExcelOptions = ExcelOptions()
+    logs: LogConfig | None = None  # the files hold log lines, whatever their names
+    synthetic: SyntheticConfig | None = None  # rows are made; `uri` is synthetic://KIND
     endpoint: str | None = None  # S3-compatible servers
     region: str | None = None
+    account: str | None = None  # Azure: the storage account
     headers_env: dict[str, str] = Field(default={})  # HTTP header -> environment variable that holds its value
     timeout_seconds: float = 30.0
     labelled: bool = True  # images and text: files lie in class folders; else in any folder, and have no label
