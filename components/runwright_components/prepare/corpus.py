@@ -58,6 +58,7 @@ from runwright_components.prepare.quality import (
 )
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.split import assign
+from runwright_components.prepare.split_columns import content, digest, named_splits
 
 BATCH_BYTES = 32 << 20
 _EXAMPLE = 80  # characters of the example prompt
@@ -157,7 +158,6 @@ def _survey(config: PrepareConfig, data: RawData, columns: tuple[str, ...]) -> _
         pl.col(name) if schema[name] == pl.String else pl.struct(name).struct.json_encode().alias(name)
         for name in columns
     ]
-    by = [pl.col(config.split.by).alias("by")] if config.split.by else []
     if config.split.by and config.split.by not in schema:
         raise StageError(
             Reason.INVALID_CONFIG,
@@ -165,6 +165,7 @@ def _survey(config: PrepareConfig, data: RawData, columns: tuple[str, ...]) -> _
             where="prepare.split.by",
             cure=f"name one of the columns: {', '.join(data.columns[:20])}",
         )
+    by = [_split_by(config, schema, parts)] if config.split.by or config.split.strategy == "hash" else []
     found = data.frame.select(
         pl.sum_horizontal(part.str.len_bytes() for part in parts).alias("size"),
         pl.any_horizontal(part.is_null() | (part.str.strip_chars() == "") for part in parts[-1:]).alias("empty"),
@@ -195,8 +196,19 @@ def _survey(config: PrepareConfig, data: RawData, columns: tuple[str, ...]) -> _
             where="prepare.split",
             cure="give the text as several documents: chapters as files of a folder, or paragraphs as lines of a JSONL",
         )
-    documents.codes[kept] = assign(int(kept.sum()), config.split, found["by"].filter(pl.Series(kept)) if by else None)
+    looked_at = found["by"].filter(pl.Series(kept)) if by else None
+    if looked_at is not None and config.split.strategy == "predefined":
+        looked_at = named_splits(looked_at.rename(config.split.by or "by"))
+    documents.codes[kept] = assign(int(kept.sum()), config.split, looked_at)
     return documents
+
+
+def _split_by(config: PrepareConfig, schema: pl.Schema, texts: list[pl.Expr]) -> pl.Expr:
+    """What the split looks at, as `by`: a column, its digest, or that of the text."""
+    if config.split.strategy != "hash":
+        return pl.col(config.split.by or "").alias("by")
+    text = pl.concat_str(texts, separator="\0", ignore_nulls=True)
+    return digest(content(schema, [config.split.by]) if config.split.by else text, config.split.seed).alias("by")
 
 
 def _training_texts(data: RawData, documents: _Documents, state: GenerationState) -> Iterator[str]:

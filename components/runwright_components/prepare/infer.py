@@ -79,7 +79,9 @@ def _plan_column(values: pl.Series, rules: Column | None, config: PrepareConfig,
         kind: ColumnType = "categorical" if config.task in LABELLED else "numeric"
         reason = "the model is judged by it" if config.task in UNSUPERVISED else config.task
         return replace(_typed(base, values, kind, config, evidence), role="target", reason=reason)
-    if config.split.by == name and config.split.strategy in ("group", "time"):
+    if config.split.by == name and config.split.strategy == "predefined":
+        return base.ignore("names the split")
+    if config.split.by == name and config.split.strategy in ("group", "time", "hash"):
         return _split_column(base, values, config, evidence)
     if given in ("text", "image"):
         raise StageError(
@@ -100,7 +102,7 @@ def _split_column(base: Plan, values: pl.Series, config: PrepareConfig, evidence
     given = base.rules.type if base.rules else None
     if given not in (None, "ignore"):
         return replace(_typed(base, values, given, config, evidence), reason="the configuration says so")
-    if config.split.strategy == "group":
+    if config.split.strategy in ("group", "hash"):
         return replace(base.as_categories("groups the split"), role="group")
     found = (
         _inferred(base, values, config, evidence) if given is None else _typed(base, values, given, config, evidence)

@@ -22,6 +22,7 @@ from runwright_components.prepare.describe import numbers
 from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates, SplitQuality
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.split import assign
+from runwright_components.prepare.split_columns import content, digest, named_splits
 
 CONTENT, BY, SPLIT = "content", "by", "split"
 _KEY = "key"
@@ -67,7 +68,7 @@ def require_content(data: RawData, column: str, modality: str) -> None:
 def columns_of(data: RawData, config: PrepareConfig) -> list[pl.Expr]:
     """The expressions that `select` needs from the raw data, apart from `content`. Raises StageError without `by`."""
     chosen = [pl.col(ROW_ID), pl.col(config.target).alias(TARGET)]
-    if config.split.strategy in ("group", "time"):
+    if config.split.strategy in ("group", "time", "predefined") or config.split.by is not None:
         by = config.split.by
         if by is None or by not in data.columns:
             raise StageError(
@@ -155,8 +156,19 @@ def _split_by(rows: pl.DataFrame, config: PrepareConfig) -> pl.Series | None:
                 cure="use random, group or time",
             )
         return rows[_KEY]
+    if config.split.strategy == "hash":
+        return _digests(rows, config)
     by = rows[BY]
+    if config.split.strategy == "predefined":
+        return named_splits(by.rename(config.split.by or BY))
     return _times(by, config) if config.split.strategy == "time" and by.dtype == pl.String else by
+
+
+def _digests(rows: pl.DataFrame, config: PrepareConfig) -> pl.Series:
+    """Of the contents, or of the column that the split looks at."""
+    by = BY if config.split.by is not None else CONTENT
+    value = pl.col(by) if rows.schema[by] == pl.Binary else content(rows.schema, [by])
+    return rows.select(digest(value, config.split.seed)).to_series()
 
 
 def _times(by: pl.Series, config: PrepareConfig) -> pl.Series:

@@ -64,12 +64,12 @@ def quality(
     missing = data.frame.select(pl.col(others).null_count()).collect() if others else pl.DataFrame()
     columns = {content.name: content, config.target: _target_column(config, selection, raw_target)}
     for name in others:
-        role = name == config.split.by and config.split.strategy in ("group", "time")
+        role = name == config.split.by
         columns[name] = ColumnQuality(
             name=name,
             source_type=data.manifest.columns[name],
             type="ignore",
-            role=("group" if config.split.strategy == "group" else "time") if role else "ignored",
+            role=("time" if config.split.strategy == "time" else "group") if role else "ignored",
             reason="the split is made by it" if role else f"a {config.modality} model reads {content.name} alone",
             before=Summary(rows=data.rows, missing=missing[name][0]),
         )

@@ -19,6 +19,7 @@ from runwright_components.prepare.infer import Plan
 from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.split import assign
+from runwright_components.prepare.split_columns import content, digest, named_splits
 
 LEFT_OUT = 255
 
@@ -54,10 +55,11 @@ def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: Prepa
     """Drop what cannot be used, then split the rest. Raises StageError when too little is left."""
     # Rows without a label to judge by can still be learned from.
     target = None if config.task in UNSUPERVISED else next(plan for plan in plans if plan.role == "target")
-    usable: Mask = np.ones(cleaned.rows, dtype=np.bool_)
+    usable: Mask = data.usable
     dropped: list[Dropped] = []
     if target is not None:
-        usable, dropped = _with_target(target, cleaned, config)
+        labelled, dropped = _with_target(target, cleaned, usable, config)
+        usable &= labelled
     for plan in plans:
         rule = plan.rules.missing if plan.rules and plan.rules.missing else None
         by_type = config.missing.categorical if plan.type == "categorical" else config.missing.numeric
@@ -86,15 +88,15 @@ def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: Prepa
     if target is not None:
         _check_target(target, cleaned, usable, config)
     codes = np.full(cleaned.rows, LEFT_OUT, dtype=np.uint8)
-    codes[usable] = assign(int(usable.sum()), config.split, _by(plans, cleaned, usable, config))
+    codes[usable] = assign(int(usable.sum()), config.split, _by(data, plans, cleaned, usable, config))
     selection = Selection(codes, duplicates, tuple(dropped), tuple(warnings))
     if target is None or config.task != "classification":
         return selection
     return _without_unseen(selection, target, cleaned)
 
 
-def _with_target(target: Plan, cleaned: Cleaned, config: PrepareConfig) -> tuple[Mask, list[Dropped]]:
-    missing = _missing(target, cleaned)
+def _with_target(target: Plan, cleaned: Cleaned, usable: Mask, config: PrepareConfig) -> tuple[Mask, list[Dropped]]:
+    missing = _missing(target, cleaned) & usable
     dropped = [_dropped(missing, "the target is missing", target.name)] if missing.any() else []
     if missing.all():
         labels.check(
@@ -120,11 +122,13 @@ def _missing(plan: Plan, cleaned: Cleaned) -> Mask:
     return ~np.isfinite(cleaned.numbers(plan.name))
 
 
-def _by(plans: Sequence[Plan], cleaned: Cleaned, usable: Mask, config: PrepareConfig) -> pl.Series | None:
-    """The class, group or time of each usable row."""
+def _by(
+    data: RawData, plans: Sequence[Plan], cleaned: Cleaned, usable: Mask, config: PrepareConfig
+) -> pl.Series | None:
+    """The class, group, time, digest or split of each usable row."""
     strategy = config.split.strategy
-    if strategy == "random":
-        return None
+    if strategy == "random" or (strategy == "hash" and config.split.by is None):
+        return None if strategy == "random" else _digests(data, data.columns, config).filter(pl.Series(usable))
     if strategy == "stratified":
         if config.task != "classification":
             raise StageError(
@@ -144,9 +148,20 @@ def _by(plans: Sequence[Plan], cleaned: Cleaned, usable: Mask, config: PrepareCo
             where="prepare.split.by",
             cure=f"name one of the columns: {', '.join([plan.name for plan in plans][:20])}",
         )
+    if strategy == "hash":
+        return _digests(data, [plan.name], config).filter(pl.Series(usable))
+    if strategy == "predefined":
+        return named_splits(data.source.select(plan.name).collect().to_series().filter(pl.Series(usable)))
     if plan.type == "categorical":
         return pl.Series(cleaned.keys(plan.name)[usable])
     return cleaned.column(plan.name).filter(pl.Series(usable)).fill_nan(None)
+
+
+def _digests(data: RawData, columns: Sequence[str], config: PrepareConfig) -> pl.Series:
+    """Of the rows, the target apart: a label that is mended later must not move its row."""
+    schema = data.source.collect_schema()
+    row = content(schema, [name for name in columns if name != config.target])
+    return data.source.select(digest(row, config.split.seed).alias("digest")).collect(engine="streaming").to_series()
 
 
 def _without_unseen(selection: Selection, target: Plan, cleaned: Cleaned) -> Selection:

@@ -1,7 +1,7 @@
-"""Which row goes to which split: random, stratified by class, by group, by time. Deterministic by the seed.
+"""Which row goes to which split: random, stratified by class, by group, by time, by digest, by name. Deterministic.
 
 The sizes are exact for random, stratified (a class at a time) and, but for ties, time; groups stay whole, so their
-splits come as near as the groups allow.
+splits come as near as the groups allow, and a digest gives the shares by chance.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ Codes = NDArray[np.uint8]  # position in SPLITS: 0 train, 1 validation, 2 test
 def assign(rows: int, rules: SplitRules, by: pl.Series | None = None) -> Codes:
     """The split of each of `rows` rows, uint8 [rows] (position in `config.SPLITS`).
 
-    `by` [rows] is the class (stratified), the group (group; missing values are one group) or the time (time; any
-    type that sorts; missing values count as the earliest). Random needs none.
+    `by` [rows] is the class (stratified), the group (group; missing values are one group), the time (time; any type
+    that sorts; missing values count as the earliest), the digest (hash; UInt64) or the split (predefined; UInt8).
+    Random needs none.
     Raises StageError when the shares are not shares or a split would be empty.
     """
     shares = _shares(rules)
@@ -34,6 +35,10 @@ def assign(rows: int, rules: SplitRules, by: pl.Series | None = None) -> Codes:
             codes = _stratified(by, shares, random)
         elif rules.strategy == "group":
             codes = _grouped(by, shares, random)
+        elif rules.strategy == "hash":
+            codes = _by_digest(by, shares)
+        elif rules.strategy == "predefined":
+            codes = by.to_numpy()
         else:
             codes = _by_time(by, shares)
     counts = np.bincount(codes, minlength=len(SPLITS))
@@ -43,7 +48,9 @@ def assign(rows: int, rules: SplitRules, by: pl.Series | None = None) -> Codes:
                 Reason.DATA_INVALID,
                 f"the {name} split would be empty: there are {_things(rows, rules, by)}",
                 where="prepare.split",
-                cure=f"give more data, or a larger share to {name}",
+                cure=f"let column {rules.by} say {name} in some rows"
+                if rules.strategy == "predefined"
+                else f"give more data, or a larger share to {name}",
             )
     return codes
 
@@ -118,6 +125,15 @@ def _by_time(times: pl.Series, shares: NDArray[np.float64]) -> Codes:
     np.maximum.at(latest, moments, codes)
     together: Codes = latest[moments]
     return together if len(np.unique(together)) == len(SPLITS) else codes
+
+
+def _by_digest(digests: pl.Series, shares: NDArray[np.float64]) -> Codes:
+    """Each row by its own digest: the test takes the lowest numbers, validation the next, so that a larger test split
+    takes rows from validation before it takes any that trained."""
+    _, validation, test = shares
+    place = digests.to_numpy() / 2.0**64
+    codes: Codes = np.where(place < test, 2, np.where(place < test + validation, 1, 0)).astype(np.uint8)
+    return codes
 
 
 def _things(rows: int, rules: SplitRules, by: pl.Series | None) -> str:

@@ -9,11 +9,11 @@ from pydantic import Field
 from runwright_api.part import Lax, Part, Path, Rule, map_by, unless
 from runwright_api.spec.series import Series
 from runwright_api.spec.shared import Scalar
+from runwright_api.spec.split import Split
 from runwright_api.text import ColumnName, Text, Word
 
 ColumnType = Literal["numeric", "categorical", "boolean", "datetime", "text", "image", "ignore"]
 DateFormats = Annotated[tuple[Text, ...], Field(max_length=16), Lax]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none", "missing", "unknown", "?", "-", ".")
 
@@ -159,64 +159,6 @@ class ImageRules(Part):
     """Width after resizing. Default: 32."""
     channels: Literal[1, 3] = 3
     """1: grey, 3: colour. Default: 3."""
-
-
-_SPLITS = ("train", "validation", "test")
-_SUM_TOLERANCE = 1e-6
-_SUM_CEL = " + ".join(
-    f"(has(self.{name}) ? self.{name} : {share})" for name, share in zip(_SPLITS, (0.7, 0.15, 0.15), strict=True)
-)
-
-
-def _shares(split: Split) -> float:
-    return split.train + split.validation + split.test
-
-
-class Split(Part):
-    """How rows are divided into training, validation and test."""
-
-    strategy: Literal["random", "stratified", "group", "time"] = "stratified"
-    """group: rows that share a value of `by` stay together; time: the newest rows by `by` are the test.
-
-    Default: stratified; random for regression, time for series.
-    """
-    train: Share = 0.7
-    """Share of the training split. Default: 0.7."""
-    validation: Share = 0.15
-    """Share of the validation split, which stops training early. Default: 0.15."""
-    test: Share = 0.15
-    """Share of the test split, which training never sees. Default: 0.15."""
-    by: ColumnName | None = None
-    """The group or time column."""
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    """Seed of the shuffle. Default: 0."""
-
-    rules = (
-        Rule(
-            message="train, validation and test sum to 1",
-            broken=lambda self: unless(abs(_shares(self) - 1.0) <= _SUM_TOLERANCE, "train"),
-            cel=f"{_SUM_CEL} - 1.0 <= 0.000001 && 1.0 - ({_SUM_CEL}) <= 0.000001",
-            cure="give all three; those not given are 0.7, 0.15 and 0.15",
-        ),
-        Rule(
-            message="train, validation and test are each greater than 0",
-            broken=lambda self: [(name,) for name in _SPLITS if getattr(self, name) <= 0.0],
-            cel=" && ".join(f"(!has(self.{name}) || self.{name} > 0.0)" for name in _SPLITS),
-            cure="each split needs some rows: training learns, validation stops it, test judges it",
-        ),
-        Rule(
-            message="a group or time split needs the column, `by`",
-            broken=lambda self: unless(self.strategy not in ("group", "time") or self.by is not None, "by"),
-            cel="!has(self.strategy) || !(self.strategy in ['group', 'time']) || has(self.by)",
-            cure="add `by: COLUMN`",
-        ),
-        Rule(
-            message="`by` belongs to a group or time split",
-            broken=lambda self: unless(self.by is None or self.strategy in ("group", "time"), "by"),
-            cel="!has(self.by) || (has(self.strategy) && self.strategy in ['group', 'time'])",
-            cure="set `strategy: group` or `strategy: time`, or remove `by`",
-        ),
-    )
 
 
 def _repeated_columns(prepare: PrepareSpec) -> list[Path]:

@@ -209,7 +209,7 @@ class TrainingRunSpec(Part):
                 "self.train.task.endsWith('-classification') || !has(self.prepare) || !has(self.prepare.split)"
                 " || !has(self.prepare.split.strategy) || self.prepare.split.strategy != 'stratified'"
             ),
-            cure="for other tasks use random, group or time",
+            cure="for other tasks use random, group, time, hash or predefined",
         ),
     )
 

@@ -73,11 +73,11 @@ class ImageRules(Config):
 
 
 class SplitRules(Config):
-    strategy: Literal["random", "stratified", "group", "time"] = "random"
+    strategy: Literal["random", "stratified", "group", "time", "hash", "predefined"] = "random"
     train: float = 0.7
     validation: float = 0.15
     test: float = 0.15
-    by: str | None = None  # the group or time column
+    by: str | None = None  # the group or time column, the split's name, or what hash looks at in place of the row
     seed: int = 0
 
 
