@@ -24,6 +24,9 @@ _HTTP_URL = r"^https?://[^\s/@{}\x00-\x1f\x7f]+(/[^\s{}\x00-\x1f\x7f]*)?$"
 _S3_URI = r"^s3://[a-z0-9][a-z0-9.-]+[a-z0-9](/[^{}\x00-\x1f\x7f]*)?$"
 _GCS_URI = r"^gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[^{}\x00-\x1f\x7f]*)?$"
 _AZURE_URI = r"^az://[a-z0-9][a-z0-9-]+(/[^{}\x00-\x1f\x7f]*)?$"
+_AZURE_ACCOUNT = r"^[a-z0-9]{3,24}$"
+_DATASET = r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)?$"
+_HUB_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 _DURATION = r"^([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
 _FREQUENCY = r"^[1-9][0-9]{0,3}(s|m|h|d|w|mo|q|y)$"
 _QUANTITY = r"^[0-9]{1,15}(\.[0-9]{1,3})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
@@ -66,6 +69,11 @@ HttpUrl = Annotated[str, Field(max_length=2048, pattern=_HTTP_URL), _Visible]
 S3Uri = Annotated[str, Field(max_length=1024, pattern=_S3_URI), _Visible]
 GcsUri = Annotated[str, Field(max_length=1024, pattern=_GCS_URI), _Visible]
 AzureUri = Annotated[str, Field(max_length=1024, pattern=_AZURE_URI), _Visible]
+AzureAccount = Annotated[str, Field(pattern=_AZURE_ACCOUNT)]
+DatasetName = Annotated[str, Field(min_length=1, max_length=193, pattern=_DATASET)]
+"""Name of a dataset of the Hugging Face Hub: OWNER/NAME, or NAME."""
+HubName = Annotated[str, Field(min_length=1, max_length=128, pattern=_HUB_NAME)]
+"""Name of a configuration or a split of such a dataset."""
 Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=_DURATION)]
 """A span of time: 90s, 15m, 12h, 2d, 1h30m."""
 Frequency = Annotated[str, Field(min_length=2, max_length=8, pattern=_FREQUENCY)]
@@ -101,6 +109,9 @@ _PATTERNS: dict[str, tuple[str, str]] = {
     _S3_URI: ("an S3 address", "for example: s3://bucket/folder/"),
     _GCS_URI: ("a Google Cloud Storage address", "for example: gs://bucket/folder/"),
     _AZURE_URI: ("an Azure Blob Storage address", "for example: az://container/folder/"),
+    _AZURE_ACCOUNT: ("the name of an Azure storage account: 3 to 24 lowercase letters and digits", ""),
+    _DATASET: ("the name of a dataset of the Hugging Face Hub", "for example: stanfordnlp/imdb"),
+    _HUB_NAME: ("the name of a configuration or split: letters, digits, '_', '-' and '.'", "for example: train"),
     _DURATION: ("a span of time in d, h, m and s", "for example: 90s, 15m, 12h or 1h30m"),
     _FREQUENCY: ("a step of s, m, h, d, w, mo, q or y", "for example: 15m, 1h, 1d or 1mo (a month)"),
     _QUANTITY: ("a Kubernetes quantity", 'for example: "4", 500m or 16Gi'),

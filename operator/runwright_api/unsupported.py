@@ -29,7 +29,6 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("spec.data.sources[].sql", "export the query's result to CSV or Parquet and give its path"),
     Refusal("spec.data.sources[].huggingFace", "download the dataset as Parquet and give its path"),
     Refusal("spec.data.sources[].pvc", "copy the data to S3, or mount the volume and give its path"),
-    Refusal("spec.train.precision", "use bf16, which needs no scaling of tensors", "fp8"),
     Refusal("spec.evaluate.gate[].minGain", "use the absolute bounds `min` and `max`"),
     Refusal("spec.evaluate.fairness", "name the columns in evaluate.slices and compare their metrics"),
     Refusal("spec.evaluate.explanations", "remove it"),

@@ -98,6 +98,10 @@ def _place(source: ApiSource) -> dict[str, Any]:
         return {"uri": source.http.url, "headers_env": source.http.headers_from}
     if source.s3:
         return _same_s3(source.s3)
+    if source.gcs:
+        return {"uri": source.gcs.uri, "endpoint": source.gcs.endpoint}
+    if source.azure:
+        return {"uri": source.azure.uri, "endpoint": source.azure.endpoint, "account": source.azure.account}
     if source.logs:
         place = _same_s3(source.logs.s3) if source.logs.s3 else {"uri": source.logs.path}
         return {**place, "logs": _same(source.logs, without={"path", "s3"})}

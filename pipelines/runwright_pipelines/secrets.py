@@ -13,6 +13,23 @@ from runwright_components.contract.tuning import STUDY_URL_ENV
 
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 S3_OPTIONAL_KEYS = ("AWS_SESSION_TOKEN",)
+AZURE_KEYS = (  # one of several ways to log in
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CLIENT_ID",
+    "AZURE_STORAGE_CLIENT_SECRET",
+    "AZURE_STORAGE_TENANT_ID",
+)
+
+# Of each kind of source: the keys that its Secret has, and those that it may have.
+_KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "s3": (S3_KEYS, S3_OPTIONAL_KEYS),
+    "gcs": (("GOOGLE_SERVICE_ACCOUNT_KEY",), ()),
+    "azure": ((), AZURE_KEYS),
+    "hugging_face": (("HF_TOKEN",), ()),
+}
+_OPTIONAL = {key for _, optional in _KEYS.values() for key in optional}
 
 _READS_SOURCES = {"data", "collect"}
 _SEARCHES = {"model", "train"}
@@ -56,10 +73,10 @@ def _of_sources(run: TrainingRun) -> Iterator[dict[str, Any]]:
         for variable, secret in _variables(source):
             by_secret.setdefault(secret, {})[variable] = None
     for secret, variables in by_secret.items():
-        keys = tuple(one for one in variables if one not in S3_OPTIONAL_KEYS)
-        yield _secret(secret, keys)
-        if set(S3_KEYS) <= set(keys):
-            yield _secret(secret, S3_OPTIONAL_KEYS, optional=True)
+        if needed := tuple(one for one in variables if one not in _OPTIONAL):
+            yield _secret(secret, needed)
+        if possible := tuple(one for one in variables if one in _OPTIONAL):
+            yield _secret(secret, possible, optional=True)
 
 
 def _variables(source: Any) -> Iterator[tuple[str, str]]:

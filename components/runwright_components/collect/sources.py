@@ -9,13 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runwright_components.collect.files import SourceFile, local_files
+from runwright_components.collect.transfer import Sign
 from runwright_components.contract.config import Source
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.storage.addresses import public_url
 from runwright_components.storage.reading import reading
-
-Sign = tuple[str | int, ...]
 
 
 def source_files(source: Source, base: str, *, scratch: Callable[[], Path], progress: Progress) -> list[SourceFile]:
@@ -30,10 +29,10 @@ def source_files(source: Source, base: str, *, scratch: Callable[[], Path], prog
             from runwright_components.collect.remote import http_files
 
             return http_files(source, scratch=scratch, progress=progress)
-        case "s3":
-            from runwright_components.collect.remote import s3_files
+        case "s3" | "gs" | "az":
+            from runwright_components.collect.buckets import object_files
 
-            return s3_files(source, scratch=scratch, progress=progress)
+            return object_files(source, scratch=scratch, progress=progress)
         case other:
             raise _unknown(other, source)
 
@@ -47,10 +46,10 @@ def source_signs(source: Source, base: str) -> list[Sign]:
             from runwright_components.collect.remote import http_signs
 
             return http_signs(source)
-        case "s3":
-            from runwright_components.collect.remote import s3_signs
+        case "s3" | "gs" | "az":
+            from runwright_components.collect.buckets import object_signs
 
-            return s3_signs(source)
+            return object_signs(source)
         case other:
             raise _unknown(other, source)
 
@@ -76,5 +75,5 @@ def _unknown(scheme: str, source: Source) -> StageError:
         Reason.INVALID_CONFIG,
         f"{scheme}:// is no kind of source",
         where=source.name,
-        cure="use a path, http(s):// or s3://",
+        cure="use a path, http(s)://, s3://, gs:// or az://",
     )

@@ -35,6 +35,7 @@ PREPROCESSING = "preprocessing"
 STATE = "state.json"  # in PREPROCESSING
 TOKENIZER = "tokenizer.json"  # in PREPROCESSING, text only
 QUALITY = "quality.json"
+QUARANTINE = "quarantine.parquet"  # in prepared data: rows that broke an expectation, with the reason
 EVALUATION = "evaluation.json"
 PREDICTIONS = "predictions.parquet"  # beside EVALUATION
 SIGNATURE = "signature.json"
@@ -159,6 +160,8 @@ class PreparedManifest(Document):
     categories: tuple[int, ...] = ()  # tabular: size of each categorical input's code range, 0 included
     vocabulary: int | None = None  # text
     class_counts: tuple[int, ...] = ()  # of the training split, in the order of signature.labels
+    quarantine: str = ""  # the file of the rows that broke an expectation; empty where there are none
+    quarantined: dict[str, int] = {}  # by expectation; a row may break several
     lineage: Lineage
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from runwright_components.contract.artifacts import PreparedManifest
+from runwright_components.contract.artifacts import QUARANTINE, PreparedManifest
 from runwright_components.contract.config import PrepareConfig
 from runwright_components.contract.files import new_folder
 from runwright_components.contract.kinds import UNSUPERVISED
@@ -29,6 +29,14 @@ def prepare(config: PrepareConfig, *, raw: Path, out: Path, progress: Progress) 
     name = "corpus" if config.task == "generation" else config.modality
     modality = import_module(f"runwright_components.prepare.{name}")
     with new_folder(out) as folder:
+        verdicts = None
+        if config.expectations:
+            from runwright_components.prepare.expectations import meet
+
+            data, verdicts = meet(config, data, folder, progress)
         manifest: PreparedManifest = modality.write(config, data, folder, progress)
+        if verdicts is not None and verdicts.quarantined:
+            manifest = manifest.model_copy(update={"quarantine": QUARANTINE, "quarantined": verdicts.aside})
+            manifest.write(folder)
     progress.emit("done", f"{sum(manifest.rows.values())} of {data.rows} rows prepared")
     return manifest

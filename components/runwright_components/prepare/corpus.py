@@ -173,7 +173,7 @@ def _survey(config: PrepareConfig, data: RawData, columns: tuple[str, ...]) -> _
         *by,
     ).collect(engine="streaming")
     sizes = found["size"].fill_null(0).cast(pl.Int64).to_numpy()
-    documents = _Documents(np.zeros(len(sizes), dtype=np.uint8), sizes, Duplicates())
+    documents = _Documents(np.where(data.usable, 0, _LEFT_OUT).astype(np.uint8), sizes, Duplicates())
     documents.leave_out(found["empty"].fill_null(value=True).to_numpy(), "no text")
     first = found["hash"].is_first_distinct().to_numpy()
     repeated = ~first & (documents.codes != _LEFT_OUT)

@@ -122,7 +122,7 @@ def _decode_all(config: PrepareConfig, data: RawData, spool: Path, progress: Pro
     the first image that cannot be read."""
     rules, survey = config.image, _Survey()
     path = [pl.col("path")] if "path" in data.columns else []
-    wanted = data.frame.select(*columns_of(data, config), pl.col(rules.column).alias(_IMAGE), *path)
+    wanted = data.kept.select(*columns_of(data, config), pl.col(rules.column).alias(_IMAGE), *path)
     part: list[pl.DataFrame] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for batch in wanted.collect_batches(chunk_size=_BATCH, maintain_order=True):

@@ -60,7 +60,7 @@ def quality(
 ) -> Quality:
     """The report's document; `content` describes the column of texts or images."""
     others = [name for name in data.columns if name not in (content.name, config.target)]
-    raw_target = data.frame.select(config.target).collect().to_series()
+    raw_target = data.kept.select(config.target).collect().to_series()
     missing = data.frame.select(pl.col(others).null_count()).collect() if others else pl.DataFrame()
     columns = {content.name: content, config.target: _target_column(config, selection, raw_target)}
     for name in others:

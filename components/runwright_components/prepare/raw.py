@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from runwright_components.contract.artifacts import MANIFEST, ROW_ID, RawManifest
@@ -26,6 +28,17 @@ class RawData:
     manifest: RawManifest
     frame: pl.LazyFrame
     source: pl.LazyFrame
+    left_out: NDArray[np.bool_] | None = None  # [rows]: what stands in quarantine
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """False for each row in quarantine, bool [rows]."""
+        return np.ones(self.rows, dtype=np.bool_) if self.left_out is None else ~self.left_out
+
+    @property
+    def kept(self) -> pl.LazyFrame:
+        """`frame` without the rows in quarantine."""
+        return self.frame if self.left_out is None else self.frame.filter(rows_in(self.usable))
 
     @property
     def rows(self) -> int:
@@ -36,16 +49,24 @@ class RawData:
         """The source's columns, without `row_id`."""
         return [name for name in self.frame.collect_schema().names() if name != ROW_ID]
 
-    def rows_at(self, numbers: Sequence[int]) -> list[dict[str, JsonValue]]:
-        """A few rows by their numbers, ascending, without `row_id`, in values that JSON knows."""
+    def rows_at(self, numbers: Sequence[int], columns: Sequence[str] | None = None) -> list[dict[str, JsonValue]]:
+        """A few rows by their numbers, ascending, without `row_id`, in values that JSON knows; of some columns."""
         if not numbers:
             return []
+        source = self.source if columns is None else self.source.select(columns)
         first, span = numbers[0], numbers[-1] - numbers[0] + 1
         if span <= _NEAR:
-            rows = self.source.slice(first, span).collect()[[number - first for number in numbers]]
+            rows = source.slice(first, span).collect()[[number - first for number in numbers]]
         else:
-            rows = pl.concat(pl.collect_all([self.source.slice(number, 1) for number in numbers], engine="streaming"))
+            rows = pl.concat(pl.collect_all([source.slice(number, 1) for number in numbers], engine="streaming"))
         return [{name: json_value(value) for name, value in row.items()} for row in rows.iter_rows(named=True)]
+
+
+def rows_in(mask: NDArray[np.bool_]) -> pl.Expr:
+    """Whether the row with this `row_id` is in the mask, bool [rows]."""
+    return pl.col(ROW_ID).map_batches(
+        lambda rows: pl.Series(mask[rows.to_numpy()]), return_dtype=pl.Boolean, is_elementwise=True
+    )
 
 
 def json_value(value: object) -> JsonValue:

@@ -98,7 +98,7 @@ def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: Prepa
 def _with_target(target: Plan, cleaned: Cleaned, usable: Mask, config: PrepareConfig) -> tuple[Mask, list[Dropped]]:
     missing = _missing(target, cleaned) & usable
     dropped = [_dropped(missing, "the target is missing", target.name)] if missing.any() else []
-    if missing.all():
+    if missing.sum() == usable.sum():
         labels.check(
             labels.Labels(pl.Series(config.target, [None] * cleaned.rows, pl.Float64), cleaned.rows, 0), config
         )

@@ -63,7 +63,7 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
     if rules is None:
         raise StageError(Reason.INVALID_CONFIG, "prepare.series is missing", where="prepare.series")
     require_columns(data.columns, (rules.time, *rules.by, config.target))
-    source = data.frame.select(rules.time, *rules.by, config.target).collect()
+    source = data.kept.select(rules.time, *rules.by, config.target).collect()
     reader = Reader(rules.by, rules.time, _formats(source[rules.time], config), _target(source[config.target], config))
     rows = reader.read(source)
     kept = rows.unique(maintain_order=True) if config.duplicates == "drop" else rows
@@ -342,7 +342,7 @@ def _parts(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 def _quality(config: PrepareConfig, data: RawData, kept: pl.DataFrame, plan: _Plan, table: SeriesTable) -> Quality:
     total = sum(plan.rows.values())
     short = int((np.sum([plan.runs[name].count for name in SPLITS], axis=0) == 0).sum())
-    repeated = data.rows - len(kept)
+    repeated = int(data.usable.sum()) - len(kept)
     missing = int(kept[VALUE].is_nan().sum())
     dropped = [Dropped(reason="the value is missing", rows=missing, column=config.target)] if missing else []
     return Quality(

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import polars as pl
 
 from runwright_components.contract.artifacts import PREPROCESSING, QUALITY, Lineage, PreparedManifest
 from runwright_components.contract.config import SPLITS, PrepareConfig
@@ -22,18 +21,17 @@ from runwright_components.features.tabular import TabularPreprocessing
 from runwright_components.features.values import holds_text
 from runwright_components.prepare import infer, labels
 from runwright_components.prepare.clean import Cleaned, clean
-from runwright_components.prepare.dates import AMBIGUOUS
 from runwright_components.prepare.describe import numbers
 from runwright_components.prepare.fit_categorical import by_key, counts
 from runwright_components.prepare.fit_table import FittedTable, fit
-from runwright_components.prepare.infer import SAMPLE, TOLERATED, Plan
+from runwright_components.prepare.infer import TOLERATED, Plan
 from runwright_components.prepare.quality import Quality, SplitQuality
 from runwright_components.prepare.raw import RawData
+from runwright_components.prepare.sampling import evidence, sample
 from runwright_components.prepare.select import select
 from runwright_components.prepare.write_table import write_splits
 
 _CLEANED = ".cleaned.arrow"
-_SLICES = 10
 
 
 def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress) -> PreparedManifest:
@@ -46,7 +44,7 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
         done += 1
         progress.update(done, total, unit="steps", message=message)
 
-    plans: Sequence[Plan] = infer.plan(_sample(data), config, lambda column: _evidence(data, column))
+    plans: Sequence[Plan] = infer.plan(sample(data), config, lambda column: evidence(data, column))
     tick("reading")
     plans, cleaned = _clean(data, plans, config, folder / _CLEANED)
     tick("selecting rows")
@@ -80,25 +78,6 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
     )
     manifest.write(folder)
     return manifest
-
-
-def _sample(data: RawData) -> pl.DataFrame:
-    """All rows of a small table, else slices spread over it; the types are told from these and verified on all."""
-    if data.rows <= SAMPLE:
-        return data.source.collect(engine="streaming")
-    step = data.rows // _SLICES
-    slices = [data.source.slice(i * step, SAMPLE // _SLICES) for i in range(_SLICES)]
-    return pl.concat(pl.collect_all(slices, engine="streaming"))
-
-
-def _evidence(data: RawData, column: str) -> tuple[int, int]:
-    """How many dates have a first and how many a second number above 12, over all rows."""
-    if data.rows <= SAMPLE:
-        return (0, 0)  # the sample is the table
-    parts = pl.col(column).cast(pl.String).str.extract_groups(AMBIGUOUS)
-    first, second = (parts.struct.field(str(place)).cast(pl.Int32, strict=False) > 12 for place in (1, 2))
-    counted = data.source.select(first.sum().alias("first"), second.sum().alias("second")).collect(engine="streaming")
-    return counted.row(0)
 
 
 def _clean(data: RawData, plans: Sequence[Plan], config: PrepareConfig, path: Path) -> tuple[Sequence[Plan], Cleaned]:

@@ -77,7 +77,7 @@ def _read(config: PrepareConfig, data: RawData) -> pl.DataFrame:
         )
     source = pl.col(column).cast(pl.String)
     content = cleaned(source)
-    return data.frame.select(
+    return data.kept.select(
         *columns_of(data, config), source.alias("source"), pl.when(content != "").then(content).alias(CONTENT)
     ).collect()
 

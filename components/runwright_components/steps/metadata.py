@@ -40,6 +40,7 @@ def prepared_data(manifest: PreparedManifest) -> Metadata:
         "modality": manifest.modality,
         "inputs": len(manifest.signature.inputs),
         **rows,
+        **({"quarantined": manifest.quarantined} if manifest.quarantined else {}),
     }
 
 

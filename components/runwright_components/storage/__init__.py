@@ -1,1 +1,1 @@
-"""Access to files elsewhere: HTTP(S) and S3-compatible object storage. I/O only; nothing here knows a stage."""
+"""Access to files elsewhere: HTTP(S) and object storage (S3, Google, Azure). I/O only; nothing here knows a stage."""

@@ -10,7 +10,7 @@ import torch
 # Dense tensor-core TFLOP/s in bf16 (V100 and T4, which lack it: fp16) and in fp32 without TF32, by a part of the name
 # that the driver gives; more telling parts come first. From NVIDIA's data sheets and architecture white papers (Volta
 # 2017, Turing 2018, Ampere GA100 2020 and GA102 2021, Ada 2023, Hopper H100 2023 and H200 2024, Blackwell 2025), where
-# figures with sparsity are halved.
+# figures with sparsity are halved. In fp8, those that have it reach twice as much as in bf16.
 _PEAKS = (
     ("B200", 2250.0, 75.0),
     ("H200", 989.4, 66.9),
@@ -38,7 +38,7 @@ def peak_flops(name: str, precision: str) -> float | None:
     """FLOP/s that a GPU of this name reaches at most in a precision; None for one that is not in the table."""
     for part, half, single in _PEAKS:
         if part in name:
-            return (single if precision == "fp32" else half) * 1e12
+            return {"fp32": single, "fp8": 2 * half}.get(precision, half) * 1e12
     return None
 
 

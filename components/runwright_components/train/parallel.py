@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from runwright_components.contract.config import DistributedConfig, TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.models.pretrained import Pretrained
-from runwright_components.train import tensor_parallel
+from runwright_components.train import float8, tensor_parallel
 from runwright_components.train.estimate import Estimate, state_bytes
 from runwright_components.train.precision import Precision, autocast
 from runwright_components.train.ranks import Ranks
@@ -37,6 +37,7 @@ class Layout:
     compiled: bool = False
     recomputed: bool = False  # activations
     tensor: int = 1  # processes that share each matrix
+    float8: bool = False  # products of the blocks' linear layers in 8 bits
 
     def describe(self) -> str:
         """For people, for example `fsdp, compiled`."""
@@ -44,6 +45,7 @@ class Layout:
             (f"tensor parallel {self.tensor}", self.tensor > 1),
             ("compiled", self.compiled),
             ("activation checkpointing", self.recomputed),
+            ("fp8", self.float8),
         ]
         return ", ".join([self.strategy, *(name for name, used in extras if used)])
 
@@ -84,12 +86,15 @@ def choose(config: TrainConfig, module: nn.Module, ranks: Ranks, costs: Estimate
         raise obstacle
     share = state / ranks.world if strategy == "fsdp" else state
     full = memory is not None and costs is not None and share + costs.activations > FULL_SHARE * memory
+    if config.precision == "fp8":
+        float8.check_model(config.model.name, blocks_of(module))
     return Layout(
         strategy,
         reshard=asked.sharding == "full",
         compiled=asked.tensor_parallel == 1 and _compiled(asked, ranks.device),
         recomputed=_recomputed(asked, module, full=full),
         tensor=asked.tensor_parallel,
+        float8=config.precision == "fp8",
     )
 
 
@@ -184,7 +189,7 @@ def distribute(module: nn.Module, layout: Layout, ranks: Ranks, precision: Preci
     """Bring `module`, fresh on the CPU and the same on every rank, to the device; returns what a step calls.
 
     The module is changed in place: with fsdp its weights become shards (DTensors), so that an optimizer is made
-    afterwards. Names of weights stay as they are.
+    afterwards. Names of weights stay as they are. With fp8 its layers are converted before (`float8.convert`).
     """
     blocks = blocks_of(module)
     if layout.strategy != "fsdp":
@@ -241,7 +246,7 @@ def _shard(module: nn.Module, blocks: list[nn.Module], layout: Layout, ranks: Ra
         mesh = both["replicas"]
     # Gradients are summed in fp32. Inputs keep their type, as under autocast: angles of positions must not be rounded.
     policy = MixedPrecisionPolicy(
-        param_dtype=torch.bfloat16 if precision == "bf16" else None,
+        param_dtype=torch.bfloat16 if precision in ("bf16", "fp8") else None,
         reduce_dtype=torch.float32,
         cast_forward_inputs=False,
     )

@@ -14,7 +14,7 @@ from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.models import Shape, build, shape_of
-from runwright_components.train import faults, parallel, rng, streaming
+from runwright_components.train import faults, float8, parallel, rng, streaming
 from runwright_components.train.artifact import write_model
 from runwright_components.train.averaging import Average
 from runwright_components.train.calibration import calibrate
@@ -158,6 +158,8 @@ def _distribute(
     layout = parallel.choose(config, module, ranks, costs)
     if ranks.main and layout != parallel.Layout("single"):
         progress.note(f"{ranks.world} processes: {layout.describe()}")
+    if layout.float8:
+        float8.convert(parallel.blocks_of(module))
     return layout, parallel.distribute(module, layout, ranks, precision), Work.of(costs, sample)
 
 

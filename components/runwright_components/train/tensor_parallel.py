@@ -45,6 +45,8 @@ def check(config: TrainConfig, module: nn.Module, ranks: Ranks) -> None:
         raise _invalid("matrices are shared together with `strategy: fsdp` alone", "set strategy to fsdp or auto")
     if asked.compile == "always":
         raise _invalid("shared matrices are not compiled", "set train.distributed.compile to never, or this to 1")
+    if config.precision == "fp8":
+        raise _invalid("shared matrices are not multiplied in 8 bits", "set train.precision to bf16, or this to 1")
     for what, count in _divided(module.settings).items():
         if count % size:
             raise _invalid(f"{count} {what} do not divide among {size} processes", f"use a divisor of {count}")

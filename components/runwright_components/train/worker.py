@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import time
 import traceback
@@ -34,8 +35,10 @@ def main(folder: Path) -> int:
     name_process(f"{NAME}{rank}")
     attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     final = next((failure for failure in read_failures(folder) if is_final(failure)), None)
-    if final is not None:  # the agent starts all workers again; what a restart cannot mend must not run again
+    if final is not None:  # the agent starts all workers again, knowing nothing of what a restart cannot mend
         leave_failure(folder, final.model_copy(update={"attempt": attempt}))
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+            os.kill(os.getppid(), signal.SIGTERM)
         return int(StageError(Reason(final.reason), "").exit_code)
     with StopSignal() as stop:
         try:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from runwright_api.part import Lax, Part, Path, Rule, map_by, unless
+from runwright_api.spec.expectations import EXPECTATION_RULES, Expectations
+from runwright_api.spec.missing import ORDER_RULE, MissingRules
 from runwright_api.spec.series import Series
 from runwright_api.spec.shared import Scalar
 from runwright_api.spec.split import Split
@@ -14,8 +16,6 @@ from runwright_api.text import ColumnName, Text, Word
 
 ColumnType = Literal["numeric", "categorical", "boolean", "datetime", "text", "image", "ignore"]
 DateFormats = Annotated[tuple[Text, ...], Field(max_length=16), Lax]
-
-MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none", "missing", "unknown", "?", "-", ".")
 
 
 class Column(Part):
@@ -25,7 +25,12 @@ class Column(Part):
     """Name of the column in the source."""
     type: ColumnType | None = None
     """Type of the column; ignore leaves it out. Default: inferred from the training split."""
-    missing: Literal["median", "mean", "mode", "constant", "drop"] | None = None
+    missing: (
+        Literal[
+            "median", "mean", "mode", "constant", "drop", "nearest", "iterative", "forward", "backward", "interpolate"
+        ]
+        | None
+    ) = None
     """What becomes of missing values. Default: prepare.missing."""
     fill: Scalar | None = None
     """The value for `missing: constant`."""
@@ -42,23 +47,6 @@ class Column(Part):
             cure="give `missing: constant` and `fill: VALUE`, or neither",
         ),
     )
-
-
-class MissingRules(Part):
-    """What becomes of missing values."""
-
-    numeric: Literal["median", "mean", "constant", "drop"] = "median"
-    """Numeric columns. drop drops the row. Default: median of the training split."""
-    categorical: Literal["category", "mode", "constant", "drop"] = "category"
-    """Categorical columns. Default: category, missing is a category of its own."""
-    indicator: bool = True
-    """Add a 0/1 input for each numeric column that had missing values in training. Default: true."""
-    words: Annotated[tuple[Word, ...], Field(max_length=64), Lax] = MISSING_WORDS
-    """Texts that mean "missing", in any case. Default: "", na, n/a, nan, null, none, missing, unknown, ?, - and "."."""
-    fill_numeric: Annotated[float, Field(ge=-1e15, le=1e15)] = 0.0
-    """Value for `numeric: constant`. Default: 0."""
-    fill_categorical: Word = "missing"
-    """Value for `categorical: constant`. Default: missing."""
 
 
 class OutlierRules(Part):
@@ -178,6 +166,8 @@ class PrepareSpec(Part):
     """What inference should not guess."""
     missing: MissingRules = MissingRules()
     """Missing values."""
+    expectations: Expectations = ()
+    """What rows and columns must be like, and what becomes of those that are not."""
     duplicates: Literal["drop", "keep"] = "drop"
     """Rows that are equal in every column. Default: drop."""
     outliers: OutlierRules = OutlierRules()
@@ -204,4 +194,6 @@ class PrepareSpec(Part):
             cel="",  # the CRD says it: columns is a list-map by name
             cure="put what you say of a column in one place",
         ),
+        ORDER_RULE,
+        *EXPECTATION_RULES,
     )

@@ -17,6 +17,7 @@ from runwright_api.spec.distributed import DISTRIBUTED_RULES, Distributed
 from runwright_api.spec.language import LANGUAGE_RULES
 from runwright_api.spec.model import MODELS, OWN_MODELS, Modality, ModelSpec, Task, TaskKind, modality, models_of
 from runwright_api.spec.placement import Retries, Scheduling, TrainResources
+from runwright_api.spec.precision import PRECISION_RULES, Precision
 from runwright_api.spec.reinforcement import TRAIN_RULES as REINFORCEMENT_RULES
 from runwright_api.spec.reinforcement import Environment, Reinforcement
 from runwright_api.spec.transfer import Ema
@@ -109,8 +110,9 @@ class TrainSpec(Part):
     """Evaluate and serve an average of the weights. Default: the weights themselves."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Seed of weights, order and augmentation. Default: 0."""
-    precision: Literal["auto", "fp32", "bf16", "fp16", "fp8"] = "auto"
-    """auto: bf16 where the GPU has it, else fp32. Default: auto. fp8 is not available yet."""
+    precision: Precision = "auto"
+    """auto: bf16 where the GPU has it, else fp32; fp8: products of transformer blocks in 8 bits, the rest in bf16, on
+    GPUs from Ada and Hopper on. Default: auto."""
     checkpoint: CheckpointPolicy = CheckpointPolicy()
     """When the state of training is saved."""
     distributed: Distributed = Distributed()
@@ -133,6 +135,7 @@ class TrainSpec(Part):
         *TRAIN_RULES,
         *BACKEND_RULES,
         *DISTRIBUTED_RULES,
+        *PRECISION_RULES,
         *TREE_RULES,
         *LANGUAGE_RULES,
         *UNSUPERVISED_RULES,

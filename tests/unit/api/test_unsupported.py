@@ -16,7 +16,6 @@ SECRET = {"secretRef": {"name": "x"}}
 USES: dict[str, Any] = {
     "spec.data.engine": "spark",
     "spec.data.sources.0": {"gcs": {"uri": "gs://bucket/x"}},
-    "spec.train.precision": "fp8",
     "spec.evaluate.gate": [{"metric": "accuracy", "minGain": 0.0}],
     "spec.evaluate.fairness": {"columns": ["sex"]},
     "spec.evaluate.explanations": {"method": "permutation"},

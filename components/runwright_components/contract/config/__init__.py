@@ -26,6 +26,7 @@ from runwright_components.contract.config.delivery import (
 )
 from runwright_components.contract.config.distributed import DistributedConfig
 from runwright_components.contract.config.environment import EnvironmentConfig, ReinforcementConfig
+from runwright_components.contract.config.expectations import CompareRule, ExpectationConfig, RangeRule
 from runwright_components.contract.config.language import LoraConfig
 from runwright_components.contract.config.logs import LogConfig, LogLayout
 from runwright_components.contract.config.prepare import (
@@ -55,6 +56,7 @@ __all__ = [
     "CollectConfig",
     "Column",
     "ColumnType",
+    "CompareRule",
     "ConditionConfig",
     "Config",
     "CsvOptions",
@@ -65,6 +67,7 @@ __all__ = [
     "EnvironmentConfig",
     "EvaluateConfig",
     "ExcelOptions",
+    "ExpectationConfig",
     "Format",
     "FormatRules",
     "ImageRules",
@@ -79,6 +82,7 @@ __all__ = [
     "PackageConfig",
     "ParameterConfig",
     "PrepareConfig",
+    "RangeRule",
     "RegisterConfig",
     "ReinforcementConfig",
     "SeriesRules",

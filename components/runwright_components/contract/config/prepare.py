@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import JsonValue
 
 from runwright_components.contract.config.base import ColumnType, Config, Modality, TaskKind
+from runwright_components.contract.config.expectations import ExpectationConfig
+from runwright_components.contract.config.missing import ColumnMissing, MissingRules
 from runwright_components.contract.config.series import SeriesRules
 
 
@@ -16,20 +18,9 @@ class Column(Config):
     name: str
     type: ColumnType | None = None
     date_formats: tuple[str, ...] = ()  # strptime formats, tried in order
-    missing: Literal["median", "mean", "mode", "constant", "drop"] | None = None
+    missing: ColumnMissing | None = None
     fill: JsonValue = None  # with missing: constant
     outliers: Literal["none", "clip", "drop", "missing"] | None = None
-
-
-class MissingRules(Config):
-    numeric: Literal["median", "mean", "constant", "drop"] = "median"
-    categorical: Literal["category", "mode", "constant", "drop"] = (
-        "category"  # category: missing is a category of its own
-    )
-    indicator: bool = True  # adds a 0/1 column for each numeric column that had missing values in the training split
-    words: tuple[str, ...] = ("", "na", "n/a", "nan", "null", "none", "missing", "unknown", "?", "-", ".")
-    fill_numeric: float = 0.0
-    fill_categorical: str = "missing"
 
 
 class OutlierRules(Config):
@@ -94,6 +85,7 @@ class PrepareConfig(Config):
     categorical: CategoricalRules = CategoricalRules()
     text: TextRules = TextRules()
     image: ImageRules = ImageRules()
+    expectations: tuple[ExpectationConfig, ...] = ()
     series: SeriesRules | None = None  # of the modality series
     split: SplitRules = SplitRules()
     pretrained: str | None = None  # folder of a Hugging Face encoder: its tokenizer is used

@@ -72,7 +72,7 @@ class TrainConfig(Config):
     augment: AugmentConfig = AugmentConfig()
     ema: EmaConfig | None = None
     seed: int = 0
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "fp8"] = "auto"
     processes: int = 1  # on this machine
     distributed: DistributedConfig = DistributedConfig()
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -10,7 +10,8 @@ from runwright_components.contract.config import CodeConfig
 from runwright_components.contract.files import canonical_json, disk_errors, file_digest
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.storage.addresses import S3Address
-from runwright_components.storage.s3 import Bucket, ObjectInfo
+from runwright_components.storage.objects import ObjectInfo
+from runwright_components.storage.s3 import Bucket
 
 _LARGE = 16 * 2**20  # bytes; the content of larger files is not read to tell whether the code has changed
 
