@@ -29,12 +29,12 @@ from runwright_components.contract.config.environment import EnvironmentConfig, 
 from runwright_components.contract.config.expectations import CompareRule, ExpectationConfig, RangeRule
 from runwright_components.contract.config.language import LoraConfig
 from runwright_components.contract.config.logs import LogConfig, LogLayout
+from runwright_components.contract.config.missing import MissingRules
 from runwright_components.contract.config.prepare import (
     CategoricalRules,
     Column,
     FormatRules,
     ImageRules,
-    MissingRules,
     NumericRules,
     OutlierRules,
     PrepareConfig,
