@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from runwright_api.part import Lax, Part, Path, Rule, fill, unless
-from runwright_api.spec.logs import LogSource
-from runwright_api.spec.s3 import S3Source
 from runwright_api.spec.clouds import AzureSource, GcsSource
 from runwright_api.spec.hub import HuggingFaceSource
+from runwright_api.spec.logs import LogSource
+from runwright_api.spec.s3 import S3Source
 from runwright_api.spec.shared import SecretRef
 from runwright_api.spec.synthetic import SyntheticSource
 from runwright_api.text import (
@@ -23,9 +23,7 @@ from runwright_api.text import (
     HttpUrl,
     Lines,
     ObjectName,
-    S3Uri,
     SourceName,
-    Text,
     Word,
 )
 
