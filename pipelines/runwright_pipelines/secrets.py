@@ -5,6 +5,7 @@ KFP takes this as the platform specification that travels beside a pipeline (Sec
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -84,10 +85,11 @@ def _variables(source: Any) -> Iterator[tuple[str, str]]:
     if source.http is not None and source.http.secret_ref is not None:
         for variable in source.http.headers_from.values():
             yield variable, source.http.secret_ref.name
-    s3 = source.logs.s3 if source.logs is not None else source.s3
-    if s3 is not None and s3.secret_ref is not None:
-        for variable in S3_KEYS:
-            yield variable, s3.secret_ref.name
+    places = {"s3": source.logs.s3} if source.logs is not None else {kind: getattr(source, kind) for kind in _KEYS}
+    for kind, place in places.items():
+        if place is not None and place.secret_ref is not None:
+            for variable in itertools.chain(*_KEYS[kind]):
+                yield variable, place.secret_ref.name
 
 
 def _study_secret(run: TrainingRun) -> dict[str, Any] | None:
