@@ -9,6 +9,15 @@ from pydantic import Field
 from runwright_api.part import Lax, Part, Path, Rule, map_by, unless
 from runwright_api.spec.expectations import EXPECTATION_RULES, Expectations
 from runwright_api.spec.missing import ORDER_RULE, MissingRules
+from runwright_api.spec.features import (
+    CategoricalRules,
+    DateRules,
+    Encoding,
+    NumericRules,
+    Order,
+    SelectRules,
+    TfidfRules,
+)
 from runwright_api.spec.series import Series
 from runwright_api.spec.shared import Scalar
 from runwright_api.spec.split import Split
@@ -38,6 +47,10 @@ class Column(Part):
     """What becomes of outliers. Default: prepare.outliers."""
     date_formats: DateFormats = ()
     """strptime formats of a datetime column, tried in order before the usual ones."""
+    encode: Encoding | None = None
+    """How its categories become inputs. Default: prepare.categorical."""
+    order: Order = ()
+    """`encode: ordinal`: its categories from first to last. Default: from the rarest to the most frequent."""
 
     rules = (
         Rule(
@@ -45,6 +58,12 @@ class Column(Part):
             broken=lambda self: unless((self.missing == "constant") == (self.fill is not None), "fill"),
             cel="",  # fill has no one type, and CEL cannot see it
             cure="give `missing: constant` and `fill: VALUE`, or neither",
+        ),
+        Rule(
+            message="an order is for `encode: ordinal`",
+            broken=lambda self: unless(not self.order or self.encode == "ordinal", "order"),
+            cel="!has(self.order) || (has(self.encode) && self.encode == 'ordinal')",
+            cure="set `encode: ordinal` beside it, or remove it",
         ),
     )
 
@@ -71,35 +90,6 @@ class FormatRules(Part):
     """Categories that differ only in case or white space are one. Default: true."""
     numbers: bool = True
     """Read "1,234", "$5", "12 %" and "3.5 kg" as numbers. Default: true."""
-
-
-class NumericRules(Part):
-    """How numeric inputs are scaled."""
-
-    scale: Literal["standard", "minmax", "robust", "none"] = "standard"
-    """standard: zero mean, unit deviation; robust: median and interquartile range. Default: standard."""
-
-
-class CategoricalRules(Part):
-    """How categories become inputs."""
-
-    encode: Literal["index", "onehot"] = "index"
-    """index: a learned embedding; onehot: a 0/1 input a category. Default: index."""
-    min_count: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """Rarer categories count as unseen. Default: 1."""
-    max_categories: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
-    """The most frequent categories kept for a column. Default: 1000."""
-
-    rules = (
-        Rule(
-            message="onehot takes at most 1000 categories for a column",
-            broken=lambda self: unless(self.encode != "onehot" or self.max_categories <= 1000, "maxCategories"),
-            cel=(
-                "!has(self.encode) || self.encode != 'onehot' || !has(self.maxCategories) || self.maxCategories <= 1000"
-            ),
-            cure="lower maxCategories, or use `encode: index`",
-        ),
-    )
 
 
 class TextRules(Part):
@@ -178,6 +168,12 @@ class PrepareSpec(Part):
     """Numeric inputs."""
     categorical: CategoricalRules = CategoricalRules()
     """Categorical inputs."""
+    dates: DateRules | None = None
+    """Inputs of dates."""
+    tfidf: TfidfRules | None = None
+    """Tables: columns of free text, `columns: [{name: review, type: text}]`."""
+    select: SelectRules | None = None
+    """Tables: keep the best columns alone. Default: keep all."""
     text: TextRules = TextRules()
     """Text inputs."""
     image: ImageRules = ImageRules()

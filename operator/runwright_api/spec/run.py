@@ -11,6 +11,7 @@ from runwright_api.part import Broken, Part, Path, Rule, fill, unless
 from runwright_api.spec.data import DataSpec
 from runwright_api.spec.delivery import DeploySpec, PackageSpec, RegisterSpec, StorageSpec
 from runwright_api.spec.evaluate import METRICS, EvaluateSpec
+from runwright_api.spec.features import FEATURE_RULES
 from runwright_api.spec.language import EXAMPLES_RULE
 from runwright_api.spec.later import MonitorSpec, RetrainSpec
 from runwright_api.spec.model import models_of
@@ -139,6 +140,7 @@ class TrainingRunSpec(Part):
         EXAMPLES_RULE,
         *REINFORCEMENT_RULES,
         *SERIES_RULES,
+        *FEATURE_RULES,
         Rule(
             message="the metrics of the gate fit the task",
             broken=_foreign_metrics,

@@ -27,11 +27,19 @@ from runwright_components.contract.config.delivery import (
 from runwright_components.contract.config.distributed import DistributedConfig
 from runwright_components.contract.config.environment import EnvironmentConfig, ReinforcementConfig
 from runwright_components.contract.config.expectations import CompareRule, ExpectationConfig, RangeRule
+from runwright_components.contract.config.features import (
+    Bins,
+    CategoricalRules,
+    DateRules,
+    NumericRules,
+    Polynomial,
+    SelectRules,
+    TfidfRules,
+)
 from runwright_components.contract.config.language import LoraConfig
 from runwright_components.contract.config.logs import LogConfig, LogLayout
 from runwright_components.contract.config.missing import MissingRules
 from runwright_components.contract.config.prepare import (
-    CategoricalRules,
     Column,
     FormatRules,
     ImageRules,
@@ -50,6 +58,7 @@ from runwright_components.contract.config.unsupervised import UnsupervisedConfig
 __all__ = [
     "SPLITS",
     "AugmentConfig",
+    "Bins",
     "Bound",
     "CategoricalRules",
     "CodeConfig",
@@ -60,6 +69,7 @@ __all__ = [
     "ConditionConfig",
     "Config",
     "CsvOptions",
+    "DateRules",
     "DeployConfig",
     "DistributedConfig",
     "EarlyStopping",
@@ -81,10 +91,12 @@ __all__ = [
     "OutlierRules",
     "PackageConfig",
     "ParameterConfig",
+    "Polynomial",
     "PrepareConfig",
     "RangeRule",
     "RegisterConfig",
     "ReinforcementConfig",
+    "SelectRules",
     "SeriesRules",
     "Source",
     "SplitName",
@@ -92,6 +104,7 @@ __all__ = [
     "SyntheticConfig",
     "TaskKind",
     "TextRules",
+    "TfidfRules",
     "TrainConfig",
     "TuneConfig",
     "UnfreezeConfig",

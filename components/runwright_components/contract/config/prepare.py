@@ -9,6 +9,14 @@ from pydantic import JsonValue
 from runwright_components.contract.config.base import ColumnType, Config, Modality, TaskKind
 from runwright_components.contract.config.expectations import ExpectationConfig
 from runwright_components.contract.config.missing import ColumnMissing, MissingRules
+from runwright_components.contract.config.features import (
+    CategoricalRules,
+    DateRules,
+    Encoding,
+    NumericRules,
+    SelectRules,
+    TfidfRules,
+)
 from runwright_components.contract.config.series import SeriesRules
 
 
@@ -21,6 +29,8 @@ class Column(Config):
     missing: ColumnMissing | None = None
     fill: JsonValue = None  # with missing: constant
     outliers: Literal["none", "clip", "drop", "missing"] | None = None
+    encode: Encoding | None = None
+    order: tuple[str, ...] = ()  # with encode: ordinal; none: by frequency
 
 
 class OutlierRules(Config):
@@ -34,16 +44,6 @@ class FormatRules(Config):
     dates: tuple[str, ...] = ()  # extra strptime formats, tried before the built-in ones
     fold_case: bool = True  # categories that differ only in case or white space are one
     numbers: bool = True  # read "1,234", "$5", "12 %", "3.5 kg" as numbers when a column has one such notation
-
-
-class NumericRules(Config):
-    scale: Literal["standard", "minmax", "robust", "none"] = "standard"
-
-
-class CategoricalRules(Config):
-    encode: Literal["index", "onehot"] = "index"  # index: codes for an embedding; 0 is reserved for unseen or rare
-    min_count: int = 1  # rarer categories of the training split are encoded like unseen ones
-    max_categories: int = 1000
 
 
 class TextRules(Config):
@@ -83,6 +83,9 @@ class PrepareConfig(Config):
     formats: FormatRules = FormatRules()
     numeric: NumericRules = NumericRules()
     categorical: CategoricalRules = CategoricalRules()
+    dates: DateRules | None = None
+    tfidf: TfidfRules | None = None
+    select: SelectRules | None = None
     text: TextRules = TextRules()
     image: ImageRules = ImageRules()
     expectations: tuple[ExpectationConfig, ...] = ()
