@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-
 from runwright_components.contract.artifacts import PREPROCESSING, QUALITY, Lineage, PreparedManifest
 from runwright_components.contract.config import SPLITS, PrepareConfig
 from runwright_components.contract.files import files_digest, folder_files

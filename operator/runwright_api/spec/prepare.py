@@ -21,7 +21,7 @@ from runwright_api.spec.features import (
 from runwright_api.spec.series import Series
 from runwright_api.spec.shared import Scalar
 from runwright_api.spec.split import Split
-from runwright_api.text import ColumnName, Text, Word
+from runwright_api.text import ColumnName, Text
 
 ColumnType = Literal["numeric", "categorical", "boolean", "datetime", "text", "image", "ignore"]
 DateFormats = Annotated[tuple[Text, ...], Field(max_length=16), Lax]
