@@ -11,6 +11,7 @@ from runwright_api import SpecError, load_object
 from runwright_api.part import Part
 from runwright_api.spec import DataSpec, PrepareSpec, Source, TrainingRunSpec, TrainSpec
 from tests.unit.api.code_cases import CODE_BROKEN, CODE_USED_WELL
+from tests.unit.api.expectation_cases import EXPECTATIONS_BROKEN, EXPECTATIONS_USED_WELL
 from tests.unit.api.language_cases import LANGUAGE_BROKEN
 from tests.unit.api.reinforcement_cases import REINFORCEMENT_BROKEN, REINFORCEMENT_USED_WELL
 from tests.unit.api.series_cases import SERIES_BROKEN, SERIES_USED_WELL
@@ -214,6 +215,12 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "does not go with `strategy: fsdp`",
     ),
     (
+        "8 bits of a network without transformer blocks",
+        {"spec.train.precision": "fp8"},
+        "spec.train.precision",
+        "`precision: fp8` is for the models transformer, vit, decoder, pretrained",
+    ),
+    (
         "factored moments of shards",
         {"spec.train.optimizer": "adafactor", "spec.train.distributed": {"strategy": "fsdp"}},
         "spec.train.optimizer",
@@ -229,6 +236,7 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     *LANGUAGE_BROKEN,
     *CODE_BROKEN,
     *REINFORCEMENT_BROKEN,
+    *EXPECTATIONS_BROKEN,
     *SERIES_BROKEN,
     *UNSUPERVISED_BROKEN,
 ]
@@ -248,6 +256,7 @@ USED_WELL: list[tuple[str, dict[str, Any]]] = [
     ),
     ("fill", {"spec.prepare.columns": [{"name": "a", "missing": "constant", "fill": False}, {"name": "b"}]}),
     ("onehot", {"spec.prepare.categorical": {"encode": "onehot"}}),
+    ("8 bits", {"spec.train.precision": "fp8", "spec.train.model": {"name": "transformer"}}),
     ("images", IMAGE | {"spec.train.augment": {"flip": True, "crop": True}}),
     ("text", TEXT),
     (
@@ -298,6 +307,7 @@ USED_WELL: list[tuple[str, dict[str, Any]]] = [
     *TUNE_USED_WELL,
     *CODE_USED_WELL,
     *REINFORCEMENT_USED_WELL,
+    *EXPECTATIONS_USED_WELL,
     *SERIES_USED_WELL,
     *UNSUPERVISED_USED_WELL,
 ]
