@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import pytest
 import yaml
 
+from tests.cluster.step_cases import Case, case
 from tests.cluster.tier import kubeconfig as kubeconfigs
 from tests.cluster.tier.api import Api, Refused
 from tests.cluster.tier.binaries import GO_NEEDED, binary, present
@@ -174,3 +175,16 @@ def smallest() -> Callable[[str, str], dict[str, Any]]:
         }
 
     return build
+
+
+@pytest.fixture
+def churn(
+    api: Api,
+    namespace: str,
+    tmp_path: Path,
+    smallest: Callable[[str, str], dict[str, Any]],
+    as_account: Callable[[str, str], Path],
+) -> Iterator[Case]:
+    """The smallest TrainingRun in the cluster, for a step to work on with the rights of its account."""
+    with case(api, namespace, tmp_path, smallest(namespace, "churn"), as_account) as found:
+        yield found

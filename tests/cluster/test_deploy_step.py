@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,10 @@ import pytest
 from runwright_components.cluster.manifests import inference_service, wanted_equals
 from runwright_components.contract.artifacts import PackageManifest
 from runwright_components.contract.outcome import ExitCode
-from tests.cluster.step_cases import RECIPE, SERVICE, Case, case, registered
-from tests.cluster.tier.api import Api
+from tests.cluster.step_cases import RECIPE, SERVICE, Case, registered
 from tests.cluster.waiting import eventually
 
 Simulate = Callable[..., None]
-
-
-@pytest.fixture
-def churn(
-    api: Api,
-    namespace: str,
-    tmp_path: Path,
-    smallest: Callable[[str, str], dict[str, Any]],
-    as_account: Callable[[str, str], Path],
-) -> Iterator[Case]:
-    with case(api, namespace, tmp_path, smallest(namespace, "churn"), as_account) as found:
-        yield found
 
 
 def _wanted(churn: Case, model: str) -> dict[str, Any]:

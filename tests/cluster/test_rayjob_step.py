@@ -4,8 +4,7 @@ answers and the test says how a program ended."""
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,24 +12,15 @@ import pytest
 from runwright_components.cluster.manifests import ray_job
 from runwright_components.contract.cluster import JobConfig, StageRecord, StorageConfig, Toleration
 from runwright_components.contract.outcome import ExitCode
-from tests.cluster.step_cases import CONFIG, RAY_JOB, Case, case
-from tests.cluster.tier.api import Api
+from tests.cluster.step_cases import CONFIG, RAY_JOB, Case
 from tests.cluster.waiting import eventually
 
 Simulate = Callable[..., None]
 
 
 @pytest.fixture
-def churn(
-    kuberay: None,
-    api: Api,
-    namespace: str,
-    tmp_path: Path,
-    smallest: Callable[[str, str], dict[str, Any]],
-    as_account: Callable[[str, str], Path],
-) -> Iterator[Case]:
-    with case(api, namespace, tmp_path, smallest(namespace, "churn"), as_account) as found:
-        yield found.with_job(backend="rayjob", nodes=2)
+def churn(kuberay: None, churn: Case) -> Case:
+    return churn.with_job(backend="rayjob", nodes=2)
 
 
 def _pods(churn: Case) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,8 @@ from runwright_components.contract.cluster import ClusterRun
 from runwright_components.contract.config import ParameterConfig, TrainConfig, TuneConfig
 from runwright_components.contract.outcome import ExitCode
 from runwright_components.contract.tuning import Tuning, tuning_of
-from tests.cluster.step_cases import CONFIG, JOB, Case, case, model
+from tests.cluster.step_cases import CONFIG, JOB, Case, model
 from tests.cluster.step_process import StepProcess
-from tests.cluster.tier.api import Api
 from tests.cluster.waiting import eventually
 
 Simulate = Callable[..., None]
@@ -82,18 +81,6 @@ def told(job: dict[str, Any], name: str) -> dict[str, Any]:
     (container,) = job["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"]
     found = next(one["value"] for one in container["env"] if one["name"] == name)
     return dict(json.loads(found.replace("$$", "$")))
-
-
-@pytest.fixture
-def churn(
-    api: Api,
-    namespace: str,
-    tmp_path: Path,
-    smallest: Callable[[str, str], dict[str, Any]],
-    as_account: Callable[[str, str], Path],
-) -> Iterator[Case]:
-    with case(api, namespace, tmp_path, smallest(namespace, "churn"), as_account) as found:
-        yield found
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,23 +14,10 @@ from runwright_components.cluster.manifests import pytorch_job
 from runwright_components.contract.cluster import JobConfig, StorageConfig, Toleration
 from runwright_components.contract.config import CodeConfig, ModelConfig
 from runwright_components.contract.outcome import ExitCode
-from tests.cluster.step_cases import CONFIG, JOB, Case, case
-from tests.cluster.tier.api import Api
+from tests.cluster.step_cases import CONFIG, JOB, Case
 from tests.cluster.waiting import eventually
 
 Simulate = Callable[..., None]
-
-
-@pytest.fixture
-def churn(
-    api: Api,
-    namespace: str,
-    tmp_path: Path,
-    smallest: Callable[[str, str], dict[str, Any]],
-    as_account: Callable[[str, str], Path],
-) -> Iterator[Case]:
-    with case(api, namespace, tmp_path, smallest(namespace, "churn"), as_account) as found:
-        yield found
 
 
 def _waits_for(churn: Case, reason: str) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from runwright_components.cluster.manifests import train_job, training_runtime
 from runwright_components.contract.cluster import JobConfig, StageRecord, StorageConfig, Toleration
 from runwright_components.contract.outcome import ExitCode
-from tests.cluster.step_cases import CONFIG, TRAIN_JOB, Case, case
+from tests.cluster.step_cases import CONFIG, TRAIN_JOB, Case
 from tests.cluster.tier.api import Api
 from tests.cluster.waiting import eventually
 
@@ -23,16 +22,8 @@ JOB_SET = ("jobset.x-k8s.io/v1alpha2", "JobSet")
 
 
 @pytest.fixture
-def churn(
-    trainer: None,
-    api: Api,
-    namespace: str,
-    tmp_path: Path,
-    smallest: Callable[[str, str], dict[str, Any]],
-    as_account: Callable[[str, str], Path],
-) -> Iterator[Case]:
-    with case(api, namespace, tmp_path, smallest(namespace, "churn"), as_account) as found:
-        yield found.with_job(backend="trainjob")
+def churn(trainer: None, churn: Case) -> Case:
+    return churn.with_job(backend="trainjob")
 
 
 def _pods(churn: Case) -> list[dict[str, Any]]:
