@@ -8,7 +8,6 @@ from pydantic import Field
 
 from runwright_api.part import Lax, Part, Path, Rule, map_by, unless
 from runwright_api.spec.expectations import EXPECTATION_RULES, Expectations
-from runwright_api.spec.missing import ORDER_RULE, MissingRules
 from runwright_api.spec.features import (
     CategoricalRules,
     DateRules,
@@ -18,6 +17,7 @@ from runwright_api.spec.features import (
     SelectRules,
     TfidfRules,
 )
+from runwright_api.spec.missing import ORDER_RULE, MissingRules
 from runwright_api.spec.series import Series
 from runwright_api.spec.shared import Scalar
 from runwright_api.spec.split import Split

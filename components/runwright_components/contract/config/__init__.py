@@ -43,7 +43,6 @@ from runwright_components.contract.config.prepare import (
     Column,
     FormatRules,
     ImageRules,
-    NumericRules,
     OutlierRules,
     PrepareConfig,
     SplitRules,

@@ -8,7 +8,6 @@ from pydantic import JsonValue
 
 from runwright_components.contract.config.base import ColumnType, Config, Modality, TaskKind
 from runwright_components.contract.config.expectations import ExpectationConfig
-from runwright_components.contract.config.missing import ColumnMissing, MissingRules
 from runwright_components.contract.config.features import (
     CategoricalRules,
     DateRules,
@@ -17,6 +16,7 @@ from runwright_components.contract.config.features import (
     SelectRules,
     TfidfRules,
 )
+from runwright_components.contract.config.missing import ColumnMissing, MissingRules
 from runwright_components.contract.config.series import SeriesRules
 
 
