@@ -45,7 +45,7 @@ def groups(rows: pl.DataFrame, column: str, readers: Mapping[str, Reader], words
         if values.dtype.is_numeric():
             return _by_number(values.cast(pl.Float64), _plain)
         return _by_category(values, words)
-    if reader.type == "categorical":
+    if reader.type in ("categorical", "text"):
         return _by_category(values, words)
     read = rows.select(reader.expression(values.dtype, words)).to_series().cast(pl.Float64)
     return _by_number(read, _NAMES[reader.type])

@@ -13,24 +13,28 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from runwright_components.features.imputation import Imputer
+from runwright_components.features.power import yeo_johnson
 from runwright_components.features.tabular_state import NumericInput, Part
 
 Numbers = NDArray[np.float64]
 
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
+_SATURDAY = 5
 _BLOCK = 8192  # rows
 _LARGEST = float(np.finfo(np.float32).max)
 # Tables, not sin(x): numpy's vectorized sine need not round a value like its scalar one.
-_SIN = {steps: np.array([math.sin(2 * math.pi * i / steps) for i in range(steps)]) for steps in (7, 12, 24)}
-_COS = {steps: np.array([math.cos(2 * math.pi * i / steps) for i in range(steps)]) for steps in (7, 12, 24)}
+_SIN = {steps: np.array([math.sin(2 * math.pi * i / steps) for i in range(steps)]) for steps in (7, 12, 24, 31)}
+_COS = {steps: np.array([math.cos(2 * math.pi * i / steps) for i in range(steps)]) for steps in (7, 12, 24, 31)}
 
 
 class NumericEncoder:
-    """Applies `NumericInput`s."""
+    """Applies `NumericInput`s. `imputers` work on those whose part is not `missing`, in their order."""
 
-    def __init__(self, inputs: Sequence[NumericInput]) -> None:
+    def __init__(self, inputs: Sequence[NumericInput], imputers: Sequence[Imputer] = ()) -> None:
         self._inputs = tuple(inputs)
+        self._imputers = tuple(imputers)
         self._values = [(row, item) for row, item in enumerate(inputs) if item.part != "missing"]
         self._indicators = [(row, item.column) for row, item in enumerate(inputs) if item.part == "missing"]
         chosen = [item for _, item in self._values]
@@ -40,21 +44,28 @@ class NumericEncoder:
         self._to_missing = np.array([[item.outliers == "missing"] for item in chosen], dtype=bool).reshape(-1, 1)
         self._bounded = any(item.outliers for item in chosen)
         self._fill = _column([item.fill for item in chosen])
+        self._powers = [(at, item.power) for at, item in enumerate(chosen) if item.power is not None]
         self._offset = _column([item.offset for item in chosen])
         self._scale = _column([item.scale for item in chosen])
         self._value_of = {item.column: at for at, (_, item) in reversed(list(enumerate(self._values)))}
 
-    def encode(self, columns: Mapping[str, Numbers]) -> NDArray[np.float32]:
-        """float32 [F, N] of each column's numbers float64 [N] (not finite: missing; dates: microseconds)."""
+    def encode(self, columns: Mapping[str, Numbers], fills: Mapping[str, Numbers] | None = None) -> NDArray[np.float32]:
+        """float32 [F, N] of each column's numbers float64 [N] (not finite: missing; dates: microseconds).
+
+        `fills` [N] are what missing values of a column become where that is finite: of a training row with neighbours.
+        """
         rows = len(next(iter(columns.values()))) if columns else 0
         encoded = np.empty((len(self._inputs), rows), dtype=np.float32)
         # In blocks that stay in the processor's cache.
         for start in range(0, rows, _BLOCK):
             block = {name: column[start : start + _BLOCK] for name, column in columns.items()}
-            self._encode(block, encoded[:, start : start + _BLOCK])
+            given = {name: column[start : start + _BLOCK] for name, column in (fills or {}).items()}
+            self._encode(block, given, encoded[:, start : start + _BLOCK])
         return encoded
 
-    def _encode(self, columns: Mapping[str, Numbers], encoded: NDArray[np.float32]) -> None:
+    def _encode(
+        self, columns: Mapping[str, Numbers], fills: Mapping[str, Numbers], encoded: NDArray[np.float32]
+    ) -> None:
         values = np.empty((len(self._values), encoded.shape[1]))
         dates: dict[str, Dates] = {}
         for at, (_, item) in enumerate(self._values):
@@ -68,6 +79,13 @@ class NumericEncoder:
             known &= ~(self._to_missing & ((values < self._low) | (values > self._high)))
             np.clip(values, self._low, self._high, out=values)
         np.copyto(values, self._fill, where=~known)
+        for imputer in self._imputers:
+            imputer.fill(values, known)
+        for name, fill in fills.items():
+            at = self._value_of[name]
+            np.copyto(values[at], fill, where=~known[at] & np.isfinite(fill))
+        for place, power in self._powers:
+            values[place] = np.clip(yeo_johnson(values[place], power), -_LARGEST, _LARGEST)
         with np.errstate(over="ignore"):
             values -= self._offset
             values /= self._scale
@@ -90,9 +108,12 @@ class Dates:
             return self._microseconds / _DAY
         if part == "year":
             found = (self._months // 12 + 1970).astype(np.float64)
+        elif part == "weekend":
+            found = (self._step("weekday")[0] >= _SATURDAY).astype(np.float64)
         else:
-            step, steps = self._step(part.partition("_")[0])
-            found = (_SIN if part.endswith("sin") else _COS)[steps][step]
+            unit, _, wave = part.partition("_")
+            step, steps = self._step(unit)
+            found = (_SIN if wave == "sin" else _COS)[steps][step] if wave else step.astype(np.float64)
         found[self._missing] = np.nan
         return found
 
@@ -103,6 +124,8 @@ class Dates:
                 self._steps[unit] = (self._days + 3) % 7, 7  # 1970 began on a Thursday
             elif unit == "hour":
                 self._steps[unit] = (self._whole - self._days * _DAY) // _HOUR, 24
+            elif unit == "day":
+                self._steps[unit] = self._days - self._first_days, 31
             else:
                 self._steps[unit] = self._months % 12, 12
         return self._steps[unit]
@@ -122,6 +145,15 @@ class Dates:
         if len(days) and days.min() >= _TABLE_START and days.max() < _TABLE_END:
             return _MONTHS[days - _TABLE_START]
         return _months_of(days)
+
+    @cached_property
+    def _first_days(self) -> NDArray[np.int64]:
+        """Of each time's month, since 1970."""
+        return _first_days_of(self._months)
+
+
+def _first_days_of(months: NDArray[np.int64]) -> NDArray[np.int64]:
+    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
 
 
 def _months_of(days: NDArray[np.int64]) -> NDArray[np.int64]:

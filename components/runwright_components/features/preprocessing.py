@@ -54,9 +54,9 @@ class Preprocessing(ABC):
         try:
             kind = json.loads((folder / STATE).read_bytes()).get("kind")
         except (OSError, ValueError, AttributeError) as error:
-            raise _unreadable(folder, f"{STATE} cannot be read: {error}") from error
+            raise unreadable(folder, f"{STATE} cannot be read: {error}") from error
         if kind not in _KINDS:
-            raise _unreadable(folder, f"{STATE} is of the unknown kind {kind!r}")
+            raise unreadable(folder, f"{STATE} is of the unknown kind {kind!r}")
         module, name = _KINDS[kind]
         subclass: type[Preprocessing] = getattr(import_module(module), name)
         return subclass.read(folder)
@@ -97,7 +97,8 @@ class Preprocessing(ABC):
         return self._state.target.outputs(raw)
 
 
-def _unreadable(folder: Path, message: str) -> StageError:
+def unreadable(folder: Path, message: str) -> StageError:
+    """The error of a state that is damaged."""
     return StageError(
         Reason.DATA_UNREADABLE,
         message,

@@ -7,6 +7,7 @@ first, and a batch of categories is worked out by its distinct values.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,7 @@ class Coder:
     def __init__(self, item: CategoricalInput, reader: Reader, words: Words) -> None:
         self._codes: dict[str | None, int] = {key: code for code, key in enumerate(item.keys, start=1)}
         self._codes[None] = item.missing
+        self._buckets = item.buckets
         self._reader = reader
         self._words = words
         self._memory = _Memory()
@@ -97,7 +99,16 @@ class Coder:
 
     def _work_out(self, values: pl.Series) -> Codes:
         keys = _read(values, self._reader, self._words).to_list()
+        if self._buckets:
+            return np.array(
+                [self._codes[None] if key is None else bucket(key, self._buckets) for key in keys], np.int32
+            )
         return np.array([self._codes.get(key, 0) for key in keys], dtype=np.int32)
+
+
+def bucket(key: str, buckets: int) -> int:
+    """From 1 to `buckets`, by BLAKE2b of the key: the same on every machine and in every version."""
+    return 1 + int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") % buckets
 
 
 def float64(column: pl.Series) -> Numbers:

@@ -7,8 +7,11 @@ from typing import Literal
 import polars as pl
 
 from runwright_components.contract.artifacts import Document
+from runwright_components.features.derived import BinnedInput, LookupInput, Product
+from runwright_components.features.imputation import ChainState, NearestState
 from runwright_components.features.preprocessing import State
-from runwright_components.features.values import Notation, Words, key, moment, number, truth
+from runwright_components.features.tfidf import TextInput
+from runwright_components.features.values import Notation, Words, key, moment, number, text_of, truth
 
 # JSON has no dates: whatever the source had, a request may send these.
 ISO_FORMATS = (
@@ -21,15 +24,16 @@ ISO_FORMATS = (
 )
 
 Part = Literal[
-    "value", "missing", "days", "year", "month_sin", "month_cos", "weekday_sin", "weekday_cos", "hour_sin", "hour_cos"
-]
+    "value", "missing", "days", "year", "month", "day", "weekday", "hour", "weekend", "month_sin", "month_cos",
+    "day_sin", "day_cos", "weekday_sin", "weekday_cos", "hour_sin", "hour_cos",
+]  # fmt: skip
 
 
 class Reader(Document):
     """How one column of the source is read. `text`: it held text at the fit, so text is taken later, too."""
 
     name: str
-    type: Literal["numeric", "boolean", "datetime", "categorical"]
+    type: Literal["numeric", "boolean", "datetime", "categorical", "text"]
     text: bool
     notation: Notation = Notation()
     formats: tuple[str, ...] = ()
@@ -58,13 +62,16 @@ class Reader(Document):
             read = truth(value, dtype, words)
         elif self.type == "datetime":
             read = moment(value, dtype, self.formats, words)
+        elif self.type == "text":
+            read = text_of(value, dtype)
         else:
             read = key(value, dtype, words)
         return read.alias(self.name)
 
 
 class NumericInput(Document):
-    """One float32 input: (value - offset) / scale of a column's number or of a part of its date.
+    """One float32 input: (value - offset) / scale of a column's number or of a part of its date, after the Yeo-Johnson
+    transform by the exponent `power` where there is one.
 
     Values outside [low, high] are clipped or count as missing, after `outliers`; what is missing becomes `fill`. Part
     `missing` is 1 where the value is missing, else 0.
@@ -77,24 +84,34 @@ class NumericInput(Document):
     high: float | None = None
     outliers: Literal["clip", "missing"] | None = None
     fill: float = 0.0
+    power: float | None = None
     offset: float = 0.0
     scale: float = 1.0
 
 
 class CategoricalInput(Document):
     """A column's categories. The code of `keys[i]` is i + 1, 0 is unseen or rare; `missing` is the code of what is
-    missing: len(keys) + 1, or that of the category that fills it. With `onehot` the codes from 1 become 0/1 inputs."""
+    missing: len(keys) + 1, or that of the category that fills it. With `onehot` the codes from 1 become 0/1 inputs;
+    with `looked_up` they serve `LookupInput`s alone. With `buckets` there are no keys, and the code is 1 to `buckets` by
+    a digest of the key."""
 
     name: str
     column: str
     keys: tuple[str, ...]
     missing: int = 0
     onehot: bool = False
+    looked_up: bool = False
+    buckets: int = 0
 
     @property
     def size(self) -> int:
         """Codes are 0 <= code < size."""
-        return max(len(self.keys) + 1, self.missing + 1)
+        return max(len(self.keys) + 1, self.buckets + 1, self.missing + 1)
+
+    @property
+    def coded(self) -> bool:
+        """Whether the codes themselves are an input."""
+        return not self.onehot and not self.looked_up
 
     @property
     def onehot_names(self) -> tuple[str, ...]:
@@ -108,14 +125,36 @@ class TabularState(State):
     columns: tuple[Reader, ...]
     numeric: tuple[NumericInput, ...] = ()
     categorical: tuple[CategoricalInput, ...] = ()
+    binned: tuple[BinnedInput, ...] = ()
+    lookups: tuple[LookupInput, ...] = ()
+    texts: tuple[TextInput, ...] = ()
+    products: tuple[Product, ...] = ()
+    nearest: NearestState | None = None
+    chain: ChainState | None = None
+
+    @property
+    def categories(self) -> tuple[CategoricalInput | BinnedInput, ...]:
+        """Everything that has a code, by its column."""
+        return (*self.categorical, *self.binned)
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        """The columns of the tensor `numeric` but for the products, in order."""
+        hot = (name for item in self.categories if item.onehot for name in item.onehot_names)
+        words = (name for item in self.texts for name in item.names)
+        return (*(item.name for item in self.numeric), *hot, *(item.name for item in self.lookups), *words)
 
     @property
     def numeric_names(self) -> tuple[str, ...]:
         """The columns of the tensor `numeric`, in order."""
-        hot = (name for item in self.categorical if item.onehot for name in item.onehot_names)
-        return (*(item.name for item in self.numeric), *hot)
+        return (*self.factor_names, *(item.name for item in self.products))
 
     @property
-    def coded(self) -> tuple[CategoricalInput, ...]:
+    def coded(self) -> tuple[CategoricalInput | BinnedInput, ...]:
         """The columns of the tensor `categorical`, in order."""
-        return tuple(item for item in self.categorical if not item.onehot)
+        return (*(item for item in self.categorical if item.coded), *(item for item in self.binned if not item.onehot))
+
+    @property
+    def number_columns(self) -> tuple[str, ...]:
+        """The columns that are read as numbers."""
+        return tuple(reader.name for reader in self.columns if reader.type not in ("categorical", "text"))

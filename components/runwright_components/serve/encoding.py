@@ -47,10 +47,9 @@ class TableEncoder:
     def __init__(self, preprocessing: TabularPreprocessing) -> None:
         self._preprocessing = preprocessing
         state = preprocessing.state
-        self._numbers = [reader.name for reader in state.columns if reader.type != "categorical"]
+        self._numbers = state.number_columns
         self._categories = [item.column for item in state.categorical]
-        self._coded = [item.column for item in state.coded]
-        self._has_numeric = bool(state.numeric_names)
+        self._texts = [item.column for item in state.texts]
         self._seen: dict[str, dict[Cell, int]] = {name: {} for name in self._categories}
 
     @staticmethod
@@ -64,13 +63,8 @@ class TableEncoder:
         # None becomes NaN, which the encoder takes for missing.
         numbers = {name: np.array(columns[name], dtype=np.float64) for name in self._numbers}
         codes = {name: self._codes(name, columns[name]) for name in self._categories}
-        inputs: dict[str, NDArray[Any]] = {}
-        if self._has_numeric:
-            inputs["numeric"] = np.ascontiguousarray(self._preprocessing.encode_numbers(numbers, codes, rows).T)
-        if self._coded:
-            stacked = np.array([codes[name] for name in self._coded])
-            inputs["categorical"] = np.ascontiguousarray(stacked.T.astype(np.int64))
-        return inputs
+        texts: dict[str, Any] = {name: columns[name] for name in self._texts}
+        return self._preprocessing.tensors(numbers, codes, texts, rows)
 
     def _codes(self, name: str, cells: Sequence[Cell]) -> NDArray[np.int32]:
         """The codes int32 [N] of a categorical column; those of few cells at a time are remembered."""
