@@ -15,6 +15,7 @@ from runwright_components.features.tabular_state import NumericInput, Part
 from runwright_components.prepare.clean import Mask
 from runwright_components.prepare.describe import SAMPLED, sampled
 from runwright_components.prepare.describe import numbers as describe
+from runwright_components.prepare.fit_imputation import BY_ROW, ORDERED, Gaps, Order, fill_in_order
 from runwright_components.prepare.infer import Plan
 from runwright_components.prepare.quality import SAMPLES, Imputation, Outliers, Summary
 
@@ -49,6 +50,7 @@ class Fitted:
     reason: str = ""
     after: Summary | None = None
     imputation: Imputation | None = None
+    gaps: Gaps | None = None  # of the training split, where it is filled in its order
 
 
 def bounds(plan: Plan, train: Numbers, config: PrepareConfig) -> Bounds | None:
@@ -93,7 +95,14 @@ def outliers(found: Bounds, values: Numbers, kept: Mask) -> Outliers:
 
 
 def fit(
-    plan: Plan, values: Numbers, train: Mask, kept: Mask, limits: Bounds | None, config: PrepareConfig, before: Summary
+    plan: Plan,
+    values: Numbers,
+    train: Mask,
+    kept: Mask,
+    limits: Bounds | None,
+    config: PrepareConfig,
+    before: Summary,
+    order: Order | None = None,
 ) -> Fitted:
     """Fit a column's inputs on the training rows; `before` gives the bins of the summary after cleaning."""
     item = NumericInput(name=plan.name, column=plan.name)
@@ -109,16 +118,22 @@ def fit(
     missing = int(np.count_nonzero(train)) - len(finite)
     if not len(finite):
         return Fitted((), "every value of the training split is missing")
-    indicator = bool(missing) and config.missing.indicator and _strategy(plan, config) != "drop"
+    indicator = bool(missing) and config.missing.indicator and strategy_of(plan, config) != "drop"
     if _constant_values(finite) and not indicator:
         return Fitted((), f"the one value {float(finite[0]):g} in the training split")
     edges = before.histogram.edges if before.histogram else None
+    gaps = None
     if plan.type == "datetime":
         inputs = _date_inputs(plan.name, finite)
         shown, strategy = float(finite.mean()), "mean"
     else:
         with np.errstate(over="ignore", invalid="ignore"):  # what is too large is refused there
             item, strategy = _scaled(item, finite, missing, plan, config)
+        if order is not None and strategy in ("forward", "interpolate"):
+            # What is served comes after what was trained on.
+            item = item.model_copy(update={"fill": order.last(values, known)})
+        if order is not None and strategy in ORDERED:
+            gaps = fill_in_order(strategy, values, known, order)
         inputs, shown = [item], item.fill
     if indicator:
         inputs.append(NumericInput(name=f"{plan.name}?", column=plan.name, part="missing"))
@@ -126,20 +141,25 @@ def fit(
     count = rows - int(np.count_nonzero(kept & known))
     places = sampled(kept)
     present = np.where(known[places], values[places], shown)
+    if gaps is not None:
+        told = gaps.of(places)
+        present = np.where(np.isfinite(told), told, present)
     after = describe(present, edges, times=plan.type == "datetime", rows=rows if rows > len(present) else None)
     value = after.last and _date(shown) if plan.type == "datetime" else shown
     imputation = Imputation.model_validate(
         {"strategy": strategy, "value": value, "rows": count, "indicator": indicator}
     )
-    return Fitted(tuple(inputs), "", after, imputation if count or missing else None)
+    return Fitted(tuple(inputs), "", after, imputation if count or missing else None, gaps)
 
 
 def _scaled(
     item: NumericInput, finite: Numbers, missing: int, plan: Plan, config: PrepareConfig
 ) -> tuple[NumericInput, str]:
     """The input with fill, offset and scale of the training values `finite` and their `missing` gaps."""
-    strategy = _strategy(plan, config)
+    strategy = strategy_of(plan, config)
     fill = _fill(plan, finite, strategy, config)
+    if strategy in BY_ROW:
+        missing = 0  # what fills them differs from row to row: the scale is that of what is known
     if plan.type == "boolean" or config.numeric.scale == "none":
         return item.model_copy(update={"fill": fill}), strategy
     rows = len(finite) + missing
@@ -165,7 +185,8 @@ def _scaled(
     return item.model_copy(update={"fill": fill, "offset": offset, "scale": scale if scale > 0 else 1.0}), strategy
 
 
-def _strategy(plan: Plan, config: PrepareConfig) -> str:
+def strategy_of(plan: Plan, config: PrepareConfig) -> str:
+    """What becomes of the column's missing values."""
     if plan.rules is not None and plan.rules.missing is not None:
         return plan.rules.missing
     return "mode" if plan.type == "boolean" and config.missing.numeric != "drop" else config.missing.numeric

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from runwright_components.contract.artifacts import Field, Signature, Tensor
@@ -16,9 +17,10 @@ from runwright_components.contract.kinds import LABELLED, UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features.tabular_state import CategoricalInput, NumericInput, TabularState
 from runwright_components.features.target import Target
-from runwright_components.prepare import fit_categorical, fit_numeric, labels
+from runwright_components.prepare import fit_categorical, fit_imputation, fit_numeric, labels
 from runwright_components.prepare.clean import Cleaned, Mask
 from runwright_components.prepare.describe import categories, numbers
+from runwright_components.prepare.fit_imputation import BY_ROW, Gaps
 from runwright_components.prepare.infer import Plan
 from runwright_components.prepare.quality import ColumnQuality, Summary
 from runwright_components.prepare.raw import RawData
@@ -35,6 +37,8 @@ class FittedTable:
     columns: tuple[ColumnQuality, ...]
     selection: Selection  # without the training rows that outliers: drop left out
     warnings: tuple[str, ...]
+    neighbours: NDArray[np.float64] | None = None  # the reference that missing: nearest looks into
+    gaps: dict[str, Gaps] = field(default_factory=dict)  # of the training split, filled in its order
 
 
 def fit(
@@ -52,9 +56,11 @@ def fit(
             outside = found.outside(cleaned.numbers(name)) & selection.of("train")
             selection = selection.leave_out(outside, "an outlier, in the training split", name)
     train = selection.of("train")
+    _require_numbers(plans)
+    order = fit_imputation.ordered(plans, cleaned, train, config)
 
     def fit_column(plan: Plan) -> _Column:
-        column = _column(plan, data, cleaned, selection, limits.get(plan.name), config)
+        column = _column(plan, data, cleaned, selection, limits.get(plan.name), config, order)
         tick(plan.name)
         return column
 
@@ -62,6 +68,7 @@ def fit(
     with ThreadPoolExecutor(_WORKERS) as pool:
         columns = list(pool.map(fit_column, plans))
     reports = [column.report for column in columns]
+    strategies = {plan.name: fit_numeric.strategy_of(plan, config) for plan in plans}
     fitted_plans = [
         plan.ignore(column.report.reason) if plan.role == "input" and column.report.role == "ignored" else plan
         for plan, column in zip(plans, columns, strict=True)
@@ -81,11 +88,16 @@ def fit(
     )
     _require_unique(state)
     signature = _signature(state, fitted_plans, shown, data, train, config)
+    imputed = fit_imputation.fit(state, strategies, cleaned, train, config)
+    if imputed.state is not state:
+        reports = fit_imputation.told(imputed, reports, cleaned, selection.kept)
     return FittedTable(
-        state.model_copy(update={"signature": signature}),
+        imputed.state.model_copy(update={"signature": signature}),
         tuple(reports),
         selection,
         tuple(plan.warning for plan in fitted_plans if plan.warning),
+        imputed.neighbours,
+        {column.report.name: column.gaps for column in columns if column.gaps is not None},
     )
 
 
@@ -95,6 +107,7 @@ class _Column:
     numeric: tuple[NumericInput, ...] = ()
     categorical: CategoricalInput | None = None
     labels: tuple[str, ...] = ()
+    gaps: Gaps | None = None
 
 
 def _column(
@@ -104,12 +117,25 @@ def _column(
     selection: Selection,
     limits: fit_numeric.Bounds | None,
     config: PrepareConfig,
+    order: fit_imputation.Order | None,
 ) -> _Column:
     if plan.reader is None:
         return _Column(_ignored(plan, cleaned))
     if plan.type == "categorical":
         return _categorical(plan, cleaned, selection, config)
-    return _numeric(plan, data, cleaned, selection, limits, config)
+    return _numeric(plan, data, cleaned, selection, limits, config, order)
+
+
+def _require_numbers(plans: Sequence[Plan]) -> None:
+    for plan in plans:
+        wanted = plan.rules.missing if plan.rules is not None else None
+        if plan.role == "input" and wanted in BY_ROW and plan.type not in ("numeric", "boolean"):
+            raise StageError(
+                Reason.INVALID_CONFIG,
+                f"missing: {wanted} is for numbers, column {plan.name!r} is {plan.type}",
+                where=f"column {plan.name}",
+                cure="choose mode, constant or drop, or leave missing to its default",
+            )
 
 
 def _limits(
@@ -134,6 +160,7 @@ def _numeric(
     selection: Selection,
     limits: fit_numeric.Bounds | None,
     config: PrepareConfig,
+    order: fit_imputation.Order | None,
 ) -> _Column:
     train, kept = selection.of("train"), selection.kept
     column = cleaned.column(plan.name)
@@ -153,7 +180,7 @@ def _numeric(
         edges = before.histogram.edges if before.histogram else None
         after = numbers(values[kept], edges, times=plan.type == "datetime")
         return _Column(report.model_copy(update={"after": after}))
-    fitted = fit_numeric.fit(plan, values, train, kept, limits, config, before)
+    fitted = fit_numeric.fit(plan, values, train, kept, limits, config, before, order)
     if not fitted.inputs:
         return _Column(report.model_copy(update={"role": "ignored", "reason": fitted.reason}))
     update = {
@@ -162,7 +189,7 @@ def _numeric(
         "outliers": fit_numeric.outliers(limits, values, kept) if limits else None,
         "inputs": tuple(f"n:{item.name}" for item in fitted.inputs),
     }
-    return _Column(report.model_copy(update=update), fitted.inputs)
+    return _Column(report.model_copy(update=update), fitted.inputs, gaps=fitted.gaps)
 
 
 def _categorical(plan: Plan, cleaned: Cleaned, selection: Selection, config: PrepareConfig) -> _Column:

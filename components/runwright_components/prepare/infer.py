@@ -68,6 +68,14 @@ def plan(sample: pl.DataFrame, config: PrepareConfig, evidence: Evidence) -> lis
                 where=f"prepare.columns[{place}].name",
                 cure=f"name one of the columns: {', '.join(names[:20])}",
             )
+    order = config.missing.order_by
+    if order is not None and order not in names:
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            f"the data have no column {order!r} to order the rows by",
+            where="prepare.missing.orderBy",
+            cure=f"name one of the columns: {', '.join(names[:20])}",
+        )
     return [_plan_column(sample[name], rules.get(name), config, evidence) for name in names]
 
 
@@ -83,6 +91,8 @@ def _plan_column(values: pl.Series, rules: Column | None, config: PrepareConfig,
         return base.ignore("names the split")
     if config.split.by == name and config.split.strategy in ("group", "time", "hash"):
         return _split_column(base, values, config, evidence)
+    if config.missing.order_by == name:
+        return _time_column(base, values, config, evidence, "orders the rows")
     if given in ("text", "image"):
         raise StageError(
             Reason.UNSUPPORTED,
@@ -100,17 +110,23 @@ def _plan_column(values: pl.Series, rules: Column | None, config: PrepareConfig,
 def _split_column(base: Plan, values: pl.Series, config: PrepareConfig, evidence: Evidence) -> Plan:
     """The group or time column is no input, unless the configuration gives it a type: it would tell the split."""
     given = base.rules.type if base.rules else None
+    if config.split.strategy in ("group", "hash") and given in (None, "ignore"):
+        return replace(base.as_categories("groups the split"), role="group")
+    return _time_column(base, values, config, evidence, "orders the split")
+
+
+def _time_column(base: Plan, values: pl.Series, config: PrepareConfig, evidence: Evidence, reason: str) -> Plan:
+    """The column that orders rows, read as numbers or times."""
+    given = base.rules.type if base.rules else None
     if given not in (None, "ignore"):
         return replace(_typed(base, values, given, config, evidence), reason="the configuration says so")
-    if config.split.strategy in ("group", "hash"):
-        return replace(base.as_categories("groups the split"), role="group")
     found = (
         _inferred(base, values, config, evidence) if given is None else _typed(base, values, given, config, evidence)
     )
     if found.type not in ("datetime", "numeric"):
         numbers = base.dtype.is_numeric()
         found = _typed(base, values, "numeric" if numbers else "datetime", config, evidence)
-    return replace(found, role="time", reason="orders the split")
+    return replace(found, role="time", reason=reason)
 
 
 def _typed(base: Plan, values: pl.Series, kind: ColumnType, config: PrepareConfig, evidence: Evidence) -> Plan:

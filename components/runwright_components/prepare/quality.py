@@ -86,9 +86,13 @@ class Outliers(Document):
 
 
 class Imputation(Document):
-    """How missing values were filled; `rows` counts them in the kept rows. `value` was fitted on the training split."""
+    """How missing values were filled; `rows` counts them in the kept rows. `value` was fitted on the training split; of
+    forward, backward and interpolate it is what rows outside that split get. None where it differs by the row."""
 
-    strategy: Literal["median", "mean", "mode", "constant", "category", "drop"]
+    strategy: Literal[
+        "median", "mean", "mode", "constant", "category", "drop",
+        "nearest", "iterative", "forward", "backward", "interpolate",
+    ]  # fmt: skip
     value: JsonValue = None
     rows: int = 0
     indicator: bool = False  # a 0/1 input says where the value was missing
@@ -148,6 +152,23 @@ class Measure(Document):
     summary: Summary
 
 
+class MissingPattern(Document):
+    """Columns without a value in the same rows, and these rows."""
+
+    columns: tuple[str, ...]
+    rows: int
+
+
+class Relation(Document):
+    """How much two columns tell of each other, 0 to 1 (spearman: -1 to 1), by an even sample of the rows: the rank
+    correlation of numbers, Cramer's V of categories, the correlation ratio (eta) of one of each."""
+
+    left: str
+    right: str
+    measure: Literal["spearman", "cramer", "eta"]
+    strength: float
+
+
 class Quality(Document):
     modality: Modality
     task: TaskKind
@@ -160,4 +181,6 @@ class Quality(Document):
     strategy: str  # of the split
     splits: tuple[SplitQuality, ...]
     measures: tuple[Measure, ...] = ()
+    missing_together: tuple[MissingPattern, ...] = ()
+    relations: tuple[Relation, ...] = ()
     warnings: tuple[str, ...] = ()

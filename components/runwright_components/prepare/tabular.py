@@ -52,8 +52,8 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
     fitted = fit(data, cleaned, plans, selection, config, tick)
     for warning in (*fitted.selection.warnings, *fitted.warnings):
         progress.warning(warning)
-    preprocessing = TabularPreprocessing(fitted.state)
-    write_splits(folder, data, cleaned, preprocessing, fitted.selection)
+    preprocessing = TabularPreprocessing(fitted.state, fitted.neighbours)
+    write_splits(folder, data, cleaned, preprocessing, fitted.selection, fitted.gaps)
     tick("writing")
     preprocessing.save(folder / PREPROCESSING)
     splits = _splits(cleaned, fitted, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from runwright_components.features.split_io import CATEGORICAL, NUMERIC
 from runwright_components.features.tabular import TabularPreprocessing
 from runwright_components.features.target import UNLABELLED
 from runwright_components.prepare.clean import Cleaned
+from runwright_components.prepare.fit_imputation import Gaps
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.select import Selection
 
@@ -23,10 +25,16 @@ ROW_GROUP = 65_536 * 4  # rows; fixed, so that the files' bytes do not depend on
 
 
 def write_splits(
-    folder: Path, data: RawData, cleaned: Cleaned, preprocessing: TabularPreprocessing, selection: Selection
+    folder: Path,
+    data: RawData,
+    cleaned: Cleaned,
+    preprocessing: TabularPreprocessing,
+    selection: Selection,
+    gaps: Mapping[str, Gaps],
 ) -> None:
-    """Write `{train,validation,test}.parquet` and the raw rows of the test split."""
-    encoder = _Encoder(cleaned, preprocessing)
+    """Write `{train,validation,test}.parquet` and the raw rows of the test split. `gaps` are what training rows are
+    filled with in their order."""
+    encoder = _Encoder(cleaned, preprocessing, gaps)
     source = pl.scan_ipc(cleaned.path, row_index_name=ROW_ID).select(ROW_ID, *encoder.columns)
     for code, name in enumerate(SPLITS):
         rows = source.filter(_in_split(selection.codes, code))
@@ -38,9 +46,10 @@ def write_splits(
 class _Encoder:
     """Encodes cleaned rows by the code that also encodes a request; a spelling's code is worked out once."""
 
-    def __init__(self, cleaned: Cleaned, preprocessing: TabularPreprocessing) -> None:
+    def __init__(self, cleaned: Cleaned, preprocessing: TabularPreprocessing, gaps: Mapping[str, Gaps]) -> None:
         state = preprocessing.state
         self._preprocessing = preprocessing
+        self._gaps = gaps
         self._target = state.target
         self._numbers = [reader.name for reader in state.columns if reader.type != "categorical"]
         self._codes: dict[str, tuple[Codes, int]] = {}
@@ -64,7 +73,8 @@ class _Encoder:
         codes = {name: _coded(rows.get_column(name), *known) for name, known in self._codes.items()}
         columns = [rows.get_column(ROW_ID)]
         if state.numeric_names:
-            encoded = self._preprocessing.encode_numbers(numbers, codes, len(rows))
+            fills = {name: gaps.of(columns[0].to_numpy()) for name, gaps in self._gaps.items()}
+            encoded = self._preprocessing.encode_numbers(numbers, codes, len(rows), fills)
             columns += [pl.Series(NUMERIC + name, encoded[i]) for i, name in enumerate(state.numeric_names)]
         columns += [pl.Series(CATEGORICAL + item.name, codes[item.column]) for item in state.coded]
         if not self._target.name:

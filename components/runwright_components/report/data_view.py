@@ -25,6 +25,13 @@ _REPAIRS = {
     "image": "images mended",
 }
 _ACTIONS = {"none": "kept", "clip": "clipped", "drop": "rows dropped", "missing": "treated as missing"}
+_FILLED = {
+    "nearest": "filled from the nearest training rows",
+    "iterative": "filled by regressions on the other columns",
+    "forward": "filled with the value before, outside the training split with {}",
+    "backward": "filled with the value after, outside the training split with {}",
+    "interpolate": "filled between the values before and after, outside the training split with {}",
+}
 _ROLES = {"target": "target", "group": "groups the split", "time": "orders the split"}
 
 
@@ -262,8 +269,9 @@ def _notes(column: ColumnQuality) -> list[str]:
             notes.append(f"{rows(filled.rows)} without a value are a category of their own")
         else:
             value = number(filled.value) if isinstance(filled.value, int | float) else str(filled.value)
+            how = _FILLED.get(filled.strategy, f"filled with the {filled.strategy}, {{}}").format(value)
             extra = ", and an input says where" if filled.indicator else ""
-            notes.append(f"{rows(filled.rows)} filled with the {filled.strategy}, {value}{extra}")
+            notes.append(f"{rows(filled.rows)} {how}{extra}")
     return notes
 
 
