@@ -153,10 +153,10 @@ class Measure(Document):
 
 
 class MissingPattern(Document):
-    """Columns without a value in the same rows, and these rows."""
+    """Columns without a value in the same rows, and the share of such rows, in an even sample of them."""
 
     columns: tuple[str, ...]
-    rows: int
+    share: float
 
 
 class Relation(Document):

@@ -26,6 +26,7 @@ from runwright_components.prepare.fit_table import FittedTable, fit
 from runwright_components.prepare.infer import TOLERATED, Plan
 from runwright_components.prepare.quality import Quality, SplitQuality
 from runwright_components.prepare.raw import RawData
+from runwright_components.prepare.relations import missing_patterns, relations, sampled_columns
 from runwright_components.prepare.sampling import evidence, sample
 from runwright_components.prepare.select import select
 from runwright_components.prepare.write_table import write_splits
@@ -57,8 +58,12 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
     tick("writing")
     preprocessing.save(folder / PREPROCESSING)
     splits = _splits(cleaned, fitted, config)
+    related = sampled_columns(plans, cleaned)
+    quality = _quality(data, config, fitted, splits).model_copy(
+        update={"missing_together": missing_patterns(related), "relations": relations(related)}
+    )
+    quality.write(folder, QUALITY)
     cleaned.path.unlink()
-    _quality(data, config, fitted, splits).write(folder, QUALITY)
     manifest = PreparedManifest(
         digest=files_digest(folder_files(folder)),
         modality="tabular",
