@@ -20,9 +20,14 @@ _SUFFIXES: dict[Format, frozenset[str]] = {
     "json": frozenset({".json"}),
     "jsonl": frozenset({".jsonl", ".ndjson"}),
     "parquet": frozenset({".parquet", ".pq"}),
+    "avro": frozenset({".avro"}),
+    "orc": frozenset({".orc"}),
+    "arrow": frozenset({".arrow", ".arrows", ".feather", ".ipc"}),
+    "excel": frozenset({".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}),
     "images": IMAGE_SUFFIXES,
     "text": frozenset({".txt"}),
 }
+COMPRESSED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 _BY_CLASS_FOLDER: frozenset[Format] = frozenset({"images", "text"})
 
 
@@ -66,6 +71,16 @@ def local_files(source: Source, base: str) -> list[SourceFile]:
     return [SourceFile(name, file, str(file)) for name, file in sorted(found)]
 
 
+Sign = tuple[str, int, int]
+
+
+def file_sign(file: SourceFile) -> Sign:
+    """Name, size and time of the last change: what changes when the file does, as far as can be told unread."""
+    with reading(file.display):
+        stat = file.path.stat()
+    return file.name, stat.st_size, stat.st_mtime_ns
+
+
 def _walk(folder: Path) -> Iterator[Path]:
     def fail(error: OSError) -> None:  # os.walk would skip an unreadable folder in silence
         raise error
@@ -81,9 +96,15 @@ def _split_pattern(path: Path) -> tuple[Path, str]:
     return Path(*path.parts[:first]), "/".join(path.parts[first:])
 
 
+def bare_name(name: str) -> str:
+    """The name without the suffix of a compression."""
+    ending = next((suffix for suffix in COMPRESSED_SUFFIXES if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(ending)]
+
+
 def file_format(name: str) -> Format | None:
-    """The format that a file's name tells; `.gz` after a text format's suffix is looked through."""
-    suffix = PurePosixPath(name.lower().removesuffix(".gz")).suffix
+    """The format that a file's name tells; the suffix of a compression after it is looked through."""
+    suffix = PurePosixPath(bare_name(name.lower())).suffix
     return next((kind for kind, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from runwright_components.collect.files import SourceFile, local_files
+from runwright_components.collect.files import SourceFile, file_sign, local_files
 from runwright_components.collect.transfer import Sign
 from runwright_components.contract.config import Source
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.storage.addresses import public_url
-from runwright_components.storage.reading import reading
 
 
 def source_files(source: Source, base: str, *, scratch: Callable[[], Path], progress: Progress) -> list[SourceFile]:
@@ -41,7 +40,7 @@ def source_signs(source: Source, base: str) -> list[Sign]:
     """What changes when the source does: names, sizes, times, ETags. Nothing is read."""
     match _scheme(source.uri):
         case "file":
-            return [_local_sign(file) for file in local_files(source, base)]
+            return [file_sign(file) for file in local_files(source, base)]
         case "http" | "https":
             from runwright_components.collect.remote import http_signs
 
@@ -50,6 +49,10 @@ def source_signs(source: Source, base: str) -> list[Sign]:
             from runwright_components.collect.buckets import object_signs
 
             return object_signs(source)
+        case "synthetic":
+            from runwright_components.collect.synthetic import VERSION
+
+            return [("synthetic", VERSION)]
         case other:
             raise _unknown(other, source)
 
@@ -62,12 +65,6 @@ def public_uri(source: Source) -> str:
 def _scheme(uri: str) -> str:
     head, mark, _ = uri.partition("://")
     return head.lower() if mark else "file"
-
-
-def _local_sign(file: SourceFile) -> Sign:
-    with reading(file.display):
-        stat = file.path.stat()
-    return file.name, stat.st_size, stat.st_mtime_ns
 
 
 def _unknown(scheme: str, source: Source) -> StageError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -13,29 +12,18 @@ from pathlib import Path
 import polars as pl
 
 from runwright_components.collect.class_folders import decode_text, verify_image, write_shards
-from runwright_components.collect.compressed import uncompressed
-from runwright_components.collect.files import SourceFile, choose_format, of_format
-from runwright_components.collect.sources import public_uri, source_files
-from runwright_components.collect.tables import Table, common_schema, open_table, write_table
+from runwright_components.collect.files import SourceFile
+from runwright_components.collect.opening import Opened, open_source
+from runwright_components.collect.sources import public_uri
+from runwright_components.collect.tables import common_schema, write_table
 from runwright_components.contract.artifacts import MANIFEST, Lineage, RawManifest, SourceRecord
-from runwright_components.contract.config import CollectConfig, Format, Source
+from runwright_components.contract.config import CollectConfig, Source
 from runwright_components.contract.files import files_digest, new_folder
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
-from runwright_components.storage.reading import polars_disk_errors, reading
+from runwright_components.storage.reading import polars_disk_errors
 
 DATA = "data"
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A source whose files are on this machine, known by format; `tables` is empty for class folders."""
-
-    source: Source
-    format: Format
-    files: list[SourceFile]
-    bytes: int
-    tables: list[Table]
 
 
 def collect(config: CollectConfig, *, out: Path, progress: Progress) -> RawManifest:
@@ -60,7 +48,8 @@ def collect(config: CollectConfig, *, out: Path, progress: Progress) -> RawManif
     ):
         numbers = count()
         opened = [
-            _open(source, config, lambda: Path(scratch, f"{next(numbers)}"), progress) for source in config.sources
+            open_source(source, config, lambda: Path(scratch, f"{next(numbers)}"), progress)
+            for source in config.sources
         ]
         manifest = _write(config, opened, folder, progress)
         manifest.write(folder, MANIFEST)
@@ -80,26 +69,7 @@ def _refuse_repeated_names(config: CollectConfig) -> None:
         )
 
 
-def _open(source: Source, config: CollectConfig, scratch: Callable[[], Path], progress: Progress) -> _Opened:
-    found = source_files(source, config.base, scratch=scratch, progress=progress)
-    kind = choose_format(source, (file.name for file in found))
-    files, left_out = of_format(source, kind, found)
-    if left_out:
-        progress.warning(f"{source.name}: {len(left_out)} file(s) not of format {kind} left out: {left_out[0]}, ...")
-    with reading(source.name):
-        size = sum(file.path.stat().st_size for file in files)
-    if kind in ("images", "text"):
-        return _Opened(source, kind, files, size, [])
-    limited = config.max_rows is not None
-    tables = []
-    for file in files:
-        with reading(file.display):
-            plain = uncompressed(file, kind, scratch)
-            tables.append(open_table(file, plain, kind, source.csv, limited=limited, scratch=scratch))
-    return _Opened(source, kind, files, size, tables)
-
-
-def _write(config: CollectConfig, opened: list[_Opened], folder: Path, progress: Progress) -> RawManifest:
+def _write(config: CollectConfig, opened: list[Opened], folder: Path, progress: Progress) -> RawManifest:
     schema = _schema(opened)
     total = sum(one.bytes for one in opened)
     done = 0
@@ -138,7 +108,7 @@ def _write(config: CollectConfig, opened: list[_Opened], folder: Path, progress:
     )
 
 
-def _schema(opened: list[_Opened]) -> dict[str, pl.DataType]:
+def _schema(opened: list[Opened]) -> dict[str, pl.DataType]:
     found: list[tuple[str, dict[str, pl.DataType]]] = []
     for one in opened:
         if one.format in ("images", "text"):
@@ -152,15 +122,14 @@ def _schema(opened: list[_Opened]) -> dict[str, pl.DataType]:
 
 
 def _write_source(
-    one: _Opened,
+    one: Opened,
     schema: dict[str, pl.DataType],
     new_shard: Callable[[], Path],
     limit: int | None,
     on_bytes: Callable[[int], None],
 ) -> SourceRecord:
     if one.tables:
-        rows, found = write_table(one.tables, schema, new_shard(), source=one.source, limit=limit, on_bytes=on_bytes)
-        digests = {file.name: digest for file, digest in zip(one.files, found, strict=True)}
+        rows, digests = write_table(one.tables, schema, new_shard(), source=one.source, limit=limit, on_bytes=on_bytes)
     else:
         images = one.format == "images"
         digests, rows = write_shards(
@@ -172,6 +141,7 @@ def _write_source(
             where=one.source.name,
             in_pieces=not (images or one.source.labelled),  # documents; a labelled text is one example
         )
+    one.check_unchanged()
     return SourceRecord(
         name=one.source.name,
         uri=public_uri(one.source),
@@ -197,5 +167,10 @@ def _digest(config: CollectConfig, records: list[SourceRecord]) -> str:
     table = {"maxRows": str(config.max_rows)}
     for index, (source, record) in enumerate(zip(config.sources, records, strict=False)):
         table[f"{index}:{record.format}"] = record.digest
-        table[f"{index}:options"] = source.csv.digest() if record.format == "csv" else ""
+        table[f"{index}:options"] = _options_digest(source, record.format)
     return files_digest(table)
+
+
+def _options_digest(source: Source, kind: str) -> str:
+    options = {"csv": source.csv, "excel": source.excel, "logs": source.logs}.get(kind)
+    return "" if options is None else options.digest()

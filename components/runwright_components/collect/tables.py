@@ -11,10 +11,14 @@ from pathlib import Path
 
 import polars as pl
 
+from runwright_components.collect.arrow_tables import scan_arrow, scan_orc
+from runwright_components.collect.avro_tables import scan_avro
+from runwright_components.collect.compressed import Expansion
 from runwright_components.collect.csv_tables import CsvFile
-from runwright_components.collect.files import SourceFile
+from runwright_components.collect.excel_tables import scan_excel
+from runwright_components.collect.files import SourceFile, bare_name
 from runwright_components.collect.json_tables import scan_json
-from runwright_components.contract.config import CsvOptions, Format, Source
+from runwright_components.contract.config import Format, Source
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.storage.reading import polars_disk_errors
 
@@ -23,38 +27,60 @@ OnBytes = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One file of rows. `check` gives the digest of the file as it was at the source, and raises StageError for what
-    Polars lets pass; `explain` says why Polars could not read it. Both may run beside the reading."""
+    """Rows of one file, or of several that are one table. `check` gives the digest of each file, by its name, as it
+    was at the source, and raises StageError for what Polars lets pass; `explain` says why Polars could not read it.
+    Both may run beside the reading."""
 
     display: str
     frame: pl.LazyFrame
-    check: Callable[[OnBytes], str]
+    check: Callable[[OnBytes], Mapping[str, str]]
     explain: Callable[[Exception], StageError]
 
 
 def open_table(
-    file: SourceFile, plain: Path, kind: Format, options: CsvOptions, *, limited: bool, scratch: Callable[[], Path]
+    file: SourceFile,
+    plain: Path,
+    kind: Format,
+    source: Source,
+    *,
+    limited: bool,
+    scratch: Callable[[], Path],
+    budget: Expansion,
 ) -> Table:
     """Open one file; `plain` is the same content uncompressed, `limited` says that not all rows will be read."""
-
-    def digest(on_bytes: OnBytes) -> str:
-        return _digest(file.path, on_bytes)
-
     if kind == "csv":
-        if options.delimiter is None and file.name.lower().removesuffix(".gz").endswith(".tsv"):
+        options = source.csv
+        if options.delimiter is None and bare_name(file.name.lower()).endswith(".tsv"):
             options = options.model_copy(update={"delimiter": "\t"})
         return _csv_table(file, CsvFile.open(plain, options, display=file.display, scratch=scratch), limited)
-    if kind == "parquet":
-        return Table(file.display, _scan_parquet(plain, file.display), digest, _explain_parquet(file.display))
-    frame = scan_json(plain, display=file.display, scratch=scratch)
-    return Table(file.display, frame, digest, _explain_other(file.display))
+    frame = _scan(file.display, plain, kind, source, scratch, budget)
+    explain = _explain_parquet if kind == "parquet" else explain_broken
+    return Table(file.display, frame, lambda on_bytes: {file.name: _digest(file.path, on_bytes)}, explain(file.display))
+
+
+def _scan(
+    display: str, path: Path, kind: Format, source: Source, scratch: Callable[[], Path], budget: Expansion
+) -> pl.LazyFrame:
+    match kind:
+        case "parquet":
+            return _scan_parquet(path, display)
+        case "avro":
+            return scan_avro(path, display=display, scratch=scratch, budget=budget)
+        case "arrow":
+            return scan_arrow(path, display=display, scratch=scratch)
+        case "orc":
+            return scan_orc(path, display=display, scratch=scratch)
+        case "excel":
+            return scan_excel(path, source.excel, display=display, scratch=scratch, budget=budget)
+        case _:
+            return scan_json(path, display=display, scratch=scratch)
 
 
 def _csv_table(file: SourceFile, csv: CsvFile, limited: bool) -> Table:
-    def check(on_bytes: OnBytes) -> str:
+    def check(on_bytes: OnBytes) -> Mapping[str, str]:
         counts = csv.survey(on_bytes)
         csv.check(counts, exact=limited)
-        return counts.digest if csv.path == file.path else _digest(file.path, lambda _size: None)
+        return {file.name: counts.digest if csv.path == file.path else _digest(file.path, lambda _size: None)}
 
     return Table(file.display, csv.scan(), check, csv.explain)
 
@@ -80,7 +106,8 @@ def _explain_parquet(display: str) -> Callable[[Exception], StageError]:
     return explain
 
 
-def _explain_other(display: str) -> Callable[[Exception], StageError]:
+def explain_broken(display: str) -> Callable[[Exception], StageError]:
+    """What a table says that Polars cannot read, where nothing better is known."""
     return lambda error: StageError(
         Reason.DATA_UNREADABLE, str(error).splitlines()[0], where=display, cure="check the file in an editor"
     )
@@ -149,7 +176,7 @@ def write_table(
     source: Source,
     limit: int | None,
     on_bytes: OnBytes,
-) -> tuple[int, list[str]]:
+) -> tuple[int, dict[str, str]]:
     """Write the tables one after the other to `target`; gives the number of rows and each file's digest.
 
     The files are read twice at the same time: by Polars for the rows, and by a thread for digests and checks.
@@ -163,11 +190,11 @@ def write_table(
             raise InterruptedError
         on_bytes(size)
 
-    def check_all() -> list[str]:
-        return [table.check(watched) for table in tables]
+    def check_all() -> dict[str, str]:
+        return {name: digest for table in tables for name, digest in table.check(watched).items()}
 
     with ThreadPoolExecutor(1) as pool:
-        checks: Future[list[str]] = pool.submit(check_all)
+        checks: Future[dict[str, str]] = pool.submit(check_all)
         try:
             with polars_disk_errors(target):
                 frame.sink_parquet(target, statistics=False)

@@ -1,0 +1,87 @@
+"""Sheets of workbooks (xlsx, xlsb, xls, ods) as frames."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from runwright_components.collect.arrow_tables import refuse_repeated
+from runwright_components.collect.compressed import CHUNK, Expansion
+from runwright_components.contract.config import ExcelOptions
+from runwright_components.contract.outcome import Reason, StageError
+
+_OLE = b"\xd0\xcf\x11\xe0"  # of .xls, and of an encrypted .xlsx
+
+
+def scan_excel(
+    path: Path, options: ExcelOptions, *, display: str, scratch: Callable[[], Path], budget: Expansion
+) -> pl.LazyFrame:
+    """A lazy frame over one sheet; a column of several types is strings, rows without any value are left out.
+
+    A sheet is held in memory while it is read: it has at most 1,048,576 rows.
+    """
+    import fastexcel
+
+    try:
+        _refuse_bomb(path, display, budget)
+        book = fastexcel.read_excel(str(path))
+        frame = _sheet(book, options, display)
+    except (fastexcel.FastExcelError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise _unreadable(path, display, error) from error
+    target = scratch()
+    frame.filter(~pl.all_horizontal(pl.all().is_null())).write_parquet(target, statistics=False)
+    return pl.scan_parquet(target, glob=False)
+
+
+def _refuse_bomb(path: Path, display: str, budget: Expansion) -> None:
+    """Count what comes out of the parts of the workbook: it says itself how much, which need not be true."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as parts:
+        for info in parts.infolist():
+            with parts.open(info) as part:
+                while chunk := part.read(CHUNK):
+                    budget.add(len(chunk), display)
+
+
+def _sheet(book: Any, options: ExcelOptions, display: str) -> pl.DataFrame:
+    name = options.sheet or book.sheet_names[0]
+    if name not in book.sheet_names:
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            f"there is no sheet {name!r}",
+            where=display,
+            cure=f"set excel.sheet to one of {', '.join(map(repr, book.sheet_names[:10]))}",
+        )
+    above = options.header_row - 1
+    first = book.load_sheet(name, header_row=None, skip_rows=above, n_rows=1, dtypes="string").to_polars()
+    if first.is_empty() or all(value is None for value in first.row(0)):
+        raise StageError(
+            Reason.DATA_INVALID,
+            f"row {options.header_row} of the sheet {name!r} is empty",
+            where=display,
+            cure="set excel.headerRow to the row that holds the column names, and excel.sheet to the sheet",
+        )
+    names = [f"column_{index}" if value is None else str(value) for index, value in enumerate(first.row(0))]
+    refuse_repeated(names, f"{display}, sheet {name!r}, row {options.header_row}")
+    sheet = book.load_sheet(
+        name, header_row=None, column_names=names, skip_rows=options.header_row, schema_sample_rows=None
+    )
+    frame: pl.DataFrame = sheet.to_polars()
+    return frame
+
+
+def _unreadable(path: Path, display: str, error: Exception) -> StageError:
+    with path.open("rb") as file:
+        sealed = file.read(len(_OLE)) == _OLE and not path.name.lower().endswith(".xls")
+    return StageError(
+        Reason.DATA_UNREADABLE,
+        f"not a workbook that can be read: {(str(error).splitlines() or [''])[0]}",
+        where=display,
+        cure="it may be protected by a password: save it without one" if sealed else "open and save it again",
+    )
