@@ -158,6 +158,7 @@ def rules_of(settings: Settings) -> Rules:
             train_memory=settings.train_memory,
             serve_cpu=settings.serve_cpu,
             serve_memory=settings.serve_memory,
+            sources_allowed=settings.sources_allowed,
         ),
     )
 

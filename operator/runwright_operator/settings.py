@@ -6,6 +6,7 @@ import difflib
 import re
 import socket
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -47,6 +48,19 @@ def _name(value: str) -> str:
     return value
 
 
+def _place(value: str) -> str:
+    if re.fullmatch(r"[0-9.]+(/[0-9]+)?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(/[0-9]+)?", value):
+        try:
+            return str(ip_network(value))
+        except ValueError:
+            raise ValueError("is no network; write it like 10.20.0.0/16, with the bits of the host zero") from None
+    if not re.fullmatch(r"(\*\.)?[A-Za-z0-9_]([-A-Za-z0-9_.]{0,251}[A-Za-z0-9_])?", value):
+        raise ValueError(
+            "holds what is no host, domain or network; write host.example.com, *.example.com or 10.0.0.0/8"
+        )
+    return value.lower()
+
+
 def _words(value: Any) -> Any:
     return (
         tuple(dict.fromkeys(word for word in value.replace(",", " ").split() if word))
@@ -57,6 +71,7 @@ def _words(value: Any) -> Any:
 
 _Url = Annotated[str, AfterValidator(_endpoint)]
 _Name = Annotated[str, AfterValidator(_name)]
+_Place = Annotated[str, AfterValidator(_place)]
 _Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
 _Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 
@@ -137,6 +152,10 @@ class Settings(BaseModel):
     """CPU of a model server when the TrainingRun does not say."""
     serve_memory: _Quantity | None = "1Gi"
     """Memory of a model server when the TrainingRun does not say."""
+
+    sources_allowed: Annotated[tuple[_Place, ...], BeforeValidator(_words)] = ()
+    """Hosts, domains and networks that http sources may reach though they are not public, separated by commas:
+    data.example.com, *.corp.example.com, 10.20.0.0/16. Loopback, private and link-local addresses are refused else."""
 
     # Where artifacts, checkpoints and packages go when a TrainingRun does not say
     storage_uri: Annotated[str, AfterValidator(_storage)] | None = None

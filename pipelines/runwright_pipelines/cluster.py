@@ -30,6 +30,7 @@ class Defaults:
     train_memory: str | None = None
     serve_cpu: str | None = None
     serve_memory: str | None = None
+    sources_allowed: tuple[str, ...] = ()  # hosts and networks that HTTP sources may reach, though not public
 
 
 def cluster_run(
@@ -47,6 +48,7 @@ def cluster_run(
         storage=storage.model_copy(update={"uri": home}),
         job=_job(run, defaults),
         service=service_of(run, defaults) if deploys else None,
+        sources_allowed=defaults.sources_allowed,
     )
 
 

@@ -77,6 +77,7 @@ class WebServer:
             def log_message(self, *_args: object) -> None:
                 pass
 
+        self.handler = Handler
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)

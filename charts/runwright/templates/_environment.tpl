@@ -23,6 +23,7 @@
   "SERVE_CPU" .Values.run.serve.cpu
   "SERVE_MEMORY" .Values.run.serve.memory
   "RUN_SERVICE_ACCOUNT" .Values.run.serviceAccount
+  "SOURCES_ALLOWED" (join "," .Values.run.sources.allowed)
   "STORAGE_URI" .Values.storage.uri
   "STORAGE_ENDPOINT" .Values.storage.endpoint
   "STORAGE_REGION" .Values.storage.region

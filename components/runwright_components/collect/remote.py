@@ -14,6 +14,7 @@ from runwright_components.contract.config import Source
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.storage.http import Facts, Request, download, inspect
+from runwright_components.storage.reach import Reach
 
 _SUFFIX_OF_TYPE = {
     "text/csv": ".csv",
@@ -55,7 +56,8 @@ def http_signs(source: Source) -> list[Sign]:
 
 
 def _request(source: Source) -> Request:
-    return Request(source.uri, _headers(source, os.environ), source.timeout_seconds)
+    reach = Reach(private=source.reach.private, allowed=source.reach.allowed)
+    return Request(source.uri, _headers(source, os.environ), source.timeout_seconds, reach)
 
 
 def _headers(source: Source, environment: Mapping[str, str]) -> dict[str, str]:

@@ -106,6 +106,7 @@ class ClusterRun(Config):
     storage: StorageConfig
     job: JobConfig
     service: ServiceConfig | None = None  # None: nothing is deployed
+    sources_allowed: tuple[str, ...] = ()  # hosts and networks that HTTP sources may reach, though not public
     trial: TrialConfig | None = None  # None: the training of the revision itself
 
     @property

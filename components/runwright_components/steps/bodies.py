@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,10 +26,12 @@ from runwright_components.contract.config import (
     EvaluateConfig,
     PackageConfig,
     PrepareConfig,
+    ReachConfig,
     RegisterConfig,
     TrainConfig,
     parse,
 )
+from runwright_components.contract.databases import address_variable
 from runwright_components.contract.files import file_digest, write_bytes
 from runwright_components.contract.kinds import KINDS
 from runwright_components.contract.progress import Progress
@@ -55,8 +58,10 @@ def collect(*, config: str, base: str, raw_data: Artifact) -> None:
     out = Path(raw_data.path)
     here = Surroundings.of(os.environ)
     if (cluster := in_cluster()) is not None:
+        parsed = parsed.within(ReachConfig(private=False, allowed=cluster.run.sources_allowed))
         headers = (name for source in parsed.sources for name in source.headers_env.values())
         cluster.record("collect").hide(os.environ.get(name, "") for name in headers)
+        cluster.record("collect").hide(_addresses(parsed))
 
     def sources() -> dict[str, str]:
         from runwright_components.collect import fingerprint
@@ -74,6 +79,15 @@ def collect(*, config: str, base: str, raw_data: Artifact) -> None:
         return f"{manifest.rows:,} rows, {len(manifest.columns)} columns"
 
     here.kept("collect", config=given.digest(), inputs=sources, outputs={"raw_data": out}, make=make, say=say)
+
+
+def _addresses(config: CollectConfig) -> Iterator[str]:
+    """What the addresses of databases have that no record may show."""
+    for source in config.sources:
+        if source.sql is not None and source.sql.path is None:
+            from runwright_components.collect.sql.addresses import secrets_of
+
+            yield from secrets_of(os.environ.get(address_variable(source.name), ""))
 
 
 def prepare(*, config: str, base: str, raw_data: Artifact, prepared_data: Artifact, data_quality: Artifact) -> None:

@@ -1,12 +1,13 @@
-"""Download over HTTP(S) to a file: streamed, bounded, with redirects that cannot carry credentials away."""
+"""Download over HTTP(S) to a file: streamed, bounded, with redirects that cannot carry credentials away.
+
+Every hop is looked up and checked by `Reach`, and the connection goes to the addresses that were checked.
+"""
 
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,10 @@ import httpx
 
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.storage.addresses import public_url
+from runwright_components.storage.connecting import answer
+from runwright_components.storage.http_body import MAX_BYTES, OnBytes, length, write_body
+from runwright_components.storage.reach import OWN_MACHINE, Reach
 
-MAX_BYTES = 1 << 40
 MAX_REDIRECTS = 5
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.25  # before the second attempt; doubles
@@ -27,8 +30,6 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-OnBytes = Callable[[int, int | None], None]  # bytes of this chunk, bytes of the whole where known
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -37,6 +38,7 @@ class Request:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 30.0  # seconds to connect, and between two chunks
+    reach: Reach = OWN_MACHINE
 
     @property
     def place(self) -> str:
@@ -61,7 +63,14 @@ def download(request: Request, target: Path, *, on_bytes: OnBytes, max_bytes: in
     for attempt in range(ATTEMPTS):
         try:
             with _response(request, "GET") as response:
-                _write(response, target, request, on_bytes, max_bytes)
+                write_body(
+                    response,
+                    target,
+                    where=request.place,
+                    on_bytes=on_bytes,
+                    max_bytes=max_bytes,
+                    timeout=request.timeout,
+                )
                 return _facts(response)
         except BaseException as error:
             target.unlink(missing_ok=True)
@@ -87,13 +96,21 @@ def _response(request: Request, method: str) -> Iterator[httpx.Response]:
     """The final response after redirects, not yet read; every failure of the network becomes a StageError."""
     url, user, password = _split_credentials(request, request.url)
     headers = {"User-Agent": "runwright", "Accept-Encoding": "identity"}
-    with _network_errors(request), httpx.Client(timeout=request.timeout, follow_redirects=False) as client:
-        at = url
-        for _ in range(MAX_REDIRECTS + 1):
+    at, seen = url, list[str]()
+    with _network_errors(request):
+        trusted = httpx.create_ssl_context()
+        while at not in seen and len(seen) <= MAX_REDIRECTS:
+            seen.append(at)
             own = _origin(at) == _origin(url)
-            auth = httpx.BasicAuth(user, password) if own and user else None
-            with client.stream(
-                method, at, headers={**headers, **(request.headers if own else {})}, auth=auth
+            with answer(
+                method,
+                at,
+                headers={**headers, **(request.headers if own else {})},
+                auth=httpx.BasicAuth(user, password) if own and user else None,
+                reach=request.reach,
+                timeout=request.timeout,
+                trusted=trusted,
+                where=request.place,
             ) as response:
                 if response.status_code not in _REDIRECTS or "location" not in response.headers:
                     _check_status(response.status_code, request)
@@ -102,7 +119,7 @@ def _response(request: Request, method: str) -> Iterator[httpx.Response]:
                 at = _redirected(at, response.headers["location"], request)
     raise StageError(
         Reason.SOURCE_UNAVAILABLE,
-        f"more than {MAX_REDIRECTS} redirects",
+        f"more than {MAX_REDIRECTS} redirects" if at not in seen else "the redirects go in a circle",
         where=request.place,
         cure="give the address that the redirects end at",
     )
@@ -125,6 +142,8 @@ def _split_credentials(request: Request, url: str, base: str = "") -> tuple[str,
     """The address without user, password and fragment, and the two."""
     try:
         parts = urlsplit(urljoin(base, url))
+        if parts.scheme in ("http", "https") and not parts.hostname:
+            raise ValueError("no host")
         _ = parts.port  # raises for one out of range
     except ValueError as error:
         raise StageError(
@@ -171,55 +190,13 @@ def _network_errors(request: Request) -> Iterator[None]:
         raise error(
             Reason.SOURCE_UNAVAILABLE, f"the answer was cut short: {cause}", "try again; the server broke off"
         ) from cause
-    except httpx.DecodingError as cause:
-        raise error(Reason.DATA_UNREADABLE, f"the content's encoding is broken: {cause}", "ask the owner") from cause
     except httpx.HTTPError as cause:
         raise error(
             Reason.SOURCE_UNAVAILABLE, f"cannot reach the server: {cause}", "check the address, the network and proxies"
         ) from cause
 
 
-def _write(response: httpx.Response, target: Path, request: Request, on_bytes: OnBytes, max_bytes: int) -> None:
-    total = _length(response)
-    if total is not None:
-        _check_room(total, target, request, max_bytes)
-    size = 0
-    with target.open("wb") as file:
-        for chunk in response.iter_bytes(1 << 18):
-            size += len(chunk)
-            _check_limit(size, request, max_bytes)
-            file.write(chunk)
-            on_bytes(len(chunk), total)
-
-
-def _check_room(size: int, target: Path, request: Request, max_bytes: int) -> None:
-    _check_limit(size, request, max_bytes)
-    free = shutil.disk_usage(target.parent).free
-    if size > free:
-        raise StageError(
-            Reason.STORAGE_FULL,
-            f"{size:,} bytes do not fit into the {free:,} that are free",
-            where=os.fspath(target.parent),
-            cure="free some space, or put the workspace on a larger disk with --workspace",
-        )
-
-
-def _check_limit(size: int, request: Request, max_bytes: int) -> None:
-    if size > max_bytes:
-        raise StageError(
-            Reason.DATA_INVALID,
-            f"the content is larger than {max_bytes:,} bytes",
-            where=request.place,
-            cure="split the file, or put it into object storage",
-        )
-
-
-def _length(response: httpx.Response) -> int | None:
-    text = response.headers.get("content-length", "")
-    return int(text) if text.isdecimal() and "content-encoding" not in response.headers else None
-
-
 def _facts(response: httpx.Response) -> Facts:
     content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     etag, modified = response.headers.get("etag", ""), response.headers.get("last-modified", "")
-    return Facts(content_type, etag, modified, _length(response))
+    return Facts(content_type, etag, modified, length(response))

@@ -131,6 +131,12 @@ PROGRAMS: dict[str, Program] = {
         "h1:F+D4uZ3iA3DLMJLfhaqMdHJbzeqm/216WGQq2dokuLs=",
         "github.com/google/go-containerregistry/cmd/crane",
     ),
+    "fake-gcs-server": Program(
+        "github.com/fsouza/fake-gcs-server",
+        "v1.56.1",
+        "h1:K03sAvbLvDz4hAynpCCUqnNRp+ik9JFSvHbkD/wTPOU=",
+        "github.com/fsouza/fake-gcs-server",
+    ),
     "versitygw": Program(
         "github.com/versity/versitygw",
         "v1.8.0",

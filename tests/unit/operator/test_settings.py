@@ -101,3 +101,17 @@ def test_wrong_settings_and_arguments_end_with_code_2() -> None:
     done = program("--check", WORKERS="x")
     assert (done.returncode, done.stderr.partition(":")[0]) == (2, "RUNWRIGHT_WORKERS")
     assert program("--chekc").returncode == 2
+
+
+def test_what_sources_may_reach_is_hosts_domains_and_networks() -> None:
+    given = "Data.example.com, *.corp.example.com 10.20.0.0/16,fd12::/16,10.1.2.3"
+    read = read_settings({"RUNWRIGHT_SOURCES_ALLOWED": given}).sources_allowed
+    assert read == ("data.example.com", "*.corp.example.com", "10.20.0.0/16", "fd12::/16", "10.1.2.3/32")
+
+
+@pytest.mark.parametrize(
+    "given", ["10.20.0.1/16", "10.0.0.0/33", "http://data.example.com", "data.example.com:80", "*"]
+)
+def test_what_is_no_host_and_no_network_is_refused(given: str) -> None:
+    (told,) = problems(SOURCES_ALLOWED=given)
+    assert told.startswith("RUNWRIGHT_SOURCES_ALLOWED")

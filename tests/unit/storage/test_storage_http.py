@@ -133,8 +133,17 @@ def test_redirects_are_followed_and_bounded(tmp_path, web):
     web.redirect("/2", "/end")
     assert get(tmp_path, web.redirect("/1", "/2")) == b"content"
     (tmp_path / "content").unlink()
-    error = refusal(tmp_path, web.redirect("/loop", "/loop"))
+    for hop in range(6):
+        web.redirect(f"/hop{hop}", f"/hop{hop + 1}")
+    error = refusal(tmp_path, web.url + "/hop0")
     assert "more than 5 redirects" in error.message
+
+
+def test_redirects_in_a_circle_are_followed_once(tmp_path, web):
+    web.redirect("/back", "/forth")
+    error = refusal(tmp_path, web.redirect("/forth", "/back"))
+    assert error.message == "the redirects go in a circle"
+    assert len(web.seen) == 2 * http.ATTEMPTS
 
 
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x", "gopher://127.0.0.1/"])

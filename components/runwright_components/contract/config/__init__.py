@@ -48,6 +48,7 @@ from runwright_components.contract.config.prepare import (
     SplitRules,
     TextRules,
 )
+from runwright_components.contract.config.reach import ReachConfig
 from runwright_components.contract.config.series import SeriesRules
 from runwright_components.contract.config.synthetic import SyntheticConfig
 from runwright_components.contract.config.train import EarlyStopping, ModelConfig, TrainConfig
@@ -93,6 +94,7 @@ __all__ = [
     "Polynomial",
     "PrepareConfig",
     "RangeRule",
+    "ReachConfig",
     "RegisterConfig",
     "ReinforcementConfig",
     "SelectRules",

@@ -7,6 +7,8 @@ from pydantic import Field
 from runwright_components.contract.config.base import Config, Format
 from runwright_components.contract.config.environment import EnvironmentConfig
 from runwright_components.contract.config.logs import LogConfig
+from runwright_components.contract.config.reach import ReachConfig
+from runwright_components.contract.config.sql import SqlConfig
 from runwright_components.contract.config.synthetic import SyntheticConfig
 
 
@@ -38,11 +40,13 @@ class Source(Config):
     excel: ExcelOptions = ExcelOptions()
     logs: LogConfig | None = None  # the files hold log lines, whatever their names
     synthetic: SyntheticConfig | None = None  # rows are made; `uri` is synthetic://KIND
+    sql: SqlConfig | None = None  # rows of a database; `uri` is sql://DIALECT/...
     endpoint: str | None = None  # S3-compatible servers
     region: str | None = None
     account: str | None = None  # Azure: the storage account
     headers_env: dict[str, str] = Field(default={})  # HTTP header -> environment variable that holds its value
     timeout_seconds: float = 30.0
+    reach: ReachConfig = ReachConfig()  # HTTP: what may be reached; in a cluster the step fills it in
     labelled: bool = True  # images and text: files lie in class folders; else in any folder, and have no label
 
 
@@ -53,3 +57,8 @@ class CollectConfig(Config):
     seed: int = 0
     base: str = "."  # folder that relative paths start from
     max_rows: int | None = None
+
+    def within(self, reach: ReachConfig) -> CollectConfig:
+        """The same, its sources bound to `reach`."""
+        sources = tuple(source.model_copy(update={"reach": reach}) for source in self.sources)
+        return self.model_copy(update={"sources": sources})
