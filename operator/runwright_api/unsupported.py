@@ -23,10 +23,14 @@ class Refusal:
     value: str | None = None
 
 
+_EXPORT = "export the query's result to Parquet and give its path or address"
+
 REFUSALS: tuple[Refusal, ...] = (
     Refusal("spec.data.engine", "use `engine: local`", "spark"),
     Refusal("spec.data.engine", "use `engine: local`", "ray"),
-    Refusal("spec.data.sources[].sql", "export the query's result to CSV or Parquet and give its path"),
+    Refusal("spec.data.sources[].sql.dialect", _EXPORT, "mssql"),
+    Refusal("spec.data.sources[].sql.dialect", _EXPORT, "snowflake"),
+    Refusal("spec.data.sources[].sql.dialect", _EXPORT, "bigquery"),
     Refusal("spec.data.sources[].huggingFace", "download the dataset as Parquet and give its path"),
     Refusal("spec.data.sources[].pvc", "copy the data to S3, or mount the volume and give its path"),
     Refusal("spec.evaluate.gate[].minGain", "use the absolute bounds `min` and `max`"),

@@ -73,6 +73,10 @@ def _unreachable(run: TrainingRun) -> Iterable[str]:
     for index, source in enumerate(run.spec.data.sources):
         if source.path is not None and "://" not in source.path:
             yield f"spec.data.sources[{index}].path: {cure}"
+        if source.sql is not None and source.sql.path is not None:
+            yield f"spec.data.sources[{index}].sql.path: {cure}, or a database server"
+        elif source.sql is not None and source.sql.secret_ref is None:
+            yield f"spec.data.sources[{index}].sql.secretRef: name the Secret whose key uri holds the address"
         if source.logs is not None and source.logs.path is not None and "://" not in source.logs.path:
             yield f"spec.data.sources[{index}].logs.path: a pod cannot read a path of your machine; give logs.s3"
     if run.spec.train.model.pretrained is not None:  # nothing fetches one from storage yet

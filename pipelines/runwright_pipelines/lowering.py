@@ -16,6 +16,7 @@ from runwright_api.spec.data import Source as ApiSource
 from runwright_api.spec.reinforcement import Reinforcement
 from runwright_api.spec.run import TrainingRunSpec
 from runwright_api.spec.s3 import S3Source
+from runwright_api.spec.sql import SqlSource
 from runwright_api.spec.train import TrainSpec
 from runwright_api.spec.unsupervised import Unsupervised
 from runwright_api.text import seconds
@@ -107,7 +108,14 @@ def _place(source: ApiSource) -> dict[str, Any]:
         return {**place, "logs": _same(source.logs, without={"path", "s3"})}
     if source.synthetic:
         return {"uri": f"synthetic://{source.synthetic.kind}", "synthetic": _same(source.synthetic)}
+    if source.sql:
+        return {"uri": _database(source.sql), "sql": _same(source.sql, without={"secret_ref"})}
     return {"uri": source.path}
+
+
+def _database(sql: SqlSource) -> str:
+    """What a manifest calls the source: nothing of the server's address, which is a secret."""
+    return "/".join(("sql:/", sql.dialect, *(part for part in (sql.path, sql.table) if part)))
 
 
 def _same_s3(place: S3Source) -> dict[str, Any]:

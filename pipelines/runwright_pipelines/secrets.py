@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runwright_api.trainingrun import TrainingRun
+from runwright_components.contract.databases import SECRET_KEY, address_variable
 from runwright_components.contract.tuning import STUDY_URL_ENV
 
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -43,7 +44,7 @@ def with_secrets(pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: 
     own_files = run.spec.train.environment is not None and run.spec.train.environment.file is not None
     for name in pipeline["deploymentSpec"]["executors"]:
         step = name.removeprefix("exec-")
-        wanted = list(_of_sources(run)) if step in _READS_SOURCES else []
+        wanted = [*_of_sources(run), *_address_secrets(run)] if step in _READS_SOURCES else []
         if storage_secret is not None and (step in _USES_STORAGE or (step in _READS_SOURCES and own_files)):
             wanted += [_secret(storage_secret, S3_KEYS), _secret(storage_secret, S3_OPTIONAL_KEYS, optional=True)]
         if step in _SEARCHES and (study := _study_secret(run)) is not None:
@@ -78,6 +79,14 @@ def _of_sources(run: TrainingRun) -> Iterator[dict[str, Any]]:
             yield _secret(secret, needed)
         if possible := tuple(one for one in variables if one in _OPTIONAL):
             yield _secret(secret, possible, optional=True)
+
+
+def _address_secrets(run: TrainingRun) -> Iterator[dict[str, Any]]:
+    """Each SQL source's address, in a variable of its own: Secrets of several databases have the same key."""
+    for source in run.spec.data.sources:
+        if source.sql is not None and source.sql.secret_ref is not None:
+            keys = [{"secretKey": SECRET_KEY, "envVar": address_variable(source.name)}]
+            yield {**_secret(source.sql.secret_ref.name, ()), "keyToEnv": keys}
 
 
 def _variables(source: Any) -> Iterator[tuple[str, str]]:

@@ -47,7 +47,7 @@ def open_source(source: Source, config: CollectConfig, scratch: Callable[[], Pat
     """Raises StageError when the source cannot be found, reached, unpacked or understood."""
     if source.synthetic is not None:
         return _made(source, source.synthetic, scratch, progress)
-    found = source_files(source, config.base, scratch=scratch, progress=progress)
+    found = source_files(source, config.base, scratch=scratch, limit=config.max_rows, progress=progress)
     signs = {file: file_sign(file) for file in found}
     with reading(source.name):
         budget = Expansion(found)

@@ -1,4 +1,4 @@
-"""The kinds of sources: a path on this machine, HTTP(S), object storage.
+"""The kinds of sources: a path on this machine, HTTP(S), object storage, databases.
 
 The clients of the network are imported when needed: they cost half a second.
 """
@@ -16,9 +16,12 @@ from runwright_components.contract.progress import Progress
 from runwright_components.storage.addresses import public_url
 
 
-def source_files(source: Source, base: str, *, scratch: Callable[[], Path], progress: Progress) -> list[SourceFile]:
+def source_files(
+    source: Source, base: str, *, scratch: Callable[[], Path], limit: int | None = None, progress: Progress
+) -> list[SourceFile]:
     """The files of a source on this machine, sorted by name; remote ones are brought to `scratch` paths.
 
+    `limit` is how many rows at most will be read: where rows are asked for, no more are.
     Raises StageError when the source cannot be found, reached or read.
     """
     match _scheme(source.uri):
@@ -32,6 +35,10 @@ def source_files(source: Source, base: str, *, scratch: Callable[[], Path], prog
             from runwright_components.collect.buckets import object_files
 
             return object_files(source, scratch=scratch, progress=progress)
+        case "sql":
+            from runwright_components.collect.sql.reading import sql_files
+
+            return sql_files(source, base, scratch=scratch, limit=limit, progress=progress)
         case other:
             raise _unknown(other, source)
 
@@ -49,6 +56,10 @@ def source_signs(source: Source, base: str) -> list[Sign]:
             from runwright_components.collect.buckets import object_signs
 
             return object_signs(source)
+        case "sql":
+            from runwright_components.collect.sql.reading import sql_signs
+
+            return sql_signs(source, base)
         case "synthetic":
             from runwright_components.collect.synthetic import VERSION
 

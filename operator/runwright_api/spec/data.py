@@ -14,6 +14,7 @@ from runwright_api.spec.hub import HuggingFaceSource
 from runwright_api.spec.logs import LogSource
 from runwright_api.spec.s3 import S3Source
 from runwright_api.spec.shared import SecretRef
+from runwright_api.spec.sql import SqlSource
 from runwright_api.spec.synthetic import SyntheticSource
 from runwright_api.text import (
     Character,
@@ -21,7 +22,6 @@ from runwright_api.text import (
     FilePath,
     HeaderName,
     HttpUrl,
-    Lines,
     ObjectName,
     SourceName,
     Word,
@@ -39,17 +39,6 @@ class HttpSource(Part):
     """Request headers: header name to the environment variable that holds its value."""
     secret_ref: SecretRef | None = None
     """Secret whose keys become those environment variables. Used in a cluster only."""
-
-
-class SqlSource(Part):
-    """The result of a query to a SQL database."""
-
-    dialect: Literal["postgresql", "mysql", "sqlite", "mssql", "snowflake", "bigquery"]
-    """Kind of the database."""
-    query: Annotated[Lines, Field(min_length=1)]
-    """The SELECT statement whose rows are read."""
-    secret_ref: SecretRef
-    """Secret whose key `uri` holds the connection's address, with its credentials."""
 
 
 class PvcSource(Part):
@@ -112,7 +101,7 @@ class Source(Part):
     azure: AzureSource | None = None
     """Blobs in Azure Blob Storage."""
     sql: SqlSource | None = None
-    """A SQL query. Not available yet."""
+    """Rows of a SQL database."""
     logs: LogSource | None = None
     """Log files."""
     hugging_face: HuggingFaceSource | None = None
@@ -136,11 +125,12 @@ class Source(Part):
             cure="give one of them; several places are several sources",
         ),
         Rule(
-            message="logs and synthetic have no format",
+            message="logs, sql and synthetic have no format",
             broken=lambda source: unless(
-                source.format is None or (source.logs is None and source.synthetic is None), "format"
+                source.format is None or (source.logs is None and source.sql is None and source.synthetic is None),
+                "format",
             ),
-            cel="!has(self.format) || (!has(self.logs) && !has(self.synthetic))",
+            cel="!has(self.format) || (!has(self.logs) && !has(self.sql) && !has(self.synthetic))",
             cure="remove it; logs.layout says how lines are cut",
         ),
     )

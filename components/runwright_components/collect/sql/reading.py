@@ -1,0 +1,213 @@
+"""What a SQL source gives: its rows as Parquet files, and the signs of their change."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from runwright_components.collect.files import SourceFile
+from runwright_components.collect.sql import statements
+from runwright_components.collect.sql.addresses import address_of, secrets_of, without
+from runwright_components.collect.sql.database import Database, Driver, Fault, Place, RowsError
+from runwright_components.collect.sql.parquet import write_rows
+from runwright_components.collect.transfer import Sign
+from runwright_components.contract.config import Source
+from runwright_components.contract.config.sql import SqlConfig
+from runwright_components.contract.databases import address_variable
+from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.progress import Progress
+from runwright_components.storage.reading import not_found, reading
+
+_MODULES = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite_file", "duckdb": "duckdb_file"}
+_REASONS = {
+    Fault.AWAY: (Reason.SOURCE_UNAVAILABLE, "see whether it runs and answers to this machine; {place} says where"),
+    Fault.DENIED: (Reason.SOURCE_DENIED, "check user and password in {place}, and grant that user SELECT"),
+    Fault.MISSING: (
+        Reason.SOURCE_NOT_FOUND,
+        "write it as the database does, upper and lower case too, with its schema: SCHEMA.TABLE; {place} names the"
+        " database",
+    ),
+    Fault.WRITES: (Reason.INVALID_CONFIG, "give a SELECT that changes nothing"),
+    Fault.STATEMENT: (Reason.INVALID_CONFIG, "try the statement in the database's own client, and mend it here"),
+    Fault.REPEATED: (Reason.INVALID_CONFIG, "name each column once in sql.query: SELECT a.id, b.id AS other_id"),
+    Fault.VALUE: (
+        Reason.DATA_INVALID,
+        "give it another value or type in sql.query: NULLIF(column, value), CAST(column AS type)",
+    ),
+    Fault.FILE: (Reason.DATA_UNREADABLE, "check that {place} is a whole database of this dialect, and may be read"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What is needed to connect, and the words for what goes wrong. `named` may be shown, `secrets` may not."""
+
+    source: str
+    driver: Driver
+    place: Place
+    named: str
+    secrets: list[str]
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Turn an error of the database into a StageError without secrets."""
+        try:
+            yield
+        except RowsError as error:
+            raise self._error(error.fault, str(error)) from None
+        except self.driver.errors as error:
+            raise self._error(*self.driver.meaning(error)) from None  # the error itself may hold the address
+
+    def _error(self, fault: Fault, words: str) -> StageError:
+        reason, cure = _REASONS[fault]
+        message = without(f"{fault.value}: {words}", self.secrets)
+        return StageError(reason, message, where=self.source, cure=cure.format(place=self.named))
+
+
+def sql_files(
+    source: Source, base: str, *, scratch: Callable[[], Path], limit: int | None, progress: Progress
+) -> list[SourceFile]:
+    """The rows as Parquet files in `scratch`, one a part, in the order of the parts; at most `limit` rows of each.
+
+    With a limit there is one part. Raises StageError.
+    """
+    config = _config(source)
+    select = statements.select(config, source.name)
+    spilling = scratch()
+    spilling.mkdir()
+    opening = _opening(source, config, base, spilling)
+    with ExitStack() as stack:
+        with opening.told():
+            first = stack.enter_context(closing(opening.driver.connect(opening.place)))
+            selects = [select] if limit is not None else _parts(first, select, config, source.name)
+            databases = [first, *(stack.enter_context(closing(first.twin())) for _ in selects[1:])]
+        targets = [scratch() for _ in selects]
+        rows = _read_all(opening, databases, selects, targets, limit, progress)
+    if rows == 0:
+        raise StageError(
+            Reason.DATA_INVALID,
+            "the result has no rows",
+            where=source.name,
+            cure="check the conditions of sql.query, and that this user may see the rows",
+        )
+    named = statements_name(config)
+    return [SourceFile(f"part-{index:03}.parquet", target, named) for index, target in enumerate(targets)]
+
+
+def sql_signs(source: Source, base: str) -> list[Sign]:
+    """The watermark and the number of rows; else size and time of a file, and of a server something new each time."""
+    config = _config(source)
+    if config.watermark is None:
+        return _file_signs(source, config, base) if config.path is not None else [(uuid.uuid4().hex,)]
+    select = statements.watermark(statements.select(config, source.name), config.watermark, config.dialect)
+    with tempfile.TemporaryDirectory(prefix="runwright-sql-") as spilling:
+        opening = _opening(source, config, base, Path(spilling))
+        with opening.told(), closing(opening.driver.connect(opening.place)) as database:
+            high, number = database.rows(select).first()
+    return [(str(high), int(number))]
+
+
+def statements_name(config: SqlConfig) -> str:
+    """What is read, for messages."""
+    return f"{config.dialect} {config.table or 'query'}"
+
+
+def _config(source: Source) -> SqlConfig:
+    if source.sql is None:
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            "nothing says what is read of the database",
+            where=source.name,
+            cure="give the source under sql, with a dialect and a query or a table",
+        )
+    return source.sql
+
+
+def _opening(source: Source, config: SqlConfig, base: str, spilling: Path) -> _Opening:
+    driver: Driver = import_module(f"{__package__}.{_MODULES[config.dialect]}").DRIVER
+    if config.path is not None:
+        file = Path(base, config.path)
+        with reading(source.name):
+            if not file.is_file():
+                raise not_found(file, source.name)
+        return _Opening(source.name, driver, Place(file=file, scratch=spilling), config.path, [])
+    url = address_of(source.name, config.dialect, os.environ)
+    variable = address_variable(source.name)
+    return _Opening(source.name, driver, Place(address=url), variable, secrets_of(os.environ[variable].strip()))
+
+
+def _file_signs(source: Source, config: SqlConfig, base: str) -> list[Sign]:
+    file = Path(base, config.path or "")
+    with reading(source.name):
+        found = [one for one in (file, file.with_name(f"{file.name}-wal")) if one == file or one.exists()]
+        return [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in found]
+
+
+def _parts(database: Database, select: str, config: SqlConfig, source: str) -> list[str]:
+    if config.partition is None:
+        return [select]
+    column, number = config.partition.column, config.partition.parts
+    try:
+        low, high = database.rows(statements.bounds(select, column, config.dialect)).first()
+        return statements.parts(select, column, low, high, number, config.dialect)
+    except (ValueError, OverflowError) as error:
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            f"column {column!r} holds neither finite numbers nor dates ({error})",
+            where=f"{source}, sql.partition.column",
+            cure="name a column of numbers or dates, best with an index, or remove sql.partition",
+        ) from None
+
+
+def _read_all(
+    opening: _Opening,
+    databases: list[Database],
+    selects: list[str],
+    targets: list[Path],
+    limit: int | None,
+    progress: Progress,
+) -> int:
+    """Read side by side; the first that fails, or a request to stop, ends all."""
+    counted = _Counted(progress, opening.source)
+
+    def read(database: Database, select: str, target: Path) -> int:
+        with opening.told():
+            return write_rows(database.rows(select), target, limit=limit, on_rows=counted.add)
+
+    with ThreadPoolExecutor(len(selects)) as pool:
+        jobs = [pool.submit(read, *work) for work in zip(databases, selects, targets, strict=True)]
+        try:
+            return sum(job.result() for job in as_completed(jobs))
+        except BaseException:
+            counted.stop()
+            for database in databases:
+                database.cancel()
+            raise
+
+
+class _Counted:
+    """Counts rows from several threads into one progress, and stops whoever adds when it is told to."""
+
+    def __init__(self, progress: Progress, source: str) -> None:
+        self._progress, self._message = progress, f"read {source}"
+        self._rows, self._stopped = 0, False
+        self._lock = threading.Lock()
+
+    def add(self, rows: int) -> None:
+        with self._lock:
+            if self._stopped:
+                raise InterruptedError
+            self._rows += rows
+            self._progress.update(self._rows, unit="rows", message=self._message)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
