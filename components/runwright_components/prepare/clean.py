@@ -71,7 +71,7 @@ def clean(frame: pl.LazyFrame, plans: Sequence[Plan], words: Words, path: Path, 
         if plan.reader is None:
             if not (plan.dtype.is_nested() or plan.dtype == pl.Object):
                 columns.append(value.hash().alias(name))
-        elif plan.type == "categorical":
+        elif plan.spelled:
             pools[name] = pl.Categories.random()
             spelled = text_of(value, plan.dtype).cast(pl.Categorical(pools[name]))
             columns.append(spelled.to_physical().alias(name))
@@ -111,14 +111,7 @@ def first_of_each(cleaned: Cleaned, plans: Sequence[Plan]) -> Mask:
     Rows are compared by a 64-bit hash: among n distinct rows one is taken for a duplicate with probability
     n^2 / 2^65, 3 in a million for ten million rows.
     """
-    mixed = pl.lit(0, dtype=pl.UInt64)
-    for place, plan in enumerate(plan for plan in plans if compared(plan)):
-        value = pl.col(plan.name)
-        if plan.type == "categorical":
-            value = _key_of(value, cleaned.spellings[plan.name].code_of)
-        mixed = mixed * pl.lit(0x9E3779B97F4A7C15, dtype=pl.UInt64) ^ value.hash(place)
-    query = pl.scan_ipc(cleaned.path).select(mixed.alias("hash"))
-    hashes = query.collect(engine="streaming").to_series()
+    hashes = row_hashes(cleaned, [plan for plan in plans if compared(plan)])
     first = np.ones(cleaned.rows, dtype=np.bool_)
     # Sorting finds the few hashes that repeat several times faster than a table of all of them.
     ordered = np.sort(hashes.to_numpy())
@@ -127,6 +120,18 @@ def first_of_each(cleaned: Cleaned, plans: Sequence[Plan]) -> Mask:
         rows = hashes.is_in(repeated.implode()).arg_true().to_numpy()
         first[rows] = hashes.gather(rows).is_first_distinct().to_numpy()
     return first
+
+
+def row_hashes(cleaned: Cleaned, plans: Sequence[Plan]) -> pl.Series:
+    """A number for each row, UInt64 [rows], that is equal where the columns are, as read."""
+    mixed = pl.lit(0, dtype=pl.UInt64)
+    for place, plan in enumerate(plans):
+        value = pl.col(plan.name)
+        if plan.spelled:
+            value = _key_of(value, cleaned.spellings[plan.name].code_of)
+        mixed = mixed * pl.lit(0x9E3779B97F4A7C15, dtype=pl.UInt64) ^ value.hash(place)
+    query = pl.scan_ipc(cleaned.path).select(mixed.alias("hash"))
+    return query.collect(engine="streaming").to_series()
 
 
 def _key_of(spelled: pl.Expr, code_of: NDArray[np.uint32]) -> pl.Expr:

@@ -36,7 +36,8 @@ from runwright_components.features.image import (
 )
 from runwright_components.prepare import outputs
 from runwright_components.prepare.image_normalization import pretrained_normalization
-from runwright_components.prepare.labelled import CONTENT, Selection, columns_of, require_content, select
+from runwright_components.prepare.labelled import CONTENT, LOOK, Selection, columns_of, require_content, select
+from runwright_components.prepare.perceptual import difference_hash
 from runwright_components.prepare.quality import ColumnQuality, Measure, Repair, Summary
 from runwright_components.prepare.raw import RawData
 
@@ -57,6 +58,7 @@ class _Decoded:
     brightness: float  # mean of the pixels, 0 to 1
     mode: str
     turned: bool
+    look: bytes | None  # its difference hash, where near duplicates are looked for
 
 
 @dataclass
@@ -71,6 +73,7 @@ class _Survey:
         self.rows.append(
             batch.with_columns(
                 pl.Series(CONTENT, [each and each.digest for each in decoded], dtype=pl.Binary),
+                pl.Series(LOOK, [each and each.look for each in decoded], dtype=pl.Binary),
                 pl.Series("width", [each and each.width for each in decoded], dtype=pl.Int32),
                 pl.Series("height", [each and each.height for each in decoded], dtype=pl.Int32),
                 pl.Series("brightness", [each and each.brightness for each in decoded], dtype=pl.Float64),
@@ -105,7 +108,7 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
         mean, std, inputs["preprocessor"] = pretrained_normalization(config.pretrained, config)
     state = _state(config, data, selection, mean, std, folder)
     shutil.rmtree(spool)
-    kept = selection.rows.select(ROW_ID).join(table, on=ROW_ID, maintain_order="left")
+    kept = selection.rows.select(ROW_ID).join(table.drop(LOOK), on=ROW_ID, maintain_order="left")
     report = outputs.quality(
         config,
         data,
@@ -120,14 +123,16 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
 def _decode_all(config: PrepareConfig, data: RawData, spool: Path, progress: Progress) -> _Survey:
     """Decode each image once; its pixels go into Parquet files in `spool`, by `row_id`. Raises StageError that names
     the first image that cannot be read."""
-    rules, survey = config.image, _Survey()
+    rules, survey, look = config.image, _Survey(), config.near_duplicates is not None
     path = [pl.col("path")] if "path" in data.columns else []
     wanted = data.kept.select(*columns_of(data, config), pl.col(rules.column).alias(_IMAGE), *path)
     part: list[pl.DataFrame] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for batch in wanted.collect_batches(chunk_size=_BATCH, maintain_order=True):
             decoded: list[_Decoded | None] = []
-            for number, result in enumerate(pool.map(lambda each: _try(each, rules), contents(batch, _IMAGE))):
+            for number, result in enumerate(
+                pool.map(lambda each: _try(each, rules, look=look), contents(batch, _IMAGE))
+            ):
                 if isinstance(result, PictureError):
                     raise unreadable(batch.select(*path, ROW_ID), number, result) from result
                 decoded.append(result)
@@ -144,7 +149,7 @@ def _decode_all(config: PrepareConfig, data: RawData, spool: Path, progress: Pro
     return survey
 
 
-def _try(content: bytes | None, rules: ImageRules) -> _Decoded | PictureError | None:
+def _try(content: bytes | None, rules: ImageRules, *, look: bool) -> _Decoded | PictureError | None:
     """Decode in a thread; an error is handed back, since the caller knows the row."""
     if content is None:
         return None
@@ -163,6 +168,7 @@ def _try(content: bytes | None, rules: ImageRules) -> _Decoded | PictureError | 
         brightness=float(pixels.mean(dtype=np.float64)) / 255,
         mode=picture.mode,
         turned=picture.turned,
+        look=difference_hash(image) if look else None,
     )
 
 

@@ -1,7 +1,8 @@
 """What texts and images share: rows of one content and a target, from the checks to the split.
 
 `select` gets a table with the columns `row_id`, `content` (equal where two contents are equal; null where there is
-none), `target` (as the source has it) and, for a group or time split, `by`.
+none), `target` (as the source has it) and, for a group or time split, `by`; of images also `look`, which is nearly
+equal where two look the same.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import polars as pl
 
 from runwright_components.contract.artifacts import ROW_ID, TARGET
 from runwright_components.contract.config import SPLITS, PrepareConfig, SplitName
+from runwright_components.contract.config.duplicates import NearDuplicates
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features.tabular_state import ISO_FORMATS
 from runwright_components.features.target import Target
@@ -24,7 +26,7 @@ from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.split import assign
 from runwright_components.prepare.split_columns import content, digest, named_splits
 
-CONTENT, BY, SPLIT = "content", "by", "split"
+CONTENT, BY, SPLIT, LOOK = "content", "by", "split", "look"
 _KEY = "key"
 
 
@@ -103,6 +105,11 @@ def select(table: pl.DataFrame, config: PrepareConfig, what: str) -> Selection:
     labels.check(labels.read(rows[TARGET].rename(config.target), config), config)
     rows = rows.filter(pl.col(_KEY).is_not_null())
     rows, duplicates = _without_copies(rows, config, what)
+    near, warnings = None, []
+    if config.near_duplicates is not None:
+        rows, near = _without_near(rows, config.near_duplicates, what)
+        if near is not None and config.near_duplicates.action == "warn":
+            near, warnings = None, [f"{near.rows} rows: {near.reason}; they may lie in two splits at once"]
     labels.check(labels.read(rows[TARGET].rename(config.target), config), config)  # without the copies
     rows = rows.with_columns(pl.Series(SPLIT, assign(len(rows), config.split, _split_by(rows, config))))
     train = rows.filter(pl.col(SPLIT) == 0)
@@ -122,9 +129,9 @@ def select(table: pl.DataFrame, config: PrepareConfig, what: str) -> Selection:
         rows=kept.select(ROW_ID, TARGET, SPLIT),
         target=target,
         duplicates=duplicates,
-        dropped=tuple(each for each in dropped if each.rows),
+        dropped=tuple(each for each in (*dropped, near) if each is not None and each.rows),
         splits=tuple(_split_quality(kept, target)),
-        warnings=tuple(_warnings(rows, kept, config, what)),
+        warnings=(*warnings, *_warnings(rows, kept, config, what)),
     )
 
 
@@ -142,6 +149,15 @@ def _without_copies(rows: pl.DataFrame, config: PrepareConfig, what: str) -> tup
         ),
     )
     return (first if drop else rows), duplicates
+
+
+def _without_near(rows: pl.DataFrame, rules: NearDuplicates, what: str) -> tuple[pl.DataFrame, Dropped | None]:
+    # Imported here: without the rule nothing of it is needed.
+    from runwright_components.prepare import near_duplicates
+
+    looks = LOOK in rows.columns
+    first = near_duplicates.of_images(rows[LOOK], rules) if looks else near_duplicates.of_texts(rows[CONTENT], rules)
+    return near_duplicates.without(rows, first, rules, what)
 
 
 def _split_by(rows: pl.DataFrame, config: PrepareConfig) -> pl.Series | None:

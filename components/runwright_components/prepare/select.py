@@ -18,6 +18,7 @@ from runwright_components.prepare.fit_categorical import by_key, counts
 from runwright_components.prepare.infer import Plan
 from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates
 from runwright_components.prepare.raw import RawData
+from runwright_components.prepare.repeated import key_plans, repeats
 from runwright_components.prepare.split import assign
 from runwright_components.prepare.split_columns import content, digest, named_splits
 
@@ -62,7 +63,7 @@ def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: Prepa
         usable &= labelled
     for plan in plans:
         rule = plan.rules.missing if plan.rules and plan.rules.missing else None
-        by_type = config.missing.categorical if plan.type == "categorical" else config.missing.numeric
+        by_type = config.missing.categorical if plan.spelled else config.missing.numeric
         if plan.role == "input" and (rule or by_type) == "drop":
             gaps = _missing(plan, cleaned) & usable
             if gaps.any():
@@ -78,6 +79,12 @@ def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: Prepa
             usable &= first
         else:
             warnings.append(f"{duplicates.found} duplicate rows are kept and may lie in two splits at once")
+    if config.duplicates_by is not None:
+        repeated = repeats(cleaned, key_plans(plans, config.duplicates_by), usable, config.duplicates_by.keep)
+        if repeated.any():
+            names = ", ".join(config.duplicates_by.columns)
+            dropped.append(_dropped(repeated, "another row has the key", names))
+            usable &= ~repeated
     if not usable.any():
         raise StageError(
             Reason.DATA_INVALID,
@@ -116,7 +123,7 @@ def _check_target(target: Plan, cleaned: Cleaned, usable: Mask, config: PrepareC
 
 
 def _missing(plan: Plan, cleaned: Cleaned) -> Mask:
-    if plan.type == "categorical":
+    if plan.spelled:
         missing: Mask = cleaned.keys(plan.name) == 0
         return missing
     return ~np.isfinite(cleaned.numbers(plan.name))
@@ -152,7 +159,7 @@ def _by(
         return _digests(data, [plan.name], config).filter(pl.Series(usable))
     if strategy == "predefined":
         return named_splits(data.source.select(plan.name).collect().to_series().filter(pl.Series(usable)))
-    if plan.type == "categorical":
+    if plan.spelled:
         return pl.Series(cleaned.keys(plan.name)[usable])
     return cleaned.column(plan.name).filter(pl.Series(usable)).fill_nan(None)
 

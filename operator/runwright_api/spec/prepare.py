@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from runwright_api.part import Lax, Part, Path, Rule, map_by, unless
+from runwright_api.spec.duplicates import DuplicatesBy, NearDuplicates
 from runwright_api.spec.expectations import EXPECTATION_RULES, Expectations
 from runwright_api.spec.features import (
     CategoricalRules,
@@ -160,6 +161,10 @@ class PrepareSpec(Part):
     """What rows and columns must be like, and what becomes of those that are not."""
     duplicates: Literal["drop", "keep"] = "drop"
     """Rows that are equal in every column. Default: drop."""
+    duplicates_by: DuplicatesBy | None = None
+    """Rows of a table that share a key."""
+    near_duplicates: NearDuplicates | None = None
+    """Texts and images that are nearly the same. Default: they are not looked for."""
     outliers: OutlierRules = OutlierRules()
     """Outliers of numeric columns."""
     formats: FormatRules = FormatRules()

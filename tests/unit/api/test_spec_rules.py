@@ -10,6 +10,7 @@ import pytest
 from runwright_api import SpecError, load_object
 from runwright_api.part import Part
 from runwright_api.spec import DataSpec, PrepareSpec, Source, TrainingRunSpec, TrainSpec
+from tests.unit.api.cleaning_cases import CLEANING_BROKEN, CLEANING_USED_WELL
 from tests.unit.api.code_cases import CODE_BROKEN, CODE_USED_WELL
 from tests.unit.api.expectation_cases import EXPECTATIONS_BROKEN, EXPECTATIONS_USED_WELL
 from tests.unit.api.language_cases import LANGUAGE_BROKEN
@@ -238,6 +239,7 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     *REINFORCEMENT_BROKEN,
     *EXPECTATIONS_BROKEN,
     *SERIES_BROKEN,
+    *CLEANING_BROKEN,
     *UNSUPERVISED_BROKEN,
 ]
 
@@ -309,6 +311,7 @@ USED_WELL: list[tuple[str, dict[str, Any]]] = [
     *REINFORCEMENT_USED_WELL,
     *EXPECTATIONS_USED_WELL,
     *SERIES_USED_WELL,
+    *CLEANING_USED_WELL,
     *UNSUPERVISED_USED_WELL,
 ]
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from runwright_components.contract.config.base import ColumnType, Config, Modality, TaskKind
+from runwright_components.contract.config.duplicates import DuplicatesBy, NearDuplicates
 from runwright_components.contract.config.expectations import ExpectationConfig
 from runwright_components.contract.config.features import (
     CategoricalRules,
@@ -79,6 +80,8 @@ class PrepareConfig(Config):
     columns: tuple[Column, ...] = ()
     missing: MissingRules = MissingRules()
     duplicates: Literal["drop", "keep"] = "drop"
+    duplicates_by: DuplicatesBy | None = None  # tables
+    near_duplicates: NearDuplicates | None = None  # texts and images
     outliers: OutlierRules = OutlierRules()
     formats: FormatRules = FormatRules()
     numeric: NumericRules = NumericRules()

@@ -1,0 +1,19 @@
+"""What the prepare stage is told of the same thing twice."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from runwright_components.contract.config.base import Config
+
+
+class DuplicatesBy(Config):
+    columns: tuple[str, ...]
+    keep: Literal["first", "last"] = "first"
+
+
+class NearDuplicates(Config):
+    action: Literal["drop", "warn"] = "drop"
+    similarity: float | None = None  # None: 0.8 for texts (Jaccard), 0.95 for images (equal bits)
+    unit: Literal["words", "characters"] = "words"
+    shingle: int = 3

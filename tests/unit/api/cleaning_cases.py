@@ -1,0 +1,46 @@
+"""What the cleaning of data asks of the rest: a name, the changes, the place, the words told."""
+
+from typing import Any
+
+TEXT = {"spec.train.task": "text-classification"}
+
+CLEANING_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
+    (
+        "forward without an order",
+        {"spec.prepare.missing": {"numeric": "forward"}},
+        "spec.prepare.missing.numeric",
+        "need an order",
+    ),
+    (
+        "a column filled without an order",
+        {"spec.prepare.columns": [{"name": "a"}, {"name": "b", "missing": "interpolate"}]},
+        "spec.prepare.columns[1].missing",
+        "need an order",
+    ),
+    (
+        "near duplicates of a table",
+        {"spec.prepare.nearDuplicates": {}},
+        "spec.prepare.nearDuplicates",
+        "is for text-classification",
+    ),
+    (
+        "a key of texts",
+        TEXT | {"spec.prepare": {"duplicatesBy": {"columns": ["id"]}}},
+        "spec.prepare.duplicatesBy",
+        "is for tables",
+    ),
+]
+
+CLEANING_USED_WELL: list[tuple[str, dict[str, Any]]] = [
+    ("nearest", {"spec.prepare.missing": {"numeric": "nearest", "neighbours": 3, "sample": 500}}),
+    ("forward by a column", {"spec.prepare.missing": {"numeric": "forward", "orderBy": "day"}}),
+    (
+        "interpolated along a split by time",
+        {
+            "spec.prepare.columns": [{"name": "b", "missing": "interpolate"}],
+            "spec.prepare.split": {"strategy": "time", "by": "day"},
+        },
+    ),
+    ("a key", {"spec.prepare.duplicatesBy": {"columns": ["id"], "keep": "last"}}),
+    ("near texts", TEXT | {"spec.prepare": {"nearDuplicates": {"similarity": 0.9, "unit": "characters"}}}),
+]
