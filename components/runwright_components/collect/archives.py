@@ -140,10 +140,8 @@ class _Header(tarfile.TarInfo):
     """A header whose name and attributes are not larger than names and attributes are."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
-        if self.type not in tarfile.SUPPORTED_TYPES or (
-            self.type not in tarfile.REGULAR_TYPES and self.size > _TAR_HEADER
-        ):
-            raise tarfile.ReadError("a header is of an unknown kind or too large")
+        if self.type not in tarfile.REGULAR_TYPES and self.size > _TAR_HEADER:
+            raise tarfile.ReadError("a header is too large")
         return super()._proc_member(archive)  # type: ignore[misc]
 
 

@@ -58,22 +58,32 @@ def _sheet(book: Any, options: ExcelOptions, display: str) -> pl.DataFrame:
             where=display,
             cure=f"set excel.sheet to one of {', '.join(map(repr, book.sheet_names[:10]))}",
         )
-    above = options.header_row - 1
-    first = book.load_sheet(name, header_row=None, skip_rows=above, n_rows=1, dtypes="string").to_polars()
-    if first.is_empty() or all(value is None for value in first.row(0)):
+    header = _row(book, name, options.header_row)
+    if all(value is None for value in header):
         raise StageError(
             Reason.DATA_INVALID,
             f"row {options.header_row} of the sheet {name!r} is empty",
             where=display,
             cure="set excel.headerRow to the row that holds the column names, and excel.sheet to the sheet",
         )
-    names = [f"column_{index}" if value is None else str(value) for index, value in enumerate(first.row(0))]
+    names = [f"column_{index}" if value is None else str(value) for index, value in enumerate(header)]
     refuse_repeated(names, f"{display}, sheet {name!r}, row {options.header_row}")
     sheet = book.load_sheet(
         name, header_row=None, column_names=names, skip_rows=options.header_row, schema_sample_rows=None
     )
     frame: pl.DataFrame = sheet.to_polars()
     return frame
+
+
+def _row(book: Any, sheet: str, number: int) -> tuple[Any, ...]:
+    """The values of one row, counted from 1; none beyond the last."""
+    from fastexcel import InvalidParametersError
+
+    try:
+        frame = book.load_sheet(sheet, header_row=None, skip_rows=number - 1, n_rows=1, dtypes="string").to_polars()
+    except InvalidParametersError:  # it says that there are fewer rows
+        return ()
+    return () if frame.is_empty() else tuple(frame.row(0))
 
 
 def _unreadable(path: Path, display: str, error: Exception) -> StageError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, cast
 
 GrokType = Literal["int", "float", "string"]
 
@@ -135,7 +135,7 @@ def _expand(expression: str, types: dict[str, GrokType], depth: int) -> str:
             return f"(?:{inner})"
         if column in types:
             raise GrokError(f"the column {column!r} is named twice", "give each part a name of its own")
-        types[column] = kind or "string"
+        types[column] = cast("GrokType", kind or "string")
         return f"(?P<{column}>{inner})"
 
     return _REFERENCE.sub(replace, expression) if depth else expression
