@@ -111,6 +111,16 @@ def bucket(key: str, buckets: int) -> int:
     return 1 + int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") % buckets
 
 
+def coded(spelled: pl.Series, code_of: Codes, missing: int) -> Codes:
+    """The codes int32 [N] of a column of the numbers of spellings, by the code of each spelling."""
+    if not spelled.null_count():
+        codes: Codes = code_of[spelled.to_numpy()]
+        return codes
+    if not len(code_of):
+        return np.full(len(spelled), missing, dtype=np.int32)
+    return np.where(spelled.is_null().to_numpy(), np.int32(missing), code_of[spelled.fill_null(0).to_numpy()])
+
+
 def float64(column: pl.Series) -> Numbers:
     """The numbers of a column, NaN where they are missing."""
     numbers = column.to_numpy()

@@ -43,6 +43,8 @@ class Reader(Document):
         words = dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum))
         if dtype == pl.Null:
             return True
+        if self.type == "text":
+            return words
         if self.type == "numeric":
             return dtype.is_numeric() or (self.text and words) or (not self.text and dtype == pl.Boolean)
         if self.type == "boolean":
@@ -92,8 +94,8 @@ class NumericInput(Document):
 class CategoricalInput(Document):
     """A column's categories. The code of `keys[i]` is i + 1, 0 is unseen or rare; `missing` is the code of what is
     missing: len(keys) + 1, or that of the category that fills it. With `onehot` the codes from 1 become 0/1 inputs;
-    with `looked_up` they serve `LookupInput`s alone. With `buckets` there are no keys, and the code is 1 to `buckets` by
-    a digest of the key."""
+    with `looked_up` they serve `LookupInput`s alone. With `buckets` there are no keys, and the code is 1 to `buckets`
+    by a digest of the key."""
 
     name: str
     column: str

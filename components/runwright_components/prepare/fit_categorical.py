@@ -9,6 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from runwright_components.contract.config import SPLITS, PrepareConfig
+from runwright_components.contract.config.features import Encoding
+from runwright_components.features.reading import bucket
 from runwright_components.features.tabular_state import CategoricalInput
 from runwright_components.features.values import Words, key
 from runwright_components.prepare.clean import Spellings
@@ -17,6 +19,8 @@ from runwright_components.prepare.infer import Plan
 from runwright_components.prepare.quality import SAMPLES, Imputation, Repair, Summary
 
 Counts = NDArray[np.int64]  # rows of each spelling
+
+_ONEHOT = 1000  # categories of a column
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,19 @@ def fit(
         return Fitted(None, f"the one value {table.item(0, 'label')!r} in the training split")
     if not plan.given and plan.role == "input" and len(table) > max(20, present // 2):
         return Fitted(None, f"an identifier or free text: {len(table)} different values in {present} training rows")
-    frequent = table.filter(pl.col("rows") >= config.categorical.min_count).head(config.categorical.max_categories)
-    frequent = frequent.sort("key")
-    keys = tuple(frequent["key"])
-    if own_code:
-        code, value = len(keys) + 1, None
-    else:
-        value = _fill(plan, table, strategy, config)
-        code = keys.index(value) + 1 if value in keys else 0
-    onehot = config.categorical.encode == "onehot"
-    item = CategoricalInput(name=plan.name, column=plan.name, keys=keys, missing=code, onehot=onehot)
+    encoding = encoding_of(plan, config)
+    buckets = config.categorical.buckets if encoding == "hashing" else 0
+    keys = () if buckets else _frequent(table, encoding, config)
+    value = None if own_code else _fill(plan, table, strategy, config)
+    item = CategoricalInput(
+        name=plan.name,
+        column=plan.name,
+        keys=keys,
+        missing=max(len(keys), buckets) + 1 if value is None else _code_of(value, keys, buckets),
+        onehot=encoding == "onehot",
+        looked_up=encoding in ("ordinal", "target"),
+        buckets=buckets,
+    )
     shown = dict(table.select("key", "label").iter_rows())
     everything = by_key(spelled, kept)
     gaps = rows["kept"] - int(everything["rows"].sum())
@@ -85,8 +92,26 @@ def fit(
         tuple(shown[found] for found in keys),
         describe(after, gaps if value is None else 0),
         imputation if gaps or missing else None,
-        len(table) - len(keys),
+        0 if buckets else len(table) - len(keys),
     )
+
+
+def encoding_of(plan: Plan, config: PrepareConfig) -> Encoding:
+    """How the column's categories become inputs."""
+    given = plan.rules.encode if plan.rules is not None else None
+    return given or config.categorical.encode
+
+
+def _frequent(table: pl.DataFrame, encoding: Encoding, config: PrepareConfig) -> tuple[str, ...]:
+    rules = config.categorical
+    most = min(rules.max_categories, _ONEHOT) if encoding == "onehot" else rules.max_categories
+    return tuple(table.filter(pl.col("rows") >= rules.min_count).head(most).sort("key")["key"])
+
+
+def _code_of(key: str, keys: tuple[str, ...], buckets: int) -> int:
+    if buckets:
+        return bucket(key, buckets)
+    return keys.index(key) + 1 if key in keys else 0
 
 
 def by_key(spelled: Spellings, rows: Counts) -> pl.DataFrame:

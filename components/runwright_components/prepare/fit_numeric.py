@@ -8,24 +8,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from runwright_components.contract.config import OutlierRules, PrepareConfig
+from runwright_components.contract.config import DateRules, OutlierRules, PrepareConfig
 from runwright_components.contract.outcome import Reason, StageError
-from runwright_components.features.numeric import Dates
-from runwright_components.features.tabular_state import NumericInput, Part
+from runwright_components.features.power import yeo_johnson
+from runwright_components.features.tabular_state import NumericInput
+from runwright_components.prepare import fit_dates
 from runwright_components.prepare.clean import Mask
-from runwright_components.prepare.describe import SAMPLED, sampled
 from runwright_components.prepare.describe import numbers as describe
+from runwright_components.prepare.describe import sampled
 from runwright_components.prepare.fit_imputation import BY_ROW, ORDERED, Gaps, Order, fill_in_order
+from runwright_components.prepare.fit_power import exponent
 from runwright_components.prepare.infer import Plan
 from runwright_components.prepare.quality import SAMPLES, Imputation, Outliers, Summary
 
 Numbers = NDArray[np.float64]
-
-_CYCLES: tuple[tuple[Part, Part], ...] = (
-    ("month_sin", "month_cos"),
-    ("weekday_sin", "weekday_cos"),
-    ("hour_sin", "hour_cos"),
-)
 
 
 @dataclass(frozen=True)
@@ -124,7 +120,9 @@ def fit(
     edges = before.histogram.edges if before.histogram else None
     gaps = None
     if plan.type == "datetime":
-        inputs = _date_inputs(plan.name, finite)
+        inputs = fit_dates.fit(plan.name, finite, config.dates or DateRules())
+        if not inputs:
+            return Fitted((), "the parts of its dates do not vary in the training split")
         shown, strategy = float(finite.mean()), "mean"
     else:
         with np.errstate(over="ignore", invalid="ignore"):  # what is too large is refused there
@@ -163,11 +161,14 @@ def _scaled(
     if plan.type == "boolean" or config.numeric.scale == "none":
         return item.model_copy(update={"fill": fill}), strategy
     rows = len(finite) + missing
-    if config.numeric.scale == "standard":
+    if config.numeric.scale == "power" and not _constant_values(finite):
+        item = item.model_copy(update={"power": exponent(finite)})
+    if config.numeric.scale in ("standard", "power"):
+        seen, filled = (finite, fill) if item.power is None else _powered(item.power, finite, fill)
         # Moments of the filled column without making it.
-        mean = (float(finite.sum()) + missing * fill) / rows
-        centered = finite - mean
-        square = float(np.square(centered, out=centered).sum()) + missing * (fill - mean) ** 2
+        mean = (float(seen.sum()) + missing * filled) / rows
+        centered = seen - mean
+        square = float(np.square(centered, out=centered).sum()) + missing * (filled - mean) ** 2
         offset, scale = mean, float(np.sqrt(square / rows))
     elif config.numeric.scale == "minmax":
         offset = min(float(finite.min()), fill if missing else np.inf)
@@ -183,6 +184,10 @@ def _scaled(
             cure="mend the source, or treat outliers (prepare.outliers.rule: iqr)",
         )
     return item.model_copy(update={"fill": fill, "offset": offset, "scale": scale if scale > 0 else 1.0}), strategy
+
+
+def _powered(power: float, finite: Numbers, fill: float) -> tuple[Numbers, float]:
+    return yeo_johnson(finite, power), float(yeo_johnson(np.array([fill]), power)[0])
 
 
 def strategy_of(plan: Plan, config: PrepareConfig) -> str:
@@ -215,26 +220,6 @@ def _constant(plan: Plan, config: PrepareConfig) -> float:
         where="prepare.columns.fill",
         cure="give a number",
     )
-
-
-def _date_inputs(name: str, finite: Numbers) -> list[NumericInput]:
-    """Days and year, standardized, and what repeats (month, weekday, hour) as points on a circle; parts that do not
-    vary in the training split are left out."""
-    inputs = []
-    dates = Dates(finite)
-    parts: tuple[Part, ...] = ("days", "year")
-    for part in parts:
-        values = dates.part(part)
-        mean, deviation = float(values.mean()), float(values.std())
-        if deviation > 0:
-            inputs.append(
-                NumericInput(name=f"{name}.{part}", column=name, part=part, fill=mean, offset=mean, scale=deviation)
-            )
-    thin = Dates(finite[:: -(-len(finite) // SAMPLED)])
-    for cycle in _CYCLES:
-        if any(np.ptp(thin.part(part)) > 0 for part in cycle):
-            inputs += [NumericInput(name=f"{name}.{part}", column=name, part=part) for part in cycle]
-    return inputs
 
 
 def _date(microseconds: float) -> str:

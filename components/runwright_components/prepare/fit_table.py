@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import JsonValue
 
-from runwright_components.contract.artifacts import Field, Signature, Tensor
-from runwright_components.contract.config import PrepareConfig
-from runwright_components.contract.kinds import LABELLED, UNSUPERVISED
+from runwright_components.contract.artifacts import Signature
+from runwright_components.contract.config import PrepareConfig, TfidfRules
+from runwright_components.contract.kinds import LABELLED
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.features.derived import BinnedInput
+from runwright_components.features.reading import Coder, coded
 from runwright_components.features.tabular_state import CategoricalInput, NumericInput, TabularState
 from runwright_components.features.target import Target
-from runwright_components.prepare import fit_categorical, fit_imputation, fit_numeric, labels
-from runwright_components.prepare.clean import Cleaned, Mask
+from runwright_components.features.tfidf import TextInput
+from runwright_components.prepare import (
+    column_choice,
+    fit_bins,
+    fit_categorical,
+    fit_encodings,
+    fit_imputation,
+    fit_numeric,
+    fit_text,
+    labels,
+)
+from runwright_components.prepare.clean import Cleaned
 from runwright_components.prepare.describe import categories, numbers
+from runwright_components.prepare.fit_encodings import Encoded, Folds, Outcomes, OutOfFold
 from runwright_components.prepare.fit_imputation import BY_ROW, Gaps
 from runwright_components.prepare.infer import Plan
 from runwright_components.prepare.quality import ColumnQuality, Summary
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.repairs import number_repairs
 from runwright_components.prepare.select import Selection
+from runwright_components.prepare.table_signature import signature_of
 
-_LISTED = 200  # categories that the signature lists
 _WORKERS = 2
 
 
@@ -39,6 +52,7 @@ class FittedTable:
     warnings: tuple[str, ...]
     neighbours: NDArray[np.float64] | None = None  # the reference that missing: nearest looks into
     gaps: dict[str, Gaps] = field(default_factory=dict)  # of the training split, filled in its order
+    out_of_fold: OutOfFold | None = None  # where a category becomes the mean of the target
 
 
 def fit(
@@ -50,6 +64,8 @@ def fit(
     tick: Callable[[str], None],
 ) -> FittedTable:
     """Fit every column. Raises StageError when no input is left, or two inputs would have one name."""
+    fit_bins.require_columns(plans, config)
+    plans = column_choice.choose(plans, cleaned, selection.of("train"), config)
     limits = _limits(cleaned, plans, selection, config)
     for name, found in limits.items():
         if found.rules.action == "drop":
@@ -59,8 +75,11 @@ def fit(
     _require_numbers(plans)
     order = fit_imputation.ordered(plans, cleaned, train, config)
 
+    target = _target(cleaned, plans, selection, config)
+    encodings = _Encodings(cleaned, target, selection, config)
+
     def fit_column(plan: Plan) -> _Column:
-        column = _column(plan, data, cleaned, selection, limits.get(plan.name), config, order)
+        column = _column(plan, data, cleaned, selection, limits.get(plan.name), config, order, encodings)
         tick(plan.name)
         return column
 
@@ -83,11 +102,15 @@ def fit(
         columns=tuple(plan.reader for plan in inputs if plan.reader is not None),
         numeric=tuple(numeric),
         categorical=tuple(categorical),
-        target=_target(cleaned, plans, selection, config),
+        binned=tuple(column.binned for column in columns if column.binned is not None),
+        lookups=tuple(item for column in columns for item in column.encoded.inputs),
+        texts=tuple(column.text for column in columns if column.text is not None),
+        products=fit_bins.products(numeric, plans, config.numeric.polynomial) if config.numeric.polynomial else (),
+        target=target,
         signature=Signature(task=config.task, modality="tabular", inputs=(), tensors=()),
     )
     _require_unique(state)
-    signature = _signature(state, fitted_plans, shown, data, train, config)
+    signature = signature_of(state, fitted_plans, shown, data, train, config)
     imputed = fit_imputation.fit(state, strategies, cleaned, train, config)
     if imputed.state is not state:
         reports = fit_imputation.told(imputed, reports, cleaned, selection.kept)
@@ -98,6 +121,7 @@ def fit(
         tuple(plan.warning for plan in fitted_plans if plan.warning),
         imputed.neighbours,
         {column.report.name: column.gaps for column in columns if column.gaps is not None},
+        encodings.out_of_fold(column.encoded for column in columns),
     )
 
 
@@ -108,6 +132,39 @@ class _Column:
     categorical: CategoricalInput | None = None
     labels: tuple[str, ...] = ()
     gaps: Gaps | None = None
+    binned: BinnedInput | None = None
+    text: TextInput | None = None
+    encoded: Encoded = field(default_factory=Encoded)
+
+
+class _Encodings:
+    """What encoding by the target needs of the whole table, worked out where a column asks for it."""
+
+    def __init__(self, cleaned: Cleaned, target: Target, selection: Selection, config: PrepareConfig) -> None:
+        self._cleaned, self._config = cleaned, config
+        self._train = selection.of("train")
+        self._target = target
+
+    @cached_property
+    def _seen(self) -> tuple[Outcomes, Folds]:
+        outcomes = fit_encodings.outcomes(self._cleaned, self._target, self._train)
+        return outcomes, fit_encodings.folds_of(self._train, self._config)
+
+    def out_of_fold(self, columns: Iterable[Encoded]) -> OutOfFold | None:
+        """What the training rows get of all columns, None where that is what is served."""
+        tables = {name: table for column in columns for name, table in column.out_of_fold.items()}
+        return OutOfFold(self._seen[1], tables) if tables else None
+
+    def of(self, item: CategoricalInput, plan: Plan) -> Encoded:
+        """The inputs of a column whose codes are looked up."""
+        assert plan.reader is not None
+        rules = labels.words(self._config)
+        coder = Coder(item, plan.reader, rules)
+        column = self._cleaned.column(plan.name).filter(pl.Series(self._train))
+        codes = coded(column, coder.read(self._cleaned.spellings[plan.name].texts), item.missing)
+        if fit_categorical.encoding_of(plan, self._config) == "ordinal":
+            return fit_encodings.by_order(item, codes, plan, rules)
+        return fit_encodings.by_target(item, codes, *self._seen, self._config.categorical)
 
 
 def _column(
@@ -118,11 +175,14 @@ def _column(
     limits: fit_numeric.Bounds | None,
     config: PrepareConfig,
     order: fit_imputation.Order | None,
+    encodings: _Encodings,
 ) -> _Column:
     if plan.reader is None:
         return _Column(_ignored(plan, cleaned))
+    if plan.type == "text":
+        return _text(plan, cleaned, selection, config)
     if plan.type == "categorical":
-        return _categorical(plan, cleaned, selection, config)
+        return _categorical(plan, cleaned, selection, config, encodings)
     return _numeric(plan, data, cleaned, selection, limits, config, order)
 
 
@@ -189,10 +249,40 @@ def _numeric(
         "outliers": fit_numeric.outliers(limits, values, kept) if limits else None,
         "inputs": tuple(f"n:{item.name}" for item in fitted.inputs),
     }
+    rules = fit_bins.rules_of(plan, config)
+    cut = fit_bins.bins(fitted.inputs, values[train], rules) if rules else None
+    if cut is not None:
+        update["inputs"] = _input_names(cut)
+        return _Column(report.model_copy(update=update), binned=cut)
     return _Column(report.model_copy(update=update), fitted.inputs, gaps=fitted.gaps)
 
 
-def _categorical(plan: Plan, cleaned: Cleaned, selection: Selection, config: PrepareConfig) -> _Column:
+def _input_names(item: CategoricalInput | BinnedInput) -> tuple[str, ...]:
+    return tuple(f"n:{name}" for name in item.onehot_names) if item.onehot else (f"c:{item.name}",)
+
+
+def _text(plan: Plan, cleaned: Cleaned, selection: Selection, config: PrepareConfig) -> _Column:
+    column, texts = cleaned.column(plan.name), cleaned.spellings[plan.name].texts
+    rows = fit_categorical.counts(column, selection.codes, len(texts))[0]
+    item = fit_text.fit(plan.name, texts.to_list(), rows.tolist(), config.tfidf or TfidfRules())
+    report = ColumnQuality(
+        name=plan.name,
+        source_type=str(plan.dtype),
+        type=plan.type,
+        role=plan.role,
+        reason=plan.reason,
+        given=plan.given,
+        before=Summary(rows=len(column), missing=column.null_count(), distinct=len(texts)),
+    )
+    if item is None:
+        reason = "no word is in enough rows of the training split"
+        return _Column(report.model_copy(update={"role": "ignored", "reason": reason}))
+    return _Column(report.model_copy(update={"inputs": tuple(f"n:{name}" for name in item.names)}), text=item)
+
+
+def _categorical(
+    plan: Plan, cleaned: Cleaned, selection: Selection, config: PrepareConfig, encodings: _Encodings
+) -> _Column:
     spelled = cleaned.spellings[plan.name]
     column = cleaned.column(plan.name)
     size = len(spelled.texts)
@@ -221,12 +311,13 @@ def _categorical(plan: Plan, cleaned: Cleaned, selection: Selection, config: Pre
     if fitted.item is None:
         return _Column(report.model_copy(update={"role": "ignored", "reason": fitted.reason}))
     item = fitted.item
-    names = tuple(f"n:{name}" for name in item.onehot_names) if item.onehot else (f"c:{item.name}",)
+    encoded = encodings.of(item, plan) if item.looked_up else Encoded()
+    names = tuple(f"n:{made.name}" for made in encoded.inputs) if item.looked_up else _input_names(item)
     update: dict[str, object] = {"after": fitted.after, "imputation": fitted.imputation, "inputs": names}
     if fitted.rare:
         note = f"{fitted.rare} rare categories are coded like unseen ones"
         update["reason"] = f"{plan.reason}; {note}" if plan.reason else note
-    return _Column(report.model_copy(update=update), (), item, fitted.labels)
+    return _Column(report.model_copy(update=update), (), item, fitted.labels, encoded=encoded)
 
 
 def _ignored(plan: Plan, cleaned: Cleaned) -> ColumnQuality:
@@ -271,7 +362,10 @@ def _require_inputs(inputs: Sequence[Plan], reports: Sequence[ColumnQuality]) ->
 def _require_unique(state: TabularState) -> None:
     owner: dict[str, str] = {}
     pairs = [(item.name, item.column) for item in state.numeric]
-    pairs += [(name, item.column) for item in state.categorical if item.onehot for name in item.onehot_names]
+    pairs += [(name, item.column) for item in state.categories if item.onehot for name in item.onehot_names]
+    pairs += [(item.name, item.column) for item in state.lookups]
+    pairs += [(name, item.column) for item in state.texts for name in item.names]
+    pairs += [(item.name, item.factors[0]) for item in state.products]
     for name, column in pairs:
         if name in owner:
             raise StageError(
@@ -281,55 +375,3 @@ def _require_unique(state: TabularState) -> None:
                 cure="rename one of them in the source, or ignore one in prepare.columns",
             )
         owner[name] = column
-
-
-def _signature(
-    state: TabularState,
-    plans: Sequence[Plan],
-    shown: dict[str, tuple[str, ...]],
-    data: RawData,
-    train: Mask,
-    config: PrepareConfig,
-) -> Signature:
-    inputs = [plan for plan in plans if plan.role == "input" and plan.reader is not None]
-    row = _example(data, train, [plan.name for plan in inputs], set(config.missing.words))
-    fields = []
-    for plan in inputs:
-        reader = plan.reader
-        assert reader is not None
-        names = shown.get(plan.name, ())
-        fields.append(
-            Field(
-                name=plan.name,
-                type=reader.type,
-                text=reader.text,
-                categories=names if len(names) <= _LISTED else (),
-                example=row[plan.name],
-            )
-        )
-    tensors = []
-    if state.numeric_names:
-        tensors.append(Tensor(name="numeric", dtype="float32", shape=(None, len(state.numeric_names))))
-    if state.coded:
-        tensors.append(Tensor(name="categorical", dtype="int64", shape=(None, len(state.coded))))
-    return Signature(
-        task=config.task,
-        modality="tabular",
-        inputs=tuple(fields),
-        ignored=tuple(plan.name for plan in plans if plan.role != "input"),
-        labels=() if config.task in UNSUPERVISED else state.target.labels,
-        target=config.target,
-        tensors=tuple(tensors),
-        example=row,
-    )
-
-
-def _example(data: RawData, train: Mask, names: Sequence[str], missing: set[str]) -> dict[str, JsonValue]:
-    """Of the first training rows the one with the fewest gaps."""
-    rows = data.rows_at(np.flatnonzero(train)[:10].tolist())
-
-    def known(row: dict[str, JsonValue]) -> int:
-        return sum(row[name] is not None and str(row[name]).strip().lower() not in missing for name in names)
-
-    fullest = max(rows, key=known)
-    return {name: fullest[name] for name in names}

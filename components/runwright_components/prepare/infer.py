@@ -43,6 +43,11 @@ class Plan:
     warning: str = ""
 
     @property
+    def spelled(self) -> bool:
+        """Whether the cleaned column numbers its spellings."""
+        return self.type in ("categorical", "text")
+
+    @property
     def given(self) -> bool:
         return self.rules is not None and self.rules.type is not None
 
@@ -93,13 +98,18 @@ def _plan_column(values: pl.Series, rules: Column | None, config: PrepareConfig,
         return _split_column(base, values, config, evidence)
     if config.missing.order_by == name:
         return _time_column(base, values, config, evidence, "orders the rows")
-    if given in ("text", "image"):
+    if given == "image":
         raise StageError(
             Reason.UNSUPPORTED,
-            f"a table has no {given} columns",
+            "a table has no image columns",
             where=f"column {name}",
-            cure=f"for {given} choose the task {given}-classification; else type: categorical or ignore",
+            cure="for images choose the task image-classification; else type: ignore",
         )
+    if given == "text":
+        if not holds_text(dtype):
+            raise _misfit(base, given, f"are of type {dtype}")
+        reader = Reader(name=name, type="text", text=True)
+        return replace(base, type=given, reader=reader, reason="the configuration says so")
     if given == "ignore":
         return base.ignore("the configuration says so")
     if given is not None:
@@ -241,6 +251,11 @@ def _counted(values: pl.Series, words: Words) -> list[tuple[str, int]]:
     return trimmed.group_by("text").len().sort("len", "text", descending=[True, False]).rows()
 
 
+def names_an_identifier(name: str) -> bool:
+    """Whether a column is named like one that tells rows or entities apart."""
+    return bool(_ID_NAME.search(name.strip()) or _CAMEL_ID.search(name.strip()))
+
+
 def _numbers_rows(values: pl.Series) -> bool:
     """Whether whole numbers count rows: each once (but for a few duplicates), and named like an identifier or rising
     by one."""
@@ -249,8 +264,7 @@ def _numbers_rows(values: pl.Series) -> bool:
         return False
     if present.n_unique() < _SURE * len(present):
         return False
-    name = values.name.strip()
-    if _ID_NAME.search(name) or _CAMEL_ID.search(name):
+    if names_an_identifier(values.name):
         return True
     return int((present.diff() == 1).sum()) >= _SURE * (len(present) - 1)
 

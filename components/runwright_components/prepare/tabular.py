@@ -24,6 +24,7 @@ from runwright_components.prepare.describe import numbers
 from runwright_components.prepare.fit_categorical import by_key, counts
 from runwright_components.prepare.fit_table import FittedTable, fit
 from runwright_components.prepare.infer import TOLERATED, Plan
+from runwright_components.prepare.leakage import judge
 from runwright_components.prepare.quality import Quality, SplitQuality
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.relations import missing_patterns, relations, sampled_columns
@@ -46,21 +47,26 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
 
     plans: Sequence[Plan] = infer.plan(sample(data), config, lambda column: evidence(data, column))
     tick("reading")
-    plans, cleaned = _clean(data, plans, config, folder / _CLEANED)
+    plans, cleaned = read_columns(data, plans, config, folder / _CLEANED)
     tick("selecting rows")
     selection = select(data, cleaned, plans, config)
+    plans, findings = judge(cleaned, plans, selection, config)
     tick("fitting")
     fitted = fit(data, cleaned, plans, selection, config, tick)
-    for warning in (*fitted.selection.warnings, *fitted.warnings):
+    for warning in (*fitted.selection.warnings, *fitted.warnings, *(finding.text for finding in findings)):
         progress.warning(warning)
     preprocessing = TabularPreprocessing(fitted.state, fitted.neighbours)
-    write_splits(folder, data, cleaned, preprocessing, fitted.selection, fitted.gaps)
+    write_splits(folder, data, cleaned, preprocessing, fitted.selection, fitted.gaps, fitted.out_of_fold)
     tick("writing")
     preprocessing.save(folder / PREPROCESSING)
     splits = _splits(cleaned, fitted, config)
     related = sampled_columns(plans, cleaned)
     quality = _quality(data, config, fitted, splits).model_copy(
-        update={"missing_together": missing_patterns(related), "relations": relations(related)}
+        update={
+            "missing_together": missing_patterns(related),
+            "relations": relations(related),
+            "findings": tuple(findings),
+        }
     )
     quality.write(folder, QUALITY)
     cleaned.path.unlink()
@@ -84,7 +90,9 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
     return manifest
 
 
-def _clean(data: RawData, plans: Sequence[Plan], config: PrepareConfig, path: Path) -> tuple[Sequence[Plan], Cleaned]:
+def read_columns(
+    data: RawData, plans: Sequence[Plan], config: PrepareConfig, path: Path
+) -> tuple[Sequence[Plan], Cleaned]:
     """Read the columns. One whose inferred type does not hold beyond the sample is read again, as categories."""
     cleaned = clean(data.source, plans, labels.words(config), path, data.rows)
     wrong = {plan.name: found for plan in plans if (found := _unreadable(plan, data, cleaned))}
@@ -96,7 +104,7 @@ def _clean(data: RawData, plans: Sequence[Plan], config: PrepareConfig, path: Pa
 
 def _unreadable(plan: Plan, data: RawData, cleaned: Cleaned) -> str:
     """Why an inferred type does not hold; empty where it does. Raises StageError where the type was given."""
-    if plan.reader is None or plan.type == "categorical":
+    if plan.reader is None or plan.spelled:
         return ""
     if plan.type == "numeric" and not holds_text(plan.dtype):
         return ""  # NaN and infinities are not a matter of type; they count as missing

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from runwright_components.contract.artifacts import RAW_TEST, ROW_ID, TARGET
 from runwright_components.contract.config import SPLITS
 from runwright_components.contract.kinds import LABELLED
-from runwright_components.features.reading import Codes
+from runwright_components.features.reading import Codes, coded
 from runwright_components.features.split_io import CATEGORICAL, NUMERIC
 from runwright_components.features.tabular import TabularPreprocessing
 from runwright_components.features.target import UNLABELLED
 from runwright_components.prepare.clean import Cleaned
+from runwright_components.prepare.fit_encodings import OutOfFold
 from runwright_components.prepare.fit_imputation import Gaps
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.select import Selection
@@ -31,10 +32,11 @@ def write_splits(
     preprocessing: TabularPreprocessing,
     selection: Selection,
     gaps: Mapping[str, Gaps],
+    out_of_fold: OutOfFold | None = None,
 ) -> None:
     """Write `{train,validation,test}.parquet` and the raw rows of the test split. `gaps` are what training rows are
-    filled with in their order."""
-    encoder = _Encoder(cleaned, preprocessing, gaps)
+    filled with in their order, `out_of_fold` what they get of their categories."""
+    encoder = _Encoder(cleaned, preprocessing, gaps, out_of_fold)
     source = pl.scan_ipc(cleaned.path, row_index_name=ROW_ID).select(ROW_ID, *encoder.columns)
     for code, name in enumerate(SPLITS):
         rows = source.filter(_in_split(selection.codes, code))
@@ -46,12 +48,21 @@ def write_splits(
 class _Encoder:
     """Encodes cleaned rows by the code that also encodes a request; a spelling's code is worked out once."""
 
-    def __init__(self, cleaned: Cleaned, preprocessing: TabularPreprocessing, gaps: Mapping[str, Gaps]) -> None:
+    def __init__(
+        self,
+        cleaned: Cleaned,
+        preprocessing: TabularPreprocessing,
+        gaps: Mapping[str, Gaps],
+        out_of_fold: OutOfFold | None,
+    ) -> None:
         state = preprocessing.state
         self._preprocessing = preprocessing
         self._gaps = gaps
+        self._out_of_fold = out_of_fold
         self._target = state.target
-        self._numbers = [reader.name for reader in state.columns if reader.type != "categorical"]
+        self._numbers = state.number_columns
+        self._texts = {item.column: cleaned.spellings[item.column].texts for item in state.texts}
+        self._looked_up = {item.name: (state.factor_names.index(item.name), item.column) for item in state.lookups}
         self._codes: dict[str, tuple[Codes, int]] = {}
         for item in state.categorical:
             texts = cleaned.spellings[item.column].texts
@@ -61,7 +72,8 @@ class _Encoder:
             keys = cleaned.spellings[self._target.name].keys
             self._classes = self._target.classes_of(keys)
         names = state.numeric_names
-        self.columns = [*self._numbers, *self._codes, *([self._target.name] if self._target.name else [])]
+        target = [self._target.name] if self._target.name else []
+        self.columns = [*self._numbers, *self._codes, *self._texts, *target]
         self.schema: dict[str, type[pl.DataType]] = {ROW_ID: pl.UInt32}
         self.schema |= {NUMERIC + name: pl.Float32 for name in names}
         self.schema |= {CATEGORICAL + item.name: pl.Int32 for item in state.coded}
@@ -70,29 +82,25 @@ class _Encoder:
     def __call__(self, rows: pl.DataFrame) -> pl.DataFrame:
         state = self._preprocessing.state
         numbers = {name: rows.get_column(name).to_numpy() for name in self._numbers}
-        codes = {name: _coded(rows.get_column(name), *known) for name, known in self._codes.items()}
+        read = {name: coded(rows.get_column(name), *known) for name, known in self._codes.items()}
+        codes = self._preprocessing.with_bins(numbers, read)
+        texts = {name: spelled.gather(rows.get_column(name)).to_list() for name, spelled in self._texts.items()}
         columns = [rows.get_column(ROW_ID)]
         if state.numeric_names:
-            fills = {name: gaps.of(columns[0].to_numpy()) for name, gaps in self._gaps.items()}
-            encoded = self._preprocessing.encode_numbers(numbers, codes, len(rows), fills)
+            numbered = columns[0].to_numpy()
+            fills = {name: gaps.of(numbered) for name, gaps in self._gaps.items()}
+            encoded = self._preprocessing.encode_numbers(numbers, codes, len(rows), fills, texts)
+            if self._out_of_fold is not None:
+                self._out_of_fold.put(encoded, self._looked_up, codes, numbered)
             columns += [pl.Series(NUMERIC + name, encoded[i]) for i, name in enumerate(state.numeric_names)]
         columns += [pl.Series(CATEGORICAL + item.name, codes[item.column]) for item in state.coded]
         if not self._target.name:
             return pl.DataFrame([*columns, pl.Series(TARGET, np.full(len(rows), UNLABELLED, dtype=np.int32))])
         target = rows.get_column(self._target.name)
         if self._classes is not None:
-            return pl.DataFrame([*columns, pl.Series(TARGET, _coded(target, self._classes, UNLABELLED))])
+            return pl.DataFrame([*columns, pl.Series(TARGET, coded(target, self._classes, UNLABELLED))])
         values = (target.to_numpy() - self._target.mean) / self._target.scale
         return pl.DataFrame([*columns, pl.Series(TARGET, values.astype(np.float32))])
-
-
-def _coded(spelled: pl.Series, code_of: Codes, missing: int) -> Codes:
-    if not spelled.null_count():
-        codes: Codes = code_of[spelled.to_numpy()]
-        return codes
-    if not len(code_of):
-        return np.full(len(spelled), missing, dtype=np.int32)
-    return np.where(spelled.is_null().to_numpy(), np.int32(missing), code_of[spelled.fill_null(0).to_numpy()])
 
 
 def _in_split(codes: NDArray[np.uint8], code: int) -> pl.Expr:

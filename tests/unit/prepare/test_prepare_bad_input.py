@@ -114,8 +114,8 @@ CASES: dict[str, tuple[pl.DataFrame, dict[str, Any], Reason, list[str]]] = {
     "text column in a table": (
         table(),
         {"columns": [{"name": "x", "type": "text"}]},
-        Reason.UNSUPPORTED,
-        ["text-classification"],
+        Reason.DATA_INVALID,
+        ["given as text", "Float64"],
     ),
     "unknown column in the configuration": (
         table(),
