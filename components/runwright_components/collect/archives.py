@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from runwright_components.collect import limits
-from runwright_components.collect.compressed import CHUNK, Expansion, Reader, compression, decompressed
+from runwright_components.collect.compressed import CHUNK, Expansion, Reader, content_now
 from runwright_components.collect.files import SourceFile, file_format
 from runwright_components.contract.config import Source
 from runwright_components.contract.outcome import Reason, StageError
@@ -70,21 +70,10 @@ def _starts_like_zip(path: Path) -> bool:
 
 def _starts_like_tar(file: SourceFile) -> bool:
     try:
-        with _content(file) as opened:
+        with content_now(file) as opened:
             return opened.read(_TAR_BLOCK)[257:262] == b"ustar"
     except StageError:
         return False  # whoever reads the file will say what is wrong with it
-
-
-@contextmanager
-def _content(file: SourceFile) -> Iterator[Reader]:
-    kind = compression(file.path)
-    if kind is None:
-        with file.path.open("rb") as opened:
-            yield opened
-    else:
-        with decompressed(file.path, kind, file.display) as reader:
-            yield reader
 
 
 Member = tuple[str, Path]
@@ -162,7 +151,7 @@ class _Counted:
 def _untar(file: SourceFile, scratch: Callable[[], Path], budget: Expansion) -> list[Member]:
     found: list[Member] = []
     names = _Names(file)
-    with _broken_archive(file, "tar"), _content(file) as content:
+    with _broken_archive(file, "tar"), content_now(file) as content:
         counted = _Counted(content, budget, file.display)
         with tarfile.open(fileobj=cast("BinaryIO", counted), mode="r|", tarinfo=_Header) as archive:
             for member in archive:

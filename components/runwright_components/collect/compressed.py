@@ -76,6 +76,30 @@ def decompressed(path: Path, kind: str, where: str) -> Iterator[Reader]:
         ) from error
 
 
+@contextmanager
+def content_now(file: SourceFile) -> Iterator[Reader]:
+    """What the file holds now, uncompressed, even if it grows while it is read."""
+    kind = compression(file.path)
+    if kind is not None:
+        with decompressed(file.path, kind, file.display) as reader:
+            yield reader
+    else:
+        with file.path.open("rb") as opened:
+            yield _Prefix(opened, file.path.stat().st_size)
+
+
+class _Prefix:
+    """The first `left` bytes of what a reader gives."""
+
+    def __init__(self, reader: Reader, left: int) -> None:
+        self._reader, self._left = reader, left
+
+    def read(self, size: int, /) -> bytes:
+        chunk = self._reader.read(min(size, self._left))
+        self._left -= len(chunk)
+        return chunk
+
+
 def uncompressed(file: SourceFile, scratch: Callable[[], Path], budget: Expansion) -> Path:
     """The file itself, or the content of a compressed one in a `scratch` path."""
     kind = compression(file.path)

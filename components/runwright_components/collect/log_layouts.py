@@ -36,8 +36,8 @@ class LineLayout:
         Raises StageError where Rust's regex engine, which runs in linear time, does not take the expression.
         """
         # The last group is empty, and null in lines that do not match.
-        groups = pl.col(line).str.extract_groups(f"(?:{self.regex})(?P<{MATCHED}>)")
         try:
+            groups = pl.col(line).str.extract_groups(f"(?:{self.regex})(?P<{MATCHED}>)")
             schema = frame.select(groups.alias(_GROUPS)).collect_schema()[_GROUPS]
         except pl.exceptions.PolarsError as error:
             raise _no_regex(error, where) from error

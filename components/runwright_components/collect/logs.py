@@ -6,15 +6,14 @@ import codecs
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from runwright_components.collect import limits
-from runwright_components.collect.compressed import CHUNK, Expansion, Reader, compression, decompressed
+from runwright_components.collect.compressed import CHUNK, Expansion, content_now
 from runwright_components.collect.files import SourceFile, bare_name
 from runwright_components.collect.json_tables import scan_json
 from runwright_components.collect.log_layouts import MATCHED, line_layout
@@ -98,10 +97,9 @@ def _copy(file: SourceFile, target: Path, budget: Expansion) -> _Copy:
     digest = hashlib.sha256()
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
     line, lines = 0, 1
-    with _content(file) as (source, counts), target.open("wb") as out:
+    with content_now(file) as source, target.open("wb") as out:
         while chunk := source.read(CHUNK):
-            if counts:
-                budget.add(len(chunk), file.display)
+            budget.add(len(chunk), file.display)
             digest.update(chunk)
             feeds = chunk.count(b"\n")
             line = len(chunk) - 1 - chunk.rfind(b"\n") if feeds else line + len(chunk)
@@ -116,30 +114,6 @@ def _copy(file: SourceFile, target: Path, budget: Expansion) -> _Copy:
             out.write(decode(chunk).encode())
         out.write(decode(b"", final=True).encode())
     return _Copy(file, target, f"sha256:{digest.hexdigest()}")
-
-
-@contextmanager
-def _content(file: SourceFile) -> Iterator[tuple[Reader, bool]]:
-    """What the file holds now, and whether it comes out of a compressed one."""
-    kind = compression(file.path)
-    if kind is None:
-        with file.path.open("rb") as opened:
-            yield _Prefix(opened, file.path.stat().st_size), False
-    else:
-        with decompressed(file.path, kind, file.display) as reader:
-            yield reader, True
-
-
-class _Prefix:
-    """The first `left` bytes of a file that may grow."""
-
-    def __init__(self, reader: Reader, left: int) -> None:
-        self._reader, self._left = reader, left
-
-    def read(self, size: int, /) -> bytes:
-        chunk = self._reader.read(min(size, self._left))
-        self._left -= len(chunk)
-        return chunk
 
 
 # ---------------------------------------------------------------- lines into columns
@@ -222,7 +196,7 @@ def _judge(count: _Count, config: LogConfig, name: str, progress: Progress) -> N
         return
     share = count.unmatched / count.lines
     said = f"{count.unmatched:,} of {count.lines:,} lines ({share:.2%}) do not match the {how}"
-    if share > config.max_unmatched or count.unmatched == count.lines:
+    if share > config.max_unmatched:
         raise StageError(
             Reason.DATA_INVALID,
             f"{said}; at most {config.max_unmatched:.2%} may",

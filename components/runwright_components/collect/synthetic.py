@@ -6,6 +6,7 @@ algebra and no transcendental function, whose last bits differ from machine to m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -77,7 +78,7 @@ def _regression(config: SyntheticConfig, chance: Generator, rows: int) -> pl.Dat
     target = features[:, 0] * features[:, -1] + steps[group]
     for index, weight in enumerate(weights):
         target += features[:, index] * weight
-    spread = config.noise * float(config.features) ** 0.5
+    spread = config.noise * math.sqrt(config.features)
     return _table(features, group, "target", pl.Series(target + _bell(chance, rows) * spread))
 
 
