@@ -36,7 +36,7 @@ def sampled_columns(plans: Sequence[Plan], cleaned: Cleaned) -> Sampled:
 
 def _sampled(plan: Plan, cleaned: Cleaned, step: int) -> Numbers | Codes:
     column = cleaned.column(plan.name).gather_every(step)
-    if plan.type != "categorical":
+    if not plan.spelled:
         values = column.to_numpy().copy()
         values[~np.isfinite(values)] = np.nan
         return values
@@ -65,7 +65,7 @@ def missing_patterns(columns: Sampled) -> tuple[MissingPattern, ...]:
 
 def relations(columns: Sampled) -> tuple[Relation, ...]:
     """The strength of the relation of each pair among the first `COLUMNS` columns that vary."""
-    varied = {name: found for name, column in columns.items() if (found := _comparable(column)) is not None}
+    varied = {name: kept for name, column in columns.items() if (kept := _comparable(column)) is not None}
     names = list(varied)[:COLUMNS]
     pairs = ((left, right) for place, left in enumerate(names) for right in names[place + 1 :])
     found = (_relation(left, right, varied[left], varied[right]) for left, right in pairs)
@@ -75,7 +75,7 @@ def relations(columns: Sampled) -> tuple[Relation, ...]:
 def _comparable(column: Numbers | Codes) -> Numbers | Codes | None:
     """Ranks of numbers, codes of categories; None of a column with one value or too many words."""
     if column.dtype == np.float64:
-        ranks = _ranks(column)
+        ranks = _ranks(column.astype(np.float64))
         return ranks if np.nanmax(ranks, initial=0.0) > np.nanmin(ranks, initial=np.inf) else None
     return column if 1 < len(np.unique(column[column >= 0])) <= _CATEGORIES else None
 
