@@ -136,6 +136,7 @@ def test_a_training_tells_its_cost(config: TrainConfig, tables: Path, progress: 
     [
         ("NVIDIA H100 80GB HBM3", "bf16", 989.4),
         ("NVIDIA H100 PCIe", "bf16", 756.0),
+        ("NVIDIA H100 PCIe", "fp8", 1512.0),
         ("NVIDIA A100-SXM4-80GB", "fp32", 19.5),
         ("NVIDIA A10G", "fp16", 70.0),
         ("NVIDIA L40S", "bf16", 362.1),
