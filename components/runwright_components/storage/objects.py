@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
 
 _STATUS = re.compile(r"status code: (\d{3})")
-_CODE = re.compile(r"<Code>(\w+)</Code>")
+_CODE = re.compile(r"<Code>([A-Za-z]\w*)</Code>")
+_UNUSABLE = re.compile(r"(?:GCP credential error|Invalid Access Key): (.*)")  # before any request
 _URL = re.compile(r"https?://[^\s)\"']+")
 _CHUNK = 4 << 20
 _METADATA_SERVICES = ("169.254.169.254", "metadata.google.internal")  # asked when no credentials are given
@@ -162,6 +163,9 @@ class ObjectStore(ABC):
         status = int(found[1]) if (found := _STATUS.search(text)) else None
         code = found[1] if (found := _CODE.search(text)) else ""
         answer = f"the server answered {status}{f' {code}' if code else ''}" if status else ""
+        if found := _UNUSABLE.search(text):
+            said = f"the credentials cannot be used: {found[1]}"
+            return self._error(Reason.SOURCE_DENIED, key, said, self.cures.no_credentials)
         if any(service in text for service in _METADATA_SERVICES):
             return self._error(Reason.SOURCE_DENIED, key, "no credentials", self.cures.no_credentials)
         if status == 404 or isinstance(error, FileNotFoundError):
