@@ -1,0 +1,1 @@
+"""The clouds' own emulators, real programs on loopback: Azurite for Azure, fake-gcs-server for Google."""
