@@ -12,6 +12,7 @@ import click
 # name: (where its click command is, what --help of the group says)
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("runwright_cli.init_command:init", "Look at your data and write a TrainingRun for them."),
+    "profile": ("runwright_cli.profile_command:profile", "Look at a table and propose how to prepare it."),
     "validate": ("runwright_cli.validate_command:validate", "Check TrainingRun files."),
     "run": ("runwright_cli.run_command:run", "Run a TrainingRun on this machine, from raw data to a package."),
     "serve": ("runwright_cli.serve_command:serve", "Serve a packaged model over HTTP."),

@@ -28,7 +28,7 @@ kind: TrainingRun
 metadata:
   name: {name}
 spec:"""
-    place = _text(os.path.relpath(path.absolute(), folder))
+    place = scalar(os.path.relpath(path.absolute(), folder))
     acts = found.task == "environment-control"
     data = () if acts else (_data(place, found), _prepare(found))
     return "\n".join([head, *data, _train(place, path, found), _rest(found)]) + "\n"
@@ -47,23 +47,23 @@ def _data(place: str, found: Guess) -> str:
 
 def _prepare(found: Guess) -> str:
     lines = ["  prepare:"]
-    lines += [f"    # {_comment(reason)}" for reason in found.reasons]
+    lines += [f"    # {comment(reason)}" for reason in found.reasons]
     if found.target and (found.target != "label" or found.task.startswith("tabular")):
-        lines.append(f"    target: {_text(found.target)}")
+        lines.append(f"    target: {scalar(found.target)}")
     if found.text and found.text != "text":
-        lines.append(f"    text: {{column: {_text(found.text)}, maxTokens: 128}}")
+        lines.append(f"    text: {{column: {scalar(found.text)}, maxTokens: 128}}")
     if found.pieces:
-        lines.append(f"    text: {{{', '.join(f'{role}: {_text(column)}' for role, column in found.pieces)}}}")
+        lines.append(f"    text: {{{', '.join(f'{role}: {scalar(column)}' for role, column in found.pieces)}}}")
     if found.time:
-        by = f", by: [{', '.join(map(_text, found.by))}]" if found.by else ""
-        lines.append(f"    series: {{time: {_text(found.time)}{by}, horizon: 12}}  # stamps that are forecast")
+        by = f", by: [{', '.join(map(scalar, found.by))}]" if found.by else ""
+        lines.append(f"    series: {{time: {scalar(found.time)}{by}, horizon: 12}}  # stamps that are forecast")
     if found.image:
         height, width, channels = found.image
         lines.append(f"    image: {{height: {height}, width: {width}, channels: {channels}}}")
     if found.ignored:
         lines.append("    columns:")
     for column, why in found.ignored:
-        lines.append(f"      - {{name: {_text(column)}, type: ignore}}  # {_comment(why)}")
+        lines.append(f"      - {{name: {scalar(column)}, type: ignore}}  # {comment(why)}")
     strategy = "" if found.time else f"strategy: {'stratified' if found.stratified else 'random'}, "
     lines.append(f"    split: {{{strategy}train: 0.7, validation: 0.15, test: 0.15, seed: 0}}")
     return "\n".join(lines)
@@ -72,8 +72,8 @@ def _prepare(found: Guess) -> str:
 def _train(place: str, path: Path, found: Guess) -> str:
     lines = ["  train:", f"    task: {found.task}"]
     if found.task == "environment-control":
-        own = f"file: {place}, class: {_text(found.target)}"
-        lines.append(f"    environment: {{{own if path.suffix == '.py' else f'id: {_text(str(path))}'}}}")
+        own = f"file: {place}, class: {scalar(found.target)}"
+        lines.append(f"    environment: {{{own if path.suffix == '.py' else f'id: {scalar(str(path))}'}}}")
     return "\n".join([*lines, *(f"    {line}" for line in STARTS[found.task].train)])
 
 
@@ -84,7 +84,7 @@ def _rest(found: Guess) -> str:
     #   - {{metric: {STARTS[found.task].gate}}}"""
 
 
-def _text(value: str) -> str:
+def scalar(value: str) -> str:
     """A YAML scalar for any text: plain where that is safe, else quoted as in JSON."""
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_/.-]*", value) and value.lower() not in (
         "null",
@@ -97,5 +97,6 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _comment(text: str) -> str:
-    return " ".join(text.split())
+def comment(text: str) -> str:
+    """Text on one line, without characters that are not seen: they could end the comment, or turn its direction."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

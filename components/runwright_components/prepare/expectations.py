@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from runwright_components.contract.artifacts import QUARANTINE, ROW_ID, Document
+from runwright_components.contract.artifacts import QUARANTINE, ROW_ID
 from runwright_components.contract.config import PrepareConfig
 from runwright_components.contract.config.expectations import ExpectationConfig
 from runwright_components.contract.outcome import Reason, StageError
@@ -20,33 +19,10 @@ from runwright_components.contract.progress import Progress
 from runwright_components.prepare.expectation_checks import broken_rows
 from runwright_components.prepare.quality import SAMPLES
 from runwright_components.prepare.raw import RawData, rows_in
+from runwright_components.prepare.verdicts import EXPECTATIONS, Verdict, Verdicts
 
-EXPECTATIONS = "expectations.json"
 RULE, REASON = "quarantine_rule", "quarantine_reason"  # columns of QUARANTINE, before those of the source
 _CURE = "mend the source, correct the rule, or set `onFailure: quarantine` to leave such rows out"
-
-
-class Verdict(Document):
-    """What came of one expectation. `samples` are rows that break it: their number, and the values looked at."""
-
-    rule: str
-    said: str
-    columns: tuple[str, ...] = ()
-    outcome: Literal["kept", "warned", "quarantined"]
-    rows: int = 0  # that break it
-    samples: tuple[tuple[int, str], ...] = ()
-
-
-class Verdicts(Document):
-    """The document `expectations.json`: every expectation in its order, and the rows that one at least put aside."""
-
-    verdicts: tuple[Verdict, ...]
-    quarantined: int = 0
-
-    @property
-    def aside(self) -> dict[str, int]:
-        """Rows in quarantine by the rule that they break; a row may break several."""
-        return {verdict.rule: verdict.rows for verdict in self.verdicts if verdict.outcome == "quarantined"}
 
 
 def meet(config: PrepareConfig, data: RawData, folder: Path, progress: Progress) -> tuple[RawData, Verdicts]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runwright_components.prepare.quality import ColumnQuality, Measure, Quality, Repair, Summary, Top
+from runwright_components.prepare.quality import ColumnQuality, Duplicates, Measure, Quality, Repair, Summary, Top
+from runwright_components.prepare.verdicts import Verdict, Verdicts
 from runwright_components.report.charts import Chart, Point, Tone, spark, tick_text
+from runwright_components.report.relations_view import PatternView, RelationsView, patterns_view, relations_view
 from runwright_components.report.wording import count, number, percent, rows
 
 MOST_CATEGORIES = 6
@@ -65,6 +67,17 @@ class ColumnView:
 
 
 @dataclass(frozen=True)
+class ExpectedView:
+    """An expectation and what came of it. `samples` are (row, values)."""
+
+    rule: str
+    said: str  # empty where it is the rule's name
+    outcome: str
+    rows: str
+    samples: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Flow:
     """One step from the rows read to the rows used. `tone` is `loss` where rows were left out."""
 
@@ -96,18 +109,22 @@ class DataView:
     measures: tuple[tuple[str, str, Chart | None], ...]
     duplicates: tuple[tuple[str, ...], ...]  # header and sample rows
     duplicates_note: str
+    relations: RelationsView | None
+    patterns: tuple[PatternView, ...]
+    expectations: tuple[ExpectedView, ...]
     warnings: tuple[str, ...]
 
 
-def data_view(quality: Quality) -> DataView:
-    columns = tuple(_column(column) for column in quality.columns if column.role != "ignored")
+def data_view(quality: Quality, verdicts: Verdicts | None = None) -> DataView:
+    """`verdicts` are what came of the expectations, where there are any."""
+    columns = tuple(column_view(column) for column in quality.columns if column.role != "ignored")
     used = [column for column in quality.columns if column.role == "input"]
     cells = sum(column.before.rows for column in used)
     missing = sum(column.before.missing for column in used)
     repaired = sum(repair.rows for column in quality.columns for repair in column.repairs)
     touched = sum(bool(column.repairs) for column in quality.columns)
     kept = quality.rows_out / quality.rows_in if quality.rows_in else None
-    header, sample = _duplicate_rows(quality)
+    header, sample = duplicate_rows(quality.duplicates)
     return DataView(
         modality=quality.modality,
         target=quality.target,
@@ -119,7 +136,7 @@ def data_view(quality: Quality) -> DataView:
             ("Values mended", count(repaired), f"in {count(touched)} columns" if touched != 1 else "in 1 column"),
             ("Duplicates", count(quality.duplicates.found), f"{count(quality.duplicates.dropped)} dropped"),
         ),
-        flow=_flow(quality),
+        flow=_flow(quality, verdicts),
         columns=columns[:OPEN_COLUMNS],
         more_columns=columns[OPEN_COLUMNS:],
         unused=tuple((column.name, column.reason) for column in quality.columns if column.role == "ignored"),
@@ -127,12 +144,17 @@ def data_view(quality: Quality) -> DataView:
         measures=tuple(_measure(entry) for entry in quality.measures),
         duplicates=(header, *sample) if sample else (),
         duplicates_note=quality.duplicates.note,
-        warnings=quality.warnings,
+        relations=relations_view(quality.relations),
+        patterns=patterns_view(quality.missing_together),
+        expectations=() if verdicts is None else tuple(_expected(each) for each in verdicts.verdicts),
+        warnings=(*quality.warnings, *(finding.text for finding in quality.findings)),
     )
 
 
-def _flow(quality: Quality) -> tuple[Flow, ...]:
+def _flow(quality: Quality, verdicts: Verdicts | None) -> tuple[Flow, ...]:
     steps = [Flow("read from the sources", count(quality.rows_in), "start")]
+    if verdicts is not None and verdicts.quarantined:
+        steps.append(Flow("in quarantine", f"\u2212{count(verdicts.quarantined)}", "loss", "; ".join(verdicts.aside)))
     if quality.duplicates.dropped:
         steps.append(Flow("exact duplicates", f"\u2212{count(quality.duplicates.dropped)}", "loss"))
     for entry in quality.dropped:
@@ -145,10 +167,11 @@ def _flow(quality: Quality) -> tuple[Flow, ...]:
     return tuple(steps)
 
 
-def _column(column: ColumnQuality) -> ColumnView:
+def column_view(column: ColumnQuality, *, before: Tone = "quiet") -> ColumnView:
+    """A column's card: its sides, what was mended, what else was done. `before` is the tone of the first side."""
     domain = _domain(column)
     read = _as_words if column.type == "boolean" else _unchanged
-    sides = [_side("before", read(column.before), domain, "quiet")]
+    sides = [_side("before", read(column.before), domain, before)]
     if column.after is not None:
         sides.append(_side("after", read(column.after), domain, "one"))
     return ColumnView(
@@ -160,6 +183,16 @@ def _column(column: ColumnQuality) -> ColumnView:
             (_repair(repair), tuple(dict.fromkeys(repair.samples))) for repair in column.repairs if repair.rows
         ),
         notes=tuple(_notes(column)),
+    )
+
+
+def _expected(verdict: Verdict) -> ExpectedView:
+    return ExpectedView(
+        rule=verdict.rule,
+        said="" if verdict.said == verdict.rule else verdict.said,
+        outcome=verdict.outcome,
+        rows=count(verdict.rows) if verdict.rows else "",
+        samples=tuple((count(row), _cell(values)) for row, values in verdict.samples),
     )
 
 
@@ -314,8 +347,9 @@ def _measure(measure: Measure) -> tuple[str, str, Chart | None]:
     return measure.label, facts, chart
 
 
-def _duplicate_rows(quality: Quality) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    sample = quality.duplicates.sample
+def duplicate_rows(duplicates: Duplicates) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The header and the cells of a sample of repeated rows."""
+    sample = duplicates.sample
     header = tuple(dict.fromkeys(name for row in sample for name in row))[:8]
     return header, [tuple(_cell(row.get(name)) for name in header) for row in sample]
 

@@ -21,9 +21,12 @@ from runwright_components.contract.artifacts import (
 )
 from runwright_components.contract.tuning import tuning_of
 from runwright_components.prepare.quality import Quality
+from runwright_components.prepare.verdicts import EXPECTATIONS, Verdicts
+from runwright_components.profile.document import Profile
 from runwright_components.report import model_view, unsupervised_view, wording
-from runwright_components.report.data_view import data_view
+from runwright_components.report.data_view import DataView, data_view
 from runwright_components.report.evaluation_view import SMALL_SLICE, evaluation_view
+from runwright_components.report.profile_view import profile_view
 from runwright_components.report.tuning_view import TuningView, tuning_view
 
 
@@ -39,7 +42,7 @@ def report_page(*, run_name: str, prepared: Path, model: Path, evaluation: Path)
         alone=unsupervised_view.ANSWERS.get(manifest.task, ""),
         judged=judged,
         evaluation=evaluation_view(judged),
-        data=data_view(Quality.read(prepared, QUALITY)),
+        data=_data(prepared),
         training=model_view.training_view(manifest, History.read(model, HISTORY)),
         tuning=_tuning(model),
         lineage=model_view.lineage(judged),
@@ -51,9 +54,12 @@ def report_page(*, run_name: str, prepared: Path, model: Path, evaluation: Path)
 def quality_page(prepared: Path) -> str:
     """What the data were like before and after cleaning, as one HTML page. Raises StageError."""
     manifest = PreparedManifest.read(prepared)
-    return _render(
-        "quality.html.jinja", title="Data quality", manifest=manifest, data=data_view(Quality.read(prepared, QUALITY))
-    )
+    return _render("quality.html.jinja", title="Data quality", manifest=manifest, data=_data(prepared))
+
+
+def profile_page(profile: Profile, section: str) -> str:
+    """A profile as one HTML page, with the `prepare` section that it proposes."""
+    return _render("profile.html.jinja", title=f"{profile.name}: profile", profile=profile_view(profile, section))
 
 
 def curves_page(model: Path) -> str:
@@ -66,6 +72,12 @@ def curves_page(model: Path) -> str:
         training=model_view.training_view(manifest, History.read(model, HISTORY)),
         tuning=_tuning(model),
     )
+
+
+def _data(prepared: Path) -> DataView:
+    expected = (prepared / EXPECTATIONS).exists()
+    verdicts = Verdicts.read(prepared, EXPECTATIONS) if expected else None
+    return data_view(Quality.read(prepared, QUALITY), verdicts)
 
 
 def _tuning(model: Path) -> TuningView | None:

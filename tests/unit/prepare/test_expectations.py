@@ -13,9 +13,10 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Event, Progress
 from runwright_components.prepare import prepare
 from runwright_components.prepare.expectation_checks import broken_rows
-from runwright_components.prepare.expectations import EXPECTATIONS, REASON, RULE, Verdicts
+from runwright_components.prepare.expectations import REASON, RULE
 from runwright_components.prepare.quality import Quality
 from runwright_components.prepare.raw import open_raw
+from runwright_components.prepare.verdicts import EXPECTATIONS, Verdicts
 
 PrepareTable = Callable[..., tuple[Path, PreparedManifest]]
 ROWS = 60
