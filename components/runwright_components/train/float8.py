@@ -34,8 +34,8 @@ def check_device(device: torch.device) -> None:
     if found < CAPABILITY:
         raise StageError(
             Reason.INVALID_CONFIG,
-            f"fp8 needs a GPU of compute capability {_version(CAPABILITY)}, and {torch.cuda.get_device_name(device)} has"
-            f" {_version(found)}: Ada (L4, L40S), Hopper (H100, H200), Blackwell (B200) and later ones have it",
+            f"fp8 needs a GPU of compute capability {_version(CAPABILITY)}, and {torch.cuda.get_device_name(device)}"
+            f" has {_version(found)}: Ada (L4, L40S), Hopper (H100, H200), Blackwell (B200) and later ones have it",
             where=_WHERE,
             cure=_CURE,
         )
