@@ -159,6 +159,9 @@ def _foreign(spec: Any) -> Iterable[Path]:
         yield ("prepare", "numeric", "scale")
     if prepare.categorical.encode in _TABLE_CODES:
         yield ("prepare", "categorical", "encode")
+    for place, column in enumerate(prepare.columns):
+        if column.encode is not None:
+            yield ("prepare", "columns", place, "encode")
 
 
 def _foreign_cel() -> str:
@@ -172,6 +175,7 @@ def _foreign_cel() -> str:
             f"(!has(self.prepare.numeric) || ({' && '.join(numbers)}))",
             "(!has(self.prepare.categorical) || !has(self.prepare.categorical.encode)"
             f" || !(self.prepare.categorical.encode in [{codes}]))",
+            "(!has(self.prepare.columns) || !self.prepare.columns.exists(one, has(one.encode)))",
         )
     )
     return f"self.train.task.startsWith('tabular-') || !has(self.prepare) || ({none})"
@@ -203,10 +207,10 @@ def _without_target_cel() -> str:
 
 FEATURE_RULES = (
     Rule(
-        message="bins, polynomial, power, ordinal, target, hashing, dates, tfidf and select are for tables",
+        message="encode, bins, polynomial, scale: power, dates, tfidf and select are for tables",
         broken=_foreign,
         cel=_foreign_cel(),
-        cure="remove it, or set a tabular task",
+        cure="remove it; for columns of a table set a tabular task",
     ),
     Rule(
         message="a task without a target to learn cannot encode or select by it",

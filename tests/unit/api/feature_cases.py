@@ -1,0 +1,77 @@
+"""What splits and the features of tables ask of the rest: a name, the changes, the place, the words told."""
+
+from typing import Any
+
+SPLIT, SELECT = "spec.prepare.split", "spec.prepare.select"
+IMAGES: dict[str, Any] = {"spec.train.task": "image-classification"}
+
+
+def images(**prepare: Any) -> dict[str, Any]:
+    return {**IMAGES, "spec.prepare": prepare}
+
+
+def alone(**prepare: Any) -> dict[str, Any]:
+    return {"spec.train.task": "tabular-clustering", "spec.prepare": prepare}
+
+
+_FOR_TABLES = "are for tables"
+_TARGET = "without a target"
+
+FEATURES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
+    ("predefined by what", {SPLIT: {"strategy": "predefined"}}, f"{SPLIT}.by", "add `by: COLUMN`"),
+    (
+        "shares of a predefined split",
+        {SPLIT: {"strategy": "predefined", "by": "part", "seed": 3}},
+        f"{SPLIT}.seed",
+        "shares already",
+    ),
+    ("random by a column", {SPLIT: {"strategy": "random", "by": "who"}}, f"{SPLIT}.by", "hash or predefined"),
+    (
+        "order without ordinal",
+        {"spec.prepare.columns": [{"name": "size", "order": ["S", "M"]}]},
+        "spec.prepare.columns[0].order",
+        "encode: ordinal",
+    ),
+    ("a part twice", {"spec.prepare.dates": {"parts": ["year", "year"]}}, "spec.prepare.dates.parts", "once"),
+    ("words of images", images(tfidf={}), "spec.prepare.tfidf", _FOR_TABLES),
+    ("choice among images", images(select={"keep": 3}), SELECT, _FOR_TABLES),
+    ("bins of images", images(numeric={"bins": {}}), "spec.prepare.numeric.bins", _FOR_TABLES),
+    ("powers of images", images(numeric={"scale": "power"}), "spec.prepare.numeric.scale", _FOR_TABLES),
+    ("hashed images", images(categorical={"encode": "hashing"}), "spec.prepare.categorical.encode", _FOR_TABLES),
+    (
+        "encoded images",
+        images(columns=[{"name": "path", "encode": "onehot"}]),
+        "spec.prepare.columns[0].encode",
+        _FOR_TABLES,
+    ),
+    ("no target to encode by", alone(categorical={"encode": "target"}), "spec.prepare.categorical.encode", _TARGET),
+    (
+        "no target for a column",
+        alone(columns=[{"name": "city", "encode": "target"}]),
+        "spec.prepare.columns[0].encode",
+        _TARGET,
+    ),
+    ("no target to select by", alone(select={"keep": 3}), f"{SELECT}.method", "variance"),
+]
+
+FEATURES_USED_WELL: list[tuple[str, dict[str, Any]]] = [
+    ("digest", {SPLIT: {"strategy": "hash", "by": "customer", "train": 0.8, "validation": 0.1, "test": 0.1}}),
+    ("digest of images", images(split={"strategy": "hash"})),
+    ("predefined", {SPLIT: {"strategy": "predefined", "by": "part"}}),
+    (
+        "features",
+        {
+            "spec.prepare.numeric": {"scale": "power", "bins": {"columns": ["age"]}, "polynomial": {"degree": 3}},
+            "spec.prepare.categorical": {"encode": "target", "smoothing": 3, "folds": 4},
+            "spec.prepare.columns": [
+                {"name": "size", "encode": "ordinal", "order": ["S", "M", "L"]},
+                {"name": "city", "encode": "hashing"},
+                {"name": "review", "type": "text"},
+            ],
+            "spec.prepare.dates": {"parts": ["day", "weekend"], "cyclic": False},
+            "spec.prepare.tfidf": {"dimensions": 0, "words": 2},
+            SELECT: {"keep": 12},
+        },
+    ),
+    ("variance", alone(select={"method": "variance", "keep": 3})),
+]
