@@ -169,6 +169,21 @@ class Relation(Document):
     strength: float
 
 
+class Finding(Document):
+    """Something about the data that a person should know. `kind`: target (a column foretells the target by itself),
+    identifier (a value of its own for each row), entity (on both sides of the split), label (that seems wrong), typo
+    (categories that were merged), personal (data about persons).
+    `score` is a share; `samples` are row numbers of the raw data."""
+
+    kind: Literal["target", "identifier", "entity", "label", "typo", "personal"]
+    severity: Literal["high", "medium", "low"]
+    text: str
+    column: str | None = None
+    score: float | None = None
+    rows: int = 0
+    samples: tuple[int, ...] = ()
+
+
 class Quality(Document):
     modality: Modality
     task: TaskKind
@@ -183,4 +198,5 @@ class Quality(Document):
     measures: tuple[Measure, ...] = ()
     missing_together: tuple[MissingPattern, ...] = ()
     relations: tuple[Relation, ...] = ()
+    findings: tuple[Finding, ...] = ()
     warnings: tuple[str, ...] = ()

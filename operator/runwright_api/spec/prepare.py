@@ -165,6 +165,9 @@ class PrepareSpec(Part):
     """Rows of a table that share a key."""
     near_duplicates: NearDuplicates | None = None
     """Texts and images that are nearly the same. Default: they are not looked for."""
+    leakage: Literal["warn", "fail", "drop", "ignore"] = "warn"
+    """Of tables: columns that foretell the target by themselves, identifiers among the inputs, and entities on both
+    sides of the split. drop leaves such columns out; entities are told. Default: warn."""
     outliers: OutlierRules = OutlierRules()
     """Outliers of numeric columns."""
     formats: FormatRules = FormatRules()

@@ -82,6 +82,7 @@ class PrepareConfig(Config):
     duplicates: Literal["drop", "keep"] = "drop"
     duplicates_by: DuplicatesBy | None = None  # tables
     near_duplicates: NearDuplicates | None = None  # texts and images
+    leakage: Literal["warn", "fail", "drop", "ignore"] = "warn"  # tables
     outliers: OutlierRules = OutlierRules()
     formats: FormatRules = FormatRules()
     numeric: NumericRules = NumericRules()
