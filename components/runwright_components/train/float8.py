@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -85,8 +86,7 @@ def convert(blocks: Sequence[nn.Module], *, emulate: bool = False) -> None:
         convert_to_float8_training(block, config=config, module_filter_fn=lambda layer, _: fits(layer))
         for name in names:
             layer = block.get_submodule(name)
-            assert isinstance(layer, nn.Linear)
-            layer.forward = _in_training(layer)  # type: ignore[method-assign]
+            layer.forward = _in_training(cast(nn.Linear, layer))
 
 
 def _in_training(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
