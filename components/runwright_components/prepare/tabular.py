@@ -18,7 +18,7 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.features.tabular import TabularPreprocessing
 from runwright_components.features.values import holds_text
-from runwright_components.prepare import infer, labels
+from runwright_components.prepare import infer, label_errors, labels
 from runwright_components.prepare.clean import Cleaned, clean
 from runwright_components.prepare.describe import numbers
 from runwright_components.prepare.fit_categorical import by_key, counts
@@ -58,6 +58,11 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
     preprocessing = TabularPreprocessing(fitted.state, fitted.neighbours)
     write_splits(folder, data, cleaned, preprocessing, fitted.selection, fitted.gaps, fitted.out_of_fold)
     tick("writing")
+    if config.label_errors == "warn" and config.task == "classification":
+        suspects = label_errors.find(folder / "train.parquet", fitted.state.target.labels)
+        findings.extend(suspects)
+        for finding in suspects:
+            progress.warning(finding.text)
     preprocessing.save(folder / PREPROCESSING)
     splits = _splits(cleaned, fitted, config)
     related = sampled_columns(plans, cleaned)

@@ -168,6 +168,9 @@ class PrepareSpec(Part):
     leakage: Literal["warn", "fail", "drop", "ignore"] = "warn"
     """Of tables: columns that foretell the target by themselves, identifiers among the inputs, and entities on both
     sides of the split. drop leaves such columns out; entities are told. Default: warn."""
+    label_errors: Literal["ignore", "warn"] = "ignore"
+    """tabular-classification: warn tells training rows whose label seems wrong, found by confident learning with a
+    cross-validated logistic regression; it costs some seconds. Default: ignore."""
     outliers: OutlierRules = OutlierRules()
     """Outliers of numeric columns."""
     formats: FormatRules = FormatRules()

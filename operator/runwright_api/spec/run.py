@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from runwright_api.part import Broken, Part, Path, Rule, fill, unless
+from runwright_api.spec.cleaning import CLEANING_RULES
 from runwright_api.spec.data import DataSpec
 from runwright_api.spec.delivery import DeploySpec, PackageSpec, RegisterSpec, StorageSpec
-from runwright_api.spec.duplicates import DUPLICATE_RULES
 from runwright_api.spec.evaluate import METRICS, EvaluateSpec
 from runwright_api.spec.features import FEATURE_RULES
 from runwright_api.spec.language import EXAMPLES_RULE
@@ -141,7 +141,7 @@ class TrainingRunSpec(Part):
         EXAMPLES_RULE,
         *REINFORCEMENT_RULES,
         *SERIES_RULES,
-        *DUPLICATE_RULES,
+        *CLEANING_RULES,
         *FEATURE_RULES,
         Rule(
             message="the metrics of the gate fit the task",

@@ -29,6 +29,13 @@ CLEANING_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "spec.prepare.duplicatesBy",
         "is for tables",
     ),
+    ("leaks of texts", TEXT | {"spec.prepare": {"leakage": "fail"}}, "spec.prepare.leakage", "is for tables"),
+    (
+        "wrong labels of numbers",
+        {"spec.train.task": "tabular-regression", "spec.prepare.labelErrors": "warn"},
+        "spec.prepare.labelErrors",
+        "is for tabular-classification",
+    ),
 ]
 
 CLEANING_USED_WELL: list[tuple[str, dict[str, Any]]] = [
@@ -42,5 +49,6 @@ CLEANING_USED_WELL: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("a key", {"spec.prepare.duplicatesBy": {"columns": ["id"], "keep": "last"}}),
+    ("leaks and labels", {"spec.prepare.leakage": "drop", "spec.prepare.labelErrors": "warn"}),
     ("near texts", TEXT | {"spec.prepare": {"nearDuplicates": {"similarity": 0.9, "unit": "characters"}}}),
 ]

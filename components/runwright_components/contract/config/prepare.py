@@ -83,6 +83,7 @@ class PrepareConfig(Config):
     duplicates_by: DuplicatesBy | None = None  # tables
     near_duplicates: NearDuplicates | None = None  # texts and images
     leakage: Literal["warn", "fail", "drop", "ignore"] = "warn"  # tables
+    label_errors: Literal["ignore", "warn"] = "ignore"  # classification of tables
     outliers: OutlierRules = OutlierRules()
     formats: FormatRules = FormatRules()
     numeric: NumericRules = NumericRules()
