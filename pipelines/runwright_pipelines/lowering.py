@@ -103,6 +103,9 @@ def _place(source: ApiSource) -> dict[str, Any]:
         return {"uri": source.gcs.uri, "endpoint": source.gcs.endpoint}
     if source.azure:
         return {"uri": source.azure.uri, "endpoint": source.azure.endpoint, "account": source.azure.account}
+    if source.hugging_face:
+        hub = _same(source.hugging_face, without={"secret_ref"})
+        return {"uri": f"hf://datasets/{hub['dataset']}", "hub": hub}
     if source.logs:
         place = _same_s3(source.logs.s3) if source.logs.s3 else {"uri": source.logs.path}
         return {**place, "logs": _same(source.logs, without={"path", "s3"})}

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from runwright_components.collect.files import SourceFile
+from runwright_components.collect.patterns import compiled
 from runwright_components.collect.transfer import Downloaded, Sign, side_by_side
 from runwright_components.contract.config import Source
 from runwright_components.contract.outcome import Reason, StageError
@@ -87,15 +88,4 @@ def _split_key(key: str) -> tuple[str, re.Pattern[str] | None]:
         return key, None
     folder, _, _ = key[: first.start()].rpartition("/")
     rest = key[len(folder) + 1 :] if folder else key
-    return folder, re.compile(_glob_regex(rest))
-
-
-def _glob_regex(pattern: str) -> str:
-    """`*` and `?` stay within a folder, `**/` goes through any number of folders."""
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern)
-    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(
-        meaning.get(part)
-        or (part.replace("[!", "[^") if part.startswith("[") and part.endswith("]") else re.escape(part))
-        for part in parts
-    )
+    return folder, compiled(rest)

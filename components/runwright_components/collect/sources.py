@@ -35,6 +35,10 @@ def source_files(
             from runwright_components.collect.buckets import object_files
 
             return object_files(source, scratch=scratch, progress=progress)
+        case "hf":
+            from runwright_components.collect.hub import hub_files
+
+            return hub_files(source, scratch=scratch, progress=progress)
         case "sql":
             from runwright_components.collect.sql.reading import sql_files
 
@@ -56,6 +60,10 @@ def source_signs(source: Source, base: str) -> list[Sign]:
             from runwright_components.collect.buckets import object_signs
 
             return object_signs(source)
+        case "hf":
+            from runwright_components.collect.hub import hub_signs
+
+            return hub_signs(source)
         case "sql":
             from runwright_components.collect.sql.reading import sql_signs
 

@@ -36,6 +36,7 @@ from runwright_components.contract.config.features import (
     SelectRules,
     TfidfRules,
 )
+from runwright_components.contract.config.hub import HubConfig
 from runwright_components.contract.config.language import LoraConfig
 from runwright_components.contract.config.logs import LogConfig, LogLayout
 from runwright_components.contract.config.missing import MissingRules
@@ -80,6 +81,7 @@ __all__ = [
     "ExpectationConfig",
     "Format",
     "FormatRules",
+    "HubConfig",
     "ImageRules",
     "LogConfig",
     "LogLayout",

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from runwright_components.contract.config.base import Config, Format
 from runwright_components.contract.config.environment import EnvironmentConfig
+from runwright_components.contract.config.hub import HubConfig
 from runwright_components.contract.config.logs import LogConfig
 from runwright_components.contract.config.reach import ReachConfig
 from runwright_components.contract.config.sql import SqlConfig
@@ -41,6 +42,7 @@ class Source(Config):
     logs: LogConfig | None = None  # the files hold log lines, whatever their names
     synthetic: SyntheticConfig | None = None  # rows are made; `uri` is synthetic://KIND
     sql: SqlConfig | None = None  # rows of a database; `uri` is sql://DIALECT/...
+    hub: HubConfig | None = None  # a dataset of the Hugging Face Hub; `uri` is hf://datasets/OWNER/NAME
     endpoint: str | None = None  # S3-compatible servers
     region: str | None = None
     account: str | None = None  # Azure: the storage account
