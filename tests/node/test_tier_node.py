@@ -80,7 +80,7 @@ def test_a_pod_that_fails_tells_its_code(run: Run) -> None:
 
 def test_pods_of_a_service_answer_another_pod_by_name(web: str, run: Run) -> None:
     # kube-proxy hears of the pods a moment after they are ready
-    told = f"until pause get http://{web} >/dev/null; do sleep 1; done; sleep 1"
+    told = f"until pause get http://{web} >/dev/null 2>&1; do sleep 1; done; sleep 1"
     asking = f"{told}; for i in $(seq 20); do pause get http://{web}; done"
     found, said = run(asking)
     assert found["status"]["phase"] == "Succeeded", said
