@@ -24,18 +24,34 @@ LONG = {"epochs": 120, "earlyStopping": {"enabled": False}, "checkpoint": {"ever
 S3_AWAY = 120.0
 
 
+class Took:
+    """Prints how long each part of a test took."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __call__(self, what: str) -> None:
+        now = time.monotonic()
+        print(f"{what}: {now - self._began:.1f} s")
+        self._began = now
+
+
 def test_a_training_outlives_its_step_its_workers_the_operator_and_the_storage(
     team: Team, operator_pod: Callable[[], Manifest], processes: dict[str, Process]
 ) -> None:
+    took = Took()
     team.apply(team.example(NAME, train={**LONG, "resources": {**SMALL, "nodes": 2}}))
     job = _progressed(team, more_than=0)
+    took("from apply to the first steps")
     for lose in (_delete, Team.evict):
         _step_is_lost(team, lose)
         assert _uid(team) == job, "the retry adopted the PyTorchJob that runs"
+        took("until a lost step is retried")
 
     operator = operator_pod()["metadata"]["name"]
     team.api.delete("v1", "Pod", operator, "runwright-system")
     team.wait("another operator works", lambda: operator_pod().get("metadata", {}).get("name", operator) != operator)
+    took("until another operator works")
 
     step_before = _steps(team)
     (_, worker) = team.training_pods(NAME)
@@ -43,6 +59,7 @@ def test_a_training_outlives_its_step_its_workers_the_operator_and_the_storage(
     record = _counted(team, preemptions=1)
     assert record["failures"] == 0, "a preemption is no failure"
     _progressed(team, more_than=step_before)
+    took("until training goes on after an eviction")
 
     step_before = _steps(team)
     (master, _) = team.training_pods(NAME)
@@ -50,12 +67,15 @@ def test_a_training_outlives_its_step_its_workers_the_operator_and_the_storage(
     record = _counted(team, failures=1)
     assert record["preemptions"] == 1
     _progressed(team, more_than=step_before)
+    took("until training goes on after a worker was killed")
 
     s3 = processes["s3"]
     s3.pause()
     time.sleep(S3_AWAY)
     s3.resume()
+    took("without storage")
     run = team.serving(NAME, 1)
+    took("from its return until the model serves")
     assert states(run) == {1: "Succeeded"}
     assert revision(run, 1)["failures"] == 1
     assert revision(run, 1)["preemptions"] == 1
