@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from runwright_components.contract.progress import Progress
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
 
 README = "README.md"
 LARGEST_README = 4 << 20  # bytes
@@ -77,35 +79,35 @@ def _api() -> HfApi:
 
 
 def _choose(hub: HubConfig, api: HfApi) -> _Chosen:
+    from huggingface_hub.hf_api import RepoFile
+
     info = api.dataset_info(hub.dataset, revision=hub.revision)
     assert info.sha is not None
     tree = api.list_repo_tree(hub.dataset, repo_type="dataset", revision=info.sha, recursive=True)
-    found = {one.path: one for one in tree if hasattr(one, "blob_id")}  # files; folders have a tree_id
+    found = {one.path: one for one in tree if isinstance(one, RepoFile)}
     readme = _readme(hub, api, info.sha) if README in found and found[README].size <= LARGEST_README else ""
     chosen = data_files(list(found), readme, Wanted(_place(hub), hub.config, hub.split))
     return _Chosen(info.sha, {path: _sign(found[path]) for path in chosen})
 
 
 def _readme(hub: HubConfig, api: HfApi, commit: str) -> str:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         path = api.hf_hub_download(hub.dataset, README, repo_type="dataset", revision=commit, local_dir=folder)
         return Path(path).read_text(encoding="utf-8", errors="replace")
 
 
-def _sign(file: Any) -> tuple[int, str]:
+def _sign(file: RepoFile) -> tuple[int, str]:
     return (file.lfs.size, file.lfs.sha256) if file.lfs is not None else (file.size, file.blob_id)
 
 
 def _silent(counted: Downloaded) -> type[Any]:
     """A progress bar that draws nothing and tells the stage's progress of the bytes."""
-    from tqdm.auto import tqdm
+    from huggingface_hub.utils.tqdm import tqdm
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm):
         def __init__(self, *args: Any, **options: Any) -> None:
-            self._bytes = str(options.get("desc", "")).startswith("Reconstruct")  # those written, not those on the wire
-            super().__init__(*args, **{**options, "disable": True})
+            self._bytes = options.get("name") == "huggingface_hub.snapshot_download"  # written; another counts the wire
+            super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
 
         def update(self, n: float | None = 1) -> bool | None:
             if self._bytes and n:
