@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import polars as pl
+from pydantic import Field
 
 from runwright_components.contract.artifacts import Document
 from runwright_components.features.derived import BinnedInput, LookupInput, Product
@@ -30,13 +31,15 @@ Part = Literal[
 
 
 class Reader(Document):
-    """How one column of the source is read. `text`: it held text at the fit, so text is taken later, too."""
+    """How one column of the source is read. `text`: it held text at the fit, so text is taken later, too. `merged`:
+    the right key of each misspelled one, of categories."""
 
     name: str
     type: Literal["numeric", "boolean", "datetime", "categorical", "text"]
     text: bool
     notation: Notation = Notation()
     formats: tuple[str, ...] = ()
+    merged: dict[str, str] = Field(default_factory=dict)
 
     def accepts(self, dtype: pl.DataType) -> bool:
         """Whether a column of this Polars type can be what was fitted."""
@@ -68,6 +71,8 @@ class Reader(Document):
             read = text_of(value, dtype)
         else:
             read = key(value, dtype, words)
+            if self.merged:
+                read = read.replace(self.merged)
         return read.alias(self.name)
 
 

@@ -56,11 +56,10 @@ def bounds(plan: Plan, train: Numbers, config: PrepareConfig) -> Bounds | None:
     """
     rules = config.outliers
     action = plan.rules.outliers if plan.rules else None
-    if plan.type != "numeric" or action == "none" or (rules.rule == "none" and action is None):
+    alone = rules.rule not in ("iqr", "zscore")  # the configuration has no rule for single columns
+    if plan.type != "numeric" or action == "none" or (alone and action is None):
         return None
-    rules = rules.model_copy(
-        update={"rule": "iqr" if rules.rule == "none" else rules.rule, "action": action or rules.action}
-    )
+    rules = rules.model_copy(update={"rule": "iqr" if alone else rules.rule, "action": action or rules.action})
     finite = train[np.isfinite(train)]
     if not len(finite):
         return None

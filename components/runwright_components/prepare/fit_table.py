@@ -28,6 +28,7 @@ from runwright_components.prepare import (
     fit_imputation,
     fit_numeric,
     fit_text,
+    isolation,
     labels,
 )
 from runwright_components.prepare.clean import Cleaned
@@ -71,6 +72,8 @@ def fit(
         if found.rules.action == "drop":
             outside = found.outside(cleaned.numbers(name)) & selection.of("train")
             selection = selection.leave_out(outside, "an outlier, in the training split", name)
+    if config.outliers.rule == "isolation":
+        selection = isolation.leave_out(cleaned, plans, selection, config)
     train = selection.of("train")
     _require_numbers(plans)
     order = fit_imputation.ordered(plans, cleaned, train, config)

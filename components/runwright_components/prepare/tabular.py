@@ -18,7 +18,7 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.features.tabular import TabularPreprocessing
 from runwright_components.features.values import holds_text
-from runwright_components.prepare import infer, label_errors, labels
+from runwright_components.prepare import infer, label_errors, labels, typos
 from runwright_components.prepare.clean import Cleaned, clean
 from runwright_components.prepare.describe import numbers
 from runwright_components.prepare.fit_categorical import by_key, counts
@@ -51,6 +51,9 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
     tick("selecting rows")
     selection = select(data, cleaned, plans, config)
     plans, findings = judge(cleaned, plans, selection, config)
+    if config.categorical.typos == "merge":
+        cleaned, plans, merged = typos.merge(cleaned, plans, selection)
+        findings.extend(merged)
     tick("fitting")
     fitted = fit(data, cleaned, plans, selection, config, tick)
     for warning in (*fitted.selection.warnings, *fitted.warnings, *(finding.text for finding in findings)):

@@ -74,6 +74,8 @@ class CategoricalRules(Part):
     """target: a training row gets the mean of the other folds, never its own target. Default: 5."""
     buckets: Annotated[int, Field(ge=2, le=1_000_000)] = 1024
     """hashing: how many. Default: 1024."""
+    typos: Literal["keep", "merge"] = "keep"
+    """merge: a rare category that differs from a frequent one by a letter or two is that one. Default: keep."""
 
     rules = (
         Rule(

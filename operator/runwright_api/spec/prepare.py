@@ -72,12 +72,24 @@ class Column(Part):
 class OutlierRules(Part):
     """Which numeric values are outliers, and what becomes of them."""
 
-    rule: Literal["none", "iqr", "zscore"] = "none"
-    """iqr: `factor` interquartile ranges beyond the quartiles; zscore: `factor` standard deviations. Default: none."""
+    rule: Literal["none", "iqr", "zscore", "isolation"] = "none"
+    """iqr: `factor` interquartile ranges beyond the quartiles; zscore: `factor` standard deviations; isolation: the
+    `share` of the training rows that an isolation forest finds most unlike the rest. Default: none."""
     factor: Annotated[float, Field(gt=0.0, le=1000.0)] = 3.0
     """How far out. Default: 3."""
     action: Literal["clip", "drop", "missing"] = "clip"
-    """clip to the bound, drop the row, or treat the value as missing. Default: clip."""
+    """clip to the bound, drop the training row, or treat the value as missing; isolation drops. Default: clip."""
+    share: Annotated[float, Field(gt=0.0, le=0.5)] = 0.01
+    """isolation: the share of the training rows that is dropped. Default: 0.01."""
+
+    rules = (
+        Rule(
+            message="isolation judges rows, which can only be dropped",
+            broken=lambda self: unless(self.rule != "isolation" or self.action == "drop", "action"),
+            cel="!has(self.rule) || self.rule != 'isolation' || (has(self.action) && self.action == 'drop')",
+            cure="add `action: drop`",
+        ),
+    )
 
 
 class FormatRules(Part):

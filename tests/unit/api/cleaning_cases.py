@@ -29,6 +29,12 @@ CLEANING_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "spec.prepare.duplicatesBy",
         "is for tables",
     ),
+    (
+        "isolated rows that are clipped",
+        {"spec.prepare.outliers": {"rule": "isolation"}},
+        "spec.prepare.outliers.action",
+        "can only be dropped",
+    ),
     ("leaks of texts", TEXT | {"spec.prepare": {"leakage": "fail"}}, "spec.prepare.leakage", "is for tables"),
     (
         "wrong labels of numbers",
@@ -50,5 +56,7 @@ CLEANING_USED_WELL: list[tuple[str, dict[str, Any]]] = [
     ),
     ("a key", {"spec.prepare.duplicatesBy": {"columns": ["id"], "keep": "last"}}),
     ("leaks and labels", {"spec.prepare.leakage": "drop", "spec.prepare.labelErrors": "warn"}),
+    ("isolation", {"spec.prepare.outliers": {"rule": "isolation", "action": "drop", "share": 0.02}}),
+    ("typos", {"spec.prepare.categorical": {"typos": "merge"}}),
     ("near texts", TEXT | {"spec.prepare": {"nearDuplicates": {"similarity": 0.9, "unit": "characters"}}}),
 ]

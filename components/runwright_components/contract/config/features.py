@@ -36,6 +36,7 @@ class CategoricalRules(Config):
     smoothing: float = 10.0  # target: rows that the mean of all rows weighs
     folds: int = 5  # target
     buckets: int = 1024  # hashing
+    typos: Literal["keep", "merge"] = "keep"
 
 
 class DateRules(Config):

@@ -35,9 +35,10 @@ class Column(Config):
 
 
 class OutlierRules(Config):
-    rule: Literal["none", "iqr", "zscore"] = "none"
+    rule: Literal["none", "iqr", "zscore", "isolation"] = "none"
     factor: float = 3.0  # IQR multiples beyond the quartiles, or standard deviations
     action: Literal["clip", "drop", "missing"] = "clip"
+    share: float = 0.01  # isolation: of the training rows, dropped
 
 
 class FormatRules(Config):
