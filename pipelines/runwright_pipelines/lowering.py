@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from runwright_api.spec.data import Source as ApiSource
+from runwright_api.spec.joins import Join
 from runwright_api.spec.reinforcement import Reinforcement
 from runwright_api.spec.run import TrainingRunSpec
 from runwright_api.spec.s3 import S3Source
@@ -22,10 +23,12 @@ from runwright_api.spec.unsupervised import Unsupervised
 from runwright_api.text import seconds
 from runwright_api.trainingrun import TrainingRun
 from runwright_components.contract.config import (
+    AsOfConfig,
     CollectConfig,
     DeployConfig,
     EnvironmentConfig,
     EvaluateConfig,
+    JoinConfig,
     PackageConfig,
     PrepareConfig,
     RegisterConfig,
@@ -57,6 +60,7 @@ def lower(run: TrainingRun) -> StageConfigs:
         collect=CollectConfig(
             sources=tuple(_source(one, labelled=spec.train.kind != "generation") for one in spec.data.sources),
             max_rows=spec.data.max_rows,
+            joins=tuple(_join(each) for each in spec.data.joins),
             environment=_environment(spec.train),
         ),
         prepare=_prepare(spec),
@@ -73,6 +77,20 @@ def lower(run: TrainingRun) -> StageConfigs:
         package=PackageConfig(name=name, **_same(spec.package, without={"quantized"})),
         register=RegisterConfig(name=name, uri=spec.registry.uri or ""),
         deploy=DeployConfig(name=name, mode="none" if spec.deploy.mode == "None" else spec.deploy.mode),
+    )
+
+
+def _join(join: Join) -> JoinConfig:
+    asof = None
+    if join.asof is not None:
+        tolerance = None if join.asof.tolerance is None else seconds(join.asof.tolerance)
+        asof = AsOfConfig(**_same(join.asof, without={"tolerance"}), tolerance_seconds=tolerance)
+    return JoinConfig(
+        source=join.source,
+        left=join.on or join.left,
+        right=join.on or join.right,
+        relation=join.relation,
+        asof=asof,
     )
 
 

@@ -13,11 +13,12 @@ import polars as pl
 
 from runwright_components.collect.class_folders import decode_text, verify_image, write_shards
 from runwright_components.collect.files import SourceFile
+from runwright_components.collect.joins import Joined, join
 from runwright_components.collect.opening import Opened, open_source
 from runwright_components.collect.sources import public_uri
 from runwright_components.collect.tables import common_schema, write_table
 from runwright_components.contract.artifacts import MANIFEST, Lineage, RawManifest, SourceRecord
-from runwright_components.contract.config import CollectConfig, Source
+from runwright_components.contract.config import CollectConfig, JoinConfig, Source
 from runwright_components.contract.files import files_digest, new_folder
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
@@ -47,11 +48,17 @@ def collect(config: CollectConfig, *, out: Path, progress: Progress) -> RawManif
         polars_disk_errors(out),
     ):
         numbers = count()
+
+        def new_scratch() -> Path:
+            return Path(scratch, f"{next(numbers)}")
+
+        joined = {each.source for each in config.joins}
+        whole = config.model_copy(update={"max_rows": None})
         opened = [
-            open_source(source, config, lambda: Path(scratch, f"{next(numbers)}"), progress)
+            open_source(source, whole if source.name in joined else config, new_scratch, progress)
             for source in config.sources
         ]
-        manifest = _write(config, opened, folder, progress)
+        manifest = _write(config, opened, folder, new_scratch, progress)
         manifest.write(folder, MANIFEST)
     progress.emit("done", f"{manifest.rows} rows, {len(manifest.columns)} columns", values={"rows": manifest.rows})
     return manifest
@@ -69,8 +76,12 @@ def _refuse_repeated_names(config: CollectConfig) -> None:
         )
 
 
-def _write(config: CollectConfig, opened: list[Opened], folder: Path, progress: Progress) -> RawManifest:
-    schema = _schema(opened)
+def _write(
+    config: CollectConfig, opened: list[Opened], folder: Path, new_scratch: Callable[[], Path], progress: Progress
+) -> RawManifest:
+    joined = {each.source for each in config.joins}
+    stacked = [one for one in opened if one.source.name not in joined]
+    schema = _schema(stacked)
     total = sum(one.bytes for one in opened)
     done = 0
 
@@ -87,15 +98,24 @@ def _write(config: CollectConfig, opened: list[Opened], folder: Path, progress: 
 
     records: list[SourceRecord] = []
     left = config.max_rows
-    for one in opened:
+    for one in stacked:
         if left == 0:
             break
         record = _write_source(one, schema, new_shard, left, on_bytes)
         left = None if left is None else left - record.rows
         records.append(record)
+    rows = sum(record.rows for record in records)
+    for rules in config.joins:
+        one = next(one for one in opened if one.source.name == rules.source)
+        record, found = _join(one, rules, folder / DATA, new_shard(), new_scratch, on_bytes)
+        schema = found.columns
+        records.append(record)
+        if found.found < found.rows:
+            missed = found.rows - found.found
+            progress.warning(f"{missed:,} of {found.rows:,} rows find no row in source {rules.source}")
     return RawManifest(
         digest=_digest(config, records),
-        rows=sum(record.rows for record in records),
+        rows=rows,
         columns={name: str(kind) for name, kind in schema.items()},
         sources=tuple(records),
         files=tuple(sorted(path.relative_to(folder).as_posix() for path in (folder / DATA).iterdir())),
@@ -153,6 +173,23 @@ def _write_source(
     )
 
 
+def _join(
+    one: Opened,
+    rules: JoinConfig,
+    data: Path,
+    target: Path,
+    new_scratch: Callable[[], Path],
+    on_bytes: Callable[[int], None],
+) -> tuple[SourceRecord, Joined]:
+    """Put the source's columns beside the rows of the shards in `data`, which `target`, another shard, replaces."""
+    source, shards = new_scratch(), sorted(data.iterdir())
+    record = _write_source(one, _schema([one]), lambda: source, None, on_bytes)
+    found = join(shards, source, rules, target, new_scratch())
+    for shard in shards:
+        shard.unlink()
+    return record, found
+
+
 def _spread(files: list[SourceFile], limit: int) -> list[SourceFile]:
     """`limit` files, as evenly over the class folders as can be: the first ones by name would be a single class."""
     classes: dict[str, list[SourceFile]] = defaultdict(list)
@@ -165,7 +202,11 @@ def _spread(files: list[SourceFile], limit: int) -> list[SourceFile]:
 def _digest(config: CollectConfig, records: list[SourceRecord]) -> str:
     """Over the content and whatever decides which rows come of it; the order of the sources is the order of rows."""
     table = {"maxRows": str(config.max_rows)}
-    for index, (source, record) in enumerate(zip(config.sources, records, strict=False)):
+    if config.joins:
+        table["joins"] = ",".join(rules.digest() for rules in config.joins)
+    by_name = {source.name: source for source in config.sources}
+    for index, record in enumerate(records):
+        source = by_name[record.name]
         table[f"{index}:{record.format}"] = record.digest
         table[f"{index}:options"] = _options_digest(source, record.format)
     return files_digest(table)

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from runwright_api.part import Lax, Part, Path, Rule, fill, unless
 from runwright_api.spec.clouds import AzureSource, GcsSource
 from runwright_api.spec.hub import HuggingFaceSource
+from runwright_api.spec.joins import DATA_RULES, Join
 from runwright_api.spec.logs import LogSource
 from runwright_api.spec.s3 import S3Source
 from runwright_api.spec.shared import SecretRef
@@ -147,7 +148,9 @@ class DataSpec(Part):
     engine: Literal["local", "spark", "ray"] = "local"
     """What reads and prepares them. Default: local, Polars on one node. spark and ray are not available yet."""
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=16), Lax] = ()
-    """The places to read from; their rows are put one below the other."""
+    """The places to read from; their rows are put one below the other, but for those of `joins`."""
+    joins: Annotated[tuple[Join, ...], Field(max_length=8), Lax] = ()
+    """Sources whose columns are put beside the rows of the others, by a key or as of a time."""
     max_rows: Annotated[int | None, Field(ge=1, le=2**53)] = None
     """Read at most this many rows, to try things out. Default: all."""
 
@@ -161,6 +164,7 @@ class DataSpec(Part):
             ),
             cure="give each source a name of its own, or none",
         ),
+        *DATA_RULES,
     )
 
     @model_validator(mode="before")

@@ -13,6 +13,7 @@ from runwright_api.spec.data import DataSpec
 from runwright_api.spec.delivery import DeploySpec, PackageSpec, RegisterSpec, StorageSpec
 from runwright_api.spec.evaluate import METRICS, EvaluateSpec
 from runwright_api.spec.features import FEATURE_RULES
+from runwright_api.spec.joins import JOIN_RULE
 from runwright_api.spec.language import EXAMPLES_RULE
 from runwright_api.spec.later import MonitorSpec, RetrainSpec
 from runwright_api.spec.model import models_of
@@ -143,6 +144,7 @@ class TrainingRunSpec(Part):
         *SERIES_RULES,
         *CLEANING_RULES,
         *FEATURE_RULES,
+        JOIN_RULE,
         Rule(
             message="the metrics of the gate fit the task",
             broken=_foreign_metrics,

@@ -75,3 +75,31 @@ FEATURES_USED_WELL: list[tuple[str, dict[str, Any]]] = [
     ),
     ("variance", alone(select={"method": "variance", "keep": 3})),
 ]
+
+_SOURCES = [{"path": "visits.csv"}, {"path": "customers.csv", "name": "customers"}]
+
+
+def joined(join: dict[str, Any]) -> dict[str, Any]:
+    return {"spec.data": {"sources": _SOURCES, "joins": [{"source": "customers", **join}]}}
+
+
+_JOIN = "spec.data.joins[0]"
+
+FEATURES_BROKEN += [
+    ("joined to nothing", joined({"source": "persons", "on": ["id"]}), f"{_JOIN}.source", "other than the first"),
+    ("half a key", joined({"left": ["id"]}), f"{_JOIN}.right", "as many columns"),
+    ("two keys", joined({"on": ["id"], "left": ["a"], "right": ["b"]}), f"{_JOIN}.on", "either"),
+    ("no key", joined({}), f"{_JOIN}.on", "a key or a time"),
+    (
+        "one to one in time",
+        joined({"relation": "oneToOne", "asof": {"left": "day", "right": "since"}}),
+        f"{_JOIN}.relation",
+        "may be repeated",
+    ),
+    ("images joined", {**IMAGES, "spec.prepare": {}, **joined({"on": ["id"]})}, "spec.data.joins", "for tables"),
+]
+
+FEATURES_USED_WELL += [
+    ("join by key", joined({"on": ["id"], "relation": "oneToOne"})),
+    ("join as of", joined({"left": ["a"], "right": ["b"], "asof": {"left": "t", "right": "u", "tolerance": "30d"}})),
+]

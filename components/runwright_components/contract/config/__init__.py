@@ -37,6 +37,7 @@ from runwright_components.contract.config.features import (
     TfidfRules,
 )
 from runwright_components.contract.config.hub import HubConfig
+from runwright_components.contract.config.joins import AsOfConfig, JoinConfig
 from runwright_components.contract.config.language import LoraConfig
 from runwright_components.contract.config.logs import LogConfig, LogLayout
 from runwright_components.contract.config.missing import MissingRules
@@ -58,6 +59,7 @@ from runwright_components.contract.config.unsupervised import UnsupervisedConfig
 
 __all__ = [
     "SPLITS",
+    "AsOfConfig",
     "AugmentConfig",
     "Bins",
     "Bound",
@@ -83,6 +85,7 @@ __all__ = [
     "FormatRules",
     "HubConfig",
     "ImageRules",
+    "JoinConfig",
     "LogConfig",
     "LogLayout",
     "LoraConfig",

@@ -7,6 +7,7 @@ from pydantic import Field
 from runwright_components.contract.config.base import Config, Format
 from runwright_components.contract.config.environment import EnvironmentConfig
 from runwright_components.contract.config.hub import HubConfig
+from runwright_components.contract.config.joins import JoinConfig
 from runwright_components.contract.config.logs import LogConfig
 from runwright_components.contract.config.reach import ReachConfig
 from runwright_components.contract.config.sql import SqlConfig
@@ -58,6 +59,7 @@ class CollectConfig(Config):
     episodes: int = 20  # that are played in it by chance
     seed: int = 0
     base: str = "."  # folder that relative paths start from
+    joins: tuple[JoinConfig, ...] = ()  # sources whose columns stand beside the rows of the others
     max_rows: int | None = None
 
     def within(self, reach: ReachConfig) -> CollectConfig:
