@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from runwright_components.collect.files import SourceFile
 from runwright_components.collect.patterns import compiled
@@ -15,6 +16,7 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.storage.addresses import ObjectAddress
 from runwright_components.storage.objects import ObjectInfo, ObjectStore
+from runwright_components.storage.reach import Reach
 
 
 def object_files(source: Source, *, scratch: Callable[[], Path], progress: Progress) -> list[SourceFile]:
@@ -40,6 +42,8 @@ def object_signs(source: Source) -> list[Sign]:
 
 
 def _store(source: Source, address: ObjectAddress) -> ObjectStore:
+    if source.endpoint is not None:
+        _refuse_metadata_services(source.endpoint, source, str(address))
     if address.scheme == "gs":
         from runwright_components.storage.gcs import GcsBucket
 
@@ -53,6 +57,14 @@ def _store(source: Source, address: ObjectAddress) -> ObjectStore:
     from runwright_components.storage.s3 import Bucket
 
     return Bucket(address.bucket, endpoint=source.endpoint, region=source.region, timeout=source.timeout_seconds)
+
+
+def _refuse_metadata_services(endpoint: str, source: Source, where: str) -> None:
+    """An object's bytes are whatever the endpoint answers, so it must not be one that hands out credentials. Private
+    ones are what the field is for."""
+    place = urlsplit(endpoint)
+    port = place.port or (443 if place.scheme == "https" else 80)
+    Reach(allowed=source.reach.allowed).check_known(place.hostname or "", port, where=where)
 
 
 def _objects(source: Source) -> tuple[ObjectStore, list[tuple[str, ObjectInfo]]]:

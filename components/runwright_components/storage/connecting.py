@@ -9,7 +9,6 @@ from ssl import SSLContext
 
 import httpx
 
-from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.storage.reach import Reach
 
 
@@ -36,7 +35,7 @@ def answer(
     if proxy is None:
         places = reach.addresses(host, port, where=where)
     else:
-        _ask_what_is_known(reach, host, port, where)
+        reach.check_known(host, port, where=where)
         places = [host]
     with httpx.Client(timeout=timeout, verify=trusted, trust_env=False, proxy=proxy) as client:
         response = _send(client, method, url, host, places, headers, auth)
@@ -77,12 +76,3 @@ def _proxy(url: httpx.URL) -> str | None:
     proxies = urllib.request.getproxies()
     found = proxies.get(url.scheme) or proxies.get("all")
     return found if found and not urllib.request.proxy_bypass(url.host) else None
-
-
-def _ask_what_is_known(reach: Reach, host: str, port: int, where: str) -> None:
-    """A proxy looks names up by itself, and may know some that this machine does not: those are its part to refuse."""
-    try:
-        reach.addresses(host, port, where=where)
-    except StageError as error:
-        if error.reason is not Reason.SOURCE_UNAVAILABLE:
-            raise

@@ -71,6 +71,15 @@ class Reach:
             raise _denied(next(why for why in refused.values() if why), where)
         return [str(address) for address, why in refused.items() if not why]
 
+    def check_known(self, host: str, port: int, *, where: str) -> None:
+        """Raise SourceDenied as `addresses` does. A name that this machine does not know passes: somebody else (a proxy,
+        a client of its own) looks it up, and it is their part to refuse what it hides."""
+        try:
+            self.addresses(host, port, where=where)
+        except StageError as error:
+            if error.reason is not Reason.SOURCE_UNAVAILABLE:
+                raise
+
     def refusal(self, host: str, address: Address) -> str:
         """Why `address`, which `host` stands for, may not be connected to; empty when it may."""
         shown = f"{host}, at {address}," if host != str(address) else host

@@ -156,6 +156,14 @@ def test_s3_denied(workplace, object_storage, web):
         assert "AWS_ACCESS_KEY_ID" in error.cure
 
 
+@pytest.mark.parametrize("endpoint", ["http://169.254.169.254", "http://[fd00:ec2::254]:80", "http://metadata.goog"])
+@pytest.mark.parametrize("uri", ["s3://latest/meta-data/iam/security-credentials/node", "gs://data/x", "az://data/x"])
+def test_a_metadata_service_is_no_object_storage(workplace, object_storage, uri, endpoint):
+    error = workplace.refusal(uri, endpoint=endpoint, account="acme")
+    assert (error.reason, error.where) == (Reason.SOURCE_DENIED, uri)
+    assert "metadata service" in error.message
+
+
 def test_s3_fingerprint(workplace, object_storage):
     object_storage.put("x/a.csv", CSV)
     config = workplace.config(f"{object_storage.uri}/x", endpoint=object_storage.endpoint)
