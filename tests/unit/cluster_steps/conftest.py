@@ -9,9 +9,8 @@ import yaml
 
 from runwright_components.cluster.client import Kubernetes
 from runwright_components.contract.cluster import ClusterRun, JobConfig, ServiceConfig, StorageConfig
+from tests.databases.postgres import postgres
 from tests.doubles.kubernetes_api import KubernetesApi, kubernetes_api
-
-from .postgres import postgres
 
 RUN_ID = "3f1c9f0e-run"
 RUN_PATH = "/apis/runwright.dev/v1alpha1/namespaces/team/trainingruns/churn"

@@ -26,11 +26,11 @@ from runwright_components.contract.tuning import SEARCH, STUDY_URL_ENV, Trial, T
 from runwright_components.train import train
 from runwright_components.train.tuning.study import Study
 from tests.cluster.step_cases import model, prepared
+from tests.databases.postgres import PASSWORD
 from tests.doubles.kubernetes_api import KubernetesApi
 from tests.unit.train.conftest import table, table_signature, write_prepared
 
 from .conftest import RECORD_PATH, RUN_ID, RUN_PATH, FakeTime, training_run
-from .postgres import PASSWORD
 
 JOBS = "/apis/kubeflow.org/v1/namespaces/team/pytorchjobs"
 PODS = "/api/v1/namespaces/team/pods"

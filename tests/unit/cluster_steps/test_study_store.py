@@ -20,8 +20,7 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.tuning import STUDY_URL_ENV
 from runwright_components.train.tuning.study import Study
 from tests.cluster.waiting import eventually
-
-from .postgres import PASSWORD
+from tests.databases.postgres import PASSWORD
 
 X = ParameterConfig(key="x", path=("x",), type="float", min=-1, max=1)
 WIDTHS = ParameterConfig(key="widths", path=("widths",), type="choice", choices=([16], [64, 64]))

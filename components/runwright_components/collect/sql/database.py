@@ -47,6 +47,7 @@ class Database(Protocol):
 class Fault(Enum):
     """What goes wrong with databases."""
 
+    ADDRESS = "the database's address does not do"
     AWAY = "the database does not answer"
     DENIED = "the database refuses to let us read"
     MISSING = "the database does not have what is asked for"
@@ -81,6 +82,20 @@ class RowsError(Exception):
     def __init__(self, fault: Fault, words: str) -> None:
         super().__init__(words)
         self.fault = fault
+
+
+def from_reader(
+    reader: pa.RecordBatchReader, meaning: Callable[[Exception], tuple[Fault, str]]
+) -> Iterator[pa.RecordBatch]:
+    """The batches of a library's reader, whose errors Arrow dresses as those of files."""
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return
+        except (OSError, pa.ArrowException) as error:
+            raise RowsError(*meaning(error)) from None
+        yield batch
 
 
 def in_batches(

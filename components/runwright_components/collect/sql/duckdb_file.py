@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import duckdb
-import pyarrow as pa
 
-from runwright_components.collect.sql.database import BATCH_ROWS, Database, Driver, Fault, Place, Rows, refuse_names
+from runwright_components.collect.sql.database import (
+    BATCH_ROWS,
+    Database,
+    Driver,
+    Fault,
+    Place,
+    Rows,
+    from_reader,
+    refuse_names,
+)
 from runwright_components.collect.sql.statements import quoted, within
 
 _MEMORY = "2GiB"  # beyond it sorts and groups spill to the scratch folder
@@ -38,7 +46,7 @@ class DuckDb:
             ]
             asked = self._connection.sql(within(statement, ", ".join(columns)))
         reader = asked.to_arrow_reader(BATCH_ROWS)
-        return Rows(reader.schema, iter(reader))
+        return Rows(reader.schema, from_reader(reader, meaning))
 
     def twin(self) -> Database:
         return DuckDb(self._place)
@@ -64,9 +72,9 @@ def meaning(error: Exception) -> tuple[Fault, str]:
         return (Fault.AWAY if "lock" in words else Fault.FILE), words
     if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException):
         return Fault.VALUE, words
-    if isinstance(error, duckdb.InterruptException | pa.ArrowInvalid):
+    if "INTERRUPT" in words:
         return Fault.AWAY, words
     return (Fault.WRITES if "read-only mode" in words else Fault.STATEMENT), words
 
 
-DRIVER = Driver(DuckDb, (duckdb.Error, pa.ArrowInvalid), meaning)
+DRIVER = Driver(DuckDb, (duckdb.Error,), meaning)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pymysql
 from pymysql.constants import FIELD_TYPE, FLAG
+from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
 from runwright_components.collect.sql.database import (
@@ -54,6 +55,7 @@ _BY_NUMBER = {
     **dict.fromkeys((1046, 1049, 1146), Fault.MISSING),
     **dict.fromkeys((1290, 1792), Fault.WRITES),
     1060: Fault.REPEATED,
+    2026: Fault.ADDRESS,  # TLS
     **dict.fromkeys((1040, 1053, 1077, 1152, 1159, 1161, 1205, 1317, 1927, 2002, 2003, 2006, 2013, 2014), Fault.AWAY),
 }
 
@@ -100,7 +102,12 @@ def _connect(place: Place) -> Any:
     url = place.address.set(drivername="mysql+pymysql")
     _, options = url.get_dialect()().create_connect_args(url)
     options = {"connect_timeout": _CONNECT_SECONDS, "charset": "utf8mb4", **options}
-    return pymysql.connect(**options, conv={}, local_infile=False)  # values stay text: Arrow reads it faster
+    try:  # without decoders values stay text: Arrow reads it faster
+        return pymysql.connect(**options, conv=encoders, local_infile=False)
+    except TypeError:
+        raise RowsError(Fault.ADDRESS, "an option of it is not known") from None
+    except OSError as error:  # a file that an option names
+        raise RowsError(Fault.ADDRESS, str(error)) from None
 
 
 def _type(field: Any) -> pa.DataType:
@@ -132,8 +139,7 @@ def _naive(kind: pa.DataType) -> pa.DataType:
 def meaning(error: Exception) -> tuple[Fault, str]:
     """What an error of PyMySQL means, and the server's own words."""
     number, words = (*error.args, "")[:2] if error.args and isinstance(error.args[0], int) else (0, str(error))
-    unknown = Fault.AWAY if isinstance(error, pymysql.InterfaceError | OSError) else Fault.STATEMENT
-    return _BY_NUMBER.get(number, unknown), str(words)
+    return _BY_NUMBER.get(number, Fault.STATEMENT), str(words)
 
 
-DRIVER = Driver(MySql, (pymysql.Error, OSError), meaning)
+DRIVER = Driver(MySql, (pymysql.Error,), meaning)

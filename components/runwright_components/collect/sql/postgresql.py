@@ -10,7 +10,16 @@ import adbc_driver_manager as adbc
 import pyarrow as pa
 from adbc_driver_postgresql import StatementOptions, dbapi
 
-from runwright_components.collect.sql.database import BATCH_BYTES, Database, Driver, Fault, Place, Rows, refuse_names
+from runwright_components.collect.sql.database import (
+    BATCH_BYTES,
+    Database,
+    Driver,
+    Fault,
+    Place,
+    Rows,
+    from_reader,
+    refuse_names,
+)
 from runwright_components.collect.sql.statements import quoted, within
 
 _CONNECT_SECONDS = "20"
@@ -23,6 +32,7 @@ _AS_TEXT = frozenset({"numeric", "json", "jsonb"})  # which ADBC gives as text b
 _SAID = re.compile(r"(?:ERROR|FATAL):\s+(?P<words>[^\n]+)")
 _ASIDE = re.compile(r"\s*(?:Query was: .*)?(?:SQLSTATE: \w+)?$", re.DOTALL)
 _DENIED = re.compile(r"authentication failed|no pg_hba\.conf entry|role .* does not exist|no password supplied")
+_ADDRESS = re.compile(r"invalid|does not support SSL|certificate")
 _BY_STATE = (
     ("28", Fault.DENIED),
     ("42501", Fault.DENIED),
@@ -99,7 +109,7 @@ def _storage(kind: pa.DataType) -> pa.DataType:
 
 def _plain(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The batches without extension types, which not every reader of Parquet knows."""
-    for batch in reader:
+    for batch in from_reader(reader, meaning):
         columns = [column.storage if isinstance(column, pa.ExtensionArray) else column for column in batch.columns]
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -116,6 +126,8 @@ def meaning(error: Exception) -> tuple[Fault, str]:
     if "Failed to connect" in text:
         if _DENIED.search(text):
             return Fault.DENIED, words
+        if _ADDRESS.search(text):
+            return Fault.ADDRESS, words
         return (Fault.MISSING if "does not exist" in text else Fault.AWAY), words
     return (Fault.STATEMENT if state or not isinstance(error, adbc.OperationalError) else Fault.AWAY), words
 

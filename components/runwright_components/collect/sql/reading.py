@@ -7,7 +7,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -27,7 +27,12 @@ from runwright_components.contract.progress import Progress
 from runwright_components.storage.reading import not_found, reading
 
 _MODULES = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite_file", "duckdb": "duckdb_file"}
+_AGAIN_SECONDS = 0.2
 _REASONS = {
+    Fault.ADDRESS: (
+        Reason.INVALID_CONFIG,
+        "mend it in {place}; options stand behind a question mark: ?sslmode=require",
+    ),
     Fault.AWAY: (Reason.SOURCE_UNAVAILABLE, "see whether it runs and answers to this machine; {place} says where"),
     Fault.DENIED: (Reason.SOURCE_DENIED, "check user and password in {place}, and grant that user SELECT"),
     Fault.MISSING: (
@@ -188,8 +193,9 @@ def _read_all(
             return sum(job.result() for job in as_completed(jobs))
         except BaseException:
             counted.stop()
-            for database in databases:
-                database.cancel()
+            while wait(jobs, timeout=_AGAIN_SECONDS).not_done:  # a statement may begin just after it was cancelled
+                for database in databases:
+                    database.cancel()
             raise
 
 
