@@ -64,7 +64,7 @@ def guess(path: Path, target: str | None, task: Task | None = None) -> Guess:
     column `target`, or does not suit the task."""
     if task == "environment-control":
         return _of_environment(path)
-    kind = _folder_of(path)
+    kind = folder_of(path)
     corpus = kind is None and (path.suffix == ".txt" or (path.is_dir() and any(path.glob("**/*.txt"))))
     with tempfile.TemporaryDirectory(prefix="runwright-init-") as folder:
         out = Path(folder) / "raw"
@@ -82,7 +82,7 @@ def guess(path: Path, target: str | None, task: Task | None = None) -> Guess:
     elif kind:
         found = _of_class_folders(rows, kind)
     else:
-        found = _of_rows(rows, path, target, task)
+        found = of_rows(rows, path, target, task)
     if task not in (None, found.task):
         raise StageError(
             Reason.INVALID_CONFIG,
@@ -93,7 +93,7 @@ def guess(path: Path, target: str | None, task: Task | None = None) -> Guess:
     return found
 
 
-def _of_rows(rows: polars.DataFrame, path: Path, target: str | None, task: Task | None) -> Guess:
+def of_rows(rows: polars.DataFrame, path: Path, target: str | None, task: Task | None) -> Guess:
     """Of a table, in the way of the task that the user named, or by what it looks like."""
     if task is None or task == "text-generation":
         pieces = _pieces(rows.columns)
@@ -182,7 +182,7 @@ def _is_time(column: polars.Series) -> bool:
     return values.len() > 0 and int(values.str.contains(STAMP).sum()) >= NUMBERS * values.len()
 
 
-def _folder_of(path: Path) -> Literal["images", "text"] | None:
+def folder_of(path: Path) -> Literal["images", "text"] | None:
     """What class folders hold, by their files' extensions; None for anything else."""
     if not path.is_dir() or not any(child.is_dir() for child in path.iterdir()):
         return None

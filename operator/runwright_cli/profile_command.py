@@ -55,28 +55,30 @@ def look(path: Path, target: str | None) -> Profile:
     """The profile of a table. Raises StageError for what is none."""
     import tempfile
 
+    import polars
+
     from runwright_api.spec.train import TrainSpec
-    from runwright_cli.guessing import guess
+    from runwright_cli.guessing import LOOKED_AT, folder_of, of_rows
     from runwright_components.collect import collect
     from runwright_components.contract.config import CollectConfig, Source
     from runwright_components.contract.outcome import Reason, StageError
     from runwright_components.contract.progress import silent
     from runwright_components.profile.survey import survey
 
-    found = guess(path, target)
-    if found.format is not None:
+    if (kind := folder_of(path)) is not None:
         raise StageError(
             Reason.INVALID_CONFIG,
-            f"these are {found.format}, not a table",
+            f"these are {kind}, not a table",
             where=str(path),
             cure="`runwright init` looks at folders of images and texts",
         )
-    task = TrainSpec(task=found.task).kind if found.target else "clustering"
+    source = Source(name="data", uri=str(path.absolute()))
     with tempfile.TemporaryDirectory(prefix="runwright-profile-") as folder:
         raw = Path(folder) / "raw"
-        collect(
-            CollectConfig(sources=(Source(name="data", uri=str(path.absolute())),)), out=raw, progress=silent("profile")
-        )
+        manifest = collect(CollectConfig(sources=(source,)), out=raw, progress=silent("profile"))
+        first = polars.scan_parquet([raw / file for file in manifest.files]).head(LOOKED_AT).collect()
+        found = of_rows(first, path, target, None)
+        task = TrainSpec(task=found.task).kind if found.target else "clustering"
         return survey(raw, name=path.name, target=found.target, task=task)
 
 

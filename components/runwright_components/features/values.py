@@ -177,8 +177,19 @@ def _escape(character: str) -> str:
 def _moment_of(text: pl.Expr, formats: tuple[str, ...]) -> pl.Expr:
     if not formats:
         return pl.lit(None, dtype=pl.Float64)
-    read = pl.coalesce([_parsed(text, form) for form in formats])
-    return read.to_physical().cast(pl.Float64)
+    return text.map_batches(lambda texts: _moments(texts, formats), return_dtype=pl.Float64, is_elementwise=True)
+
+
+def _moments(texts: pl.Series, formats: tuple[str, ...]) -> pl.Series:
+    """Format by format, each for what none before it has read: an attempt that fails is the dearest."""
+    left, found = texts.alias("text"), []
+    for form in formats:
+        found.append(left.to_frame().select(_parsed(pl.col("text"), form)).to_series())
+        left = left.set(found[-1].is_not_null(), None)
+        if left.null_count() == len(left):
+            break
+    read = pl.select(pl.coalesce(found)).to_series()
+    return read.to_physical().cast(pl.Float64).alias(texts.name)
 
 
 def _parsed(text: pl.Expr, form: str) -> pl.Expr:

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from runwright_components.features.values import Notation, Words, holds_text, key, number, text_of
+from runwright_components.features.values import Words, holds_text, key, text_of
 from runwright_components.prepare.infer import Plan
 
 Mask = NDArray[np.bool_]
@@ -78,7 +78,7 @@ def clean(frame: pl.LazyFrame, plans: Sequence[Plan], words: Words, path: Path, 
         else:
             columns.append(plan.reader.expression(plan.dtype, words).alias(name))
             if holds_text(plan.dtype):
-                as_plain = number(value, plan.dtype, Notation(), Words()).is_finite().sum()
+                as_plain = text_of(value, plan.dtype).str.strip_chars().cast(pl.Float64, strict=False).is_finite().sum()
                 counts += [value.null_count().alias(f"nulls:{name}"), as_plain.alias(f"plain:{name}")]
     sink = frame.select(columns).sink_ipc(path, compression="uncompressed", lazy=True)
     found: dict[str, int] = {}

@@ -16,7 +16,7 @@ from runwright_components.prepare.infer import Plan
 from runwright_components.prepare.quality import MissingPattern, Relation
 
 COLUMNS = 24  # whose relations are told
-SAMPLED = 50_000  # rows
+SAMPLED = 30_000  # rows
 PATTERNS = 8
 _CATEGORIES = 200  # a column with more is told of no relation
 _FEWEST = 10  # rows in which both have a value
