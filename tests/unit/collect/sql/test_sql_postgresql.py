@@ -20,8 +20,8 @@ true AS truth, 'ß 😀'::varchar AS words, '\\x00ff'::bytea AS bytes, date '000
 date '9999-12-31' AS last, timestamp '1900-01-01 00:00:00.000001' AS moment, timestamptz '2020-01-01 02:00+02' AS zoned,
 12345678901234567890123456789012345678901.25::numeric AS wide, 12.50::numeric(10, 2) AS money,
 '{"a": [1]}'::jsonb AS json, array[1, NULL, 3] AS numbers, array[0.1]::numeric[] AS decimals,
-'2 days'::interval AS span, time '12:00' AS clock, '00000000-0000-0000-0000-000000000001'::uuid AS id, inet '10.0.0.1' AS host,
-'12.5'::money AS price, NULL AS nothing"""
+'2 days'::interval AS span, time '12:00' AS clock, '00000000-0000-0000-0000-000000000001'::uuid AS id,
+inet '10.0.0.1' AS host, '12.5'::money AS price, NULL AS nothing"""
 
 
 def test_values_keep_every_digit_and_dates_their_years(postgresql: Reader) -> None:
