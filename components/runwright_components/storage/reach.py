@@ -72,8 +72,8 @@ class Reach:
         return [str(address) for address, why in refused.items() if not why]
 
     def check_known(self, host: str, port: int, *, where: str) -> None:
-        """Raise SourceDenied as `addresses` does. A name that this machine does not know passes: somebody else (a proxy,
-        a client of its own) looks it up, and it is their part to refuse what it hides."""
+        """Raise SourceDenied as `addresses` does. A name that this machine does not know passes: somebody else (a
+        proxy, a client of its own) looks it up, and it is their part to refuse what it hides."""
         try:
             self.addresses(host, port, where=where)
         except StageError as error:
