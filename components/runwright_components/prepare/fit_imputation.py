@@ -250,4 +250,5 @@ def _standard(items: Sequence[NumericInput], filled: tuple[str, ...], values: Nu
 
 
 def _scaled(values: Numbers, standard: Standard) -> Numbers:
-    return (values - np.array(standard.center)[:, None]) / np.array(standard.spread)[:, None]
+    scaled: Numbers = (values - np.array(standard.center)[:, None]) / np.array(standard.spread)[:, None]
+    return scaled

@@ -21,6 +21,7 @@ from runwright_components.features.target import Target
 from runwright_components.features.values import moment
 from runwright_components.prepare import labels
 from runwright_components.prepare.describe import numbers
+from runwright_components.prepare.near_duplicates import Told, of_images, of_texts, without
 from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates, SplitQuality
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.split import assign
@@ -105,11 +106,11 @@ def select(table: pl.DataFrame, config: PrepareConfig, what: str) -> Selection:
     labels.check(labels.read(rows[TARGET].rename(config.target), config), config)
     rows = rows.filter(pl.col(_KEY).is_not_null())
     rows, duplicates = _without_copies(rows, config, what)
-    near, warnings = None, []
+    warnings: list[str] = []
     if config.near_duplicates is not None:
         rows, near = _without_near(rows, config.near_duplicates, what)
-        if near is not None and config.near_duplicates.action == "warn":
-            near, warnings = None, [f"{near.rows} rows: {near.reason}; they may lie in two splits at once"]
+        dropped += near.dropped
+        warnings += near.warnings
     labels.check(labels.read(rows[TARGET].rename(config.target), config), config)  # without the copies
     rows = rows.with_columns(pl.Series(SPLIT, assign(len(rows), config.split, _split_by(rows, config))))
     train = rows.filter(pl.col(SPLIT) == 0)
@@ -129,7 +130,7 @@ def select(table: pl.DataFrame, config: PrepareConfig, what: str) -> Selection:
         rows=kept.select(ROW_ID, TARGET, SPLIT),
         target=target,
         duplicates=duplicates,
-        dropped=tuple(each for each in (*dropped, near) if each is not None and each.rows),
+        dropped=tuple(each for each in dropped if each.rows),
         splits=tuple(_split_quality(kept, target)),
         warnings=(*warnings, *_warnings(rows, kept, config, what)),
     )
@@ -151,13 +152,9 @@ def _without_copies(rows: pl.DataFrame, config: PrepareConfig, what: str) -> tup
     return (first if drop else rows), duplicates
 
 
-def _without_near(rows: pl.DataFrame, rules: NearDuplicates, what: str) -> tuple[pl.DataFrame, Dropped | None]:
-    # Imported here: without the rule nothing of it is needed.
-    from runwright_components.prepare import near_duplicates
-
-    looks = LOOK in rows.columns
-    first = near_duplicates.of_images(rows[LOOK], rules) if looks else near_duplicates.of_texts(rows[CONTENT], rules)
-    return near_duplicates.without(rows, first, rules, what)
+def _without_near(rows: pl.DataFrame, rules: NearDuplicates, what: str) -> tuple[pl.DataFrame, Told]:
+    first = of_images(rows[LOOK], rules) if LOOK in rows.columns else of_texts(rows[CONTENT], rules)
+    return without(rows, first, rules, what)
 
 
 def _split_by(rows: pl.DataFrame, config: PrepareConfig) -> pl.Series | None:

@@ -40,7 +40,8 @@ def pairs(hashes: list[bytes], similarity: float) -> Rows:
     found = candidates(_bands(bits, most + 1))
     words = bits.view(np.uint64)
     differing = np.bitwise_count(words[found[:, 0]] ^ words[found[:, 1]]).sum(axis=1)
-    return found[differing <= most]
+    near: Rows = found[differing <= most]
+    return near
 
 
 def _pixels(grey: Image.Image, width: int, height: int) -> NDArray[np.int16]:
