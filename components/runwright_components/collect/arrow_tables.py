@@ -55,12 +55,11 @@ def refuse_repeated(names: Iterable[str], where: str) -> None:
     """Raise StageError where two columns have one name."""
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise StageError(
-            Reason.DATA_INVALID,
-            f"{', '.join(map(repr, repeated[:10]))} names more than one column",
-            where=where,
-            cure="give each column a name of its own",
-        )
+        raise repeated_name(f"{', '.join(map(repr, repeated[:10]))} names more than one column", where)
+
+
+def repeated_name(message: str, where: str) -> StageError:
+    return StageError(Reason.DATA_INVALID, message, where=where, cure="give each column a name of its own")
 
 
 def _rewritten(schema: Any, batches: Iterable[Any], target: Path, display: str) -> pl.LazyFrame:

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from runwright_components.collect import limits
+
 CHUNK_BYTES = 1 << 20
 _LF, _CR = ord("\n"), ord("\r")
 
@@ -26,6 +28,7 @@ class Survey:
     delimiters: int
     nul: bool
     open_quote: bool
+    long_at: int | None  # byte near which a record of more than limits.MAX_RECORD bytes begins
 
     def even(self, columns: int) -> bool:
         """Whether no record can be short, given that none is longer than `columns`."""
@@ -50,6 +53,7 @@ def survey(
     last = _LF
     inside = False
     mark = ord(delimiter)
+    run, long_at = 0, None  # bytes of chunks without an end of a record
     with path.open("rb", buffering=0) as file:
         for chunk in iter(lambda: file.read(chunk_bytes), b""):
             digest.update(chunk)
@@ -57,12 +61,16 @@ def survey(
             array = np.frombuffer(chunk, np.uint8)
             outside, inside = _outside_quotes(array, quote, inside)
             delimiters += _count(array == mark, outside)
-            records += _count(array == _LF, outside)
+            ends = _count(array == _LF, outside)
+            records += ends
             size += len(chunk)
+            run = 0 if ends else run + len(chunk)
+            if run > limits.MAX_RECORD and long_at is None:
+                long_at = size - run
             last = chunk[-1]
             on_bytes(len(chunk))
     unfinished = last != _LF
-    return Survey("sha256:" + digest.hexdigest(), size, records + unfinished, delimiters, nul, inside)
+    return Survey("sha256:" + digest.hexdigest(), size, records + unfinished, delimiters, nul, inside, long_at)
 
 
 def first_ragged(
@@ -102,6 +110,17 @@ def first_ragged(
     if length and fields != columns - 1:
         return Ragged(start_line, fields + 1)
     return None
+
+
+def count_feeds(path: Path, before: int) -> int:
+    """Line feeds in the first `before` bytes."""
+    count = 0
+    for chunk in _chunks(path, CHUNK_BYTES):
+        count += chunk.count(b"\n", 0, max(before, 0))
+        before -= len(chunk)
+        if before <= 0:
+            break
+    return count
 
 
 def _chunks(path: Path, size: int) -> Iterator[bytes]:

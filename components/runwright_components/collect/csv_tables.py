@@ -10,8 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
+from runwright_components.collect import limits
 from runwright_components.collect.csv_layout import CsvLayout, read_layout
-from runwright_components.collect.csv_survey import Survey, first_ragged, survey
+from runwright_components.collect.csv_survey import Survey, count_feeds, first_ragged, survey
 from runwright_components.contract.config import CsvOptions
 from runwright_components.contract.outcome import Reason, StageError
 
@@ -53,10 +54,16 @@ class CsvFile:
         return survey(self.path, self.layout.delimiter, self.layout.quote, on_bytes=on_bytes)
 
     def check(self, counts: Survey, *, exact: bool) -> None:
-        """Raise StageError when a record has not the header's width, or the file holds NUL bytes.
+        """Raise StageError when a record has not the header's width or is too long, or the file holds NUL bytes.
 
         `exact` looks at every record, also those that Polars did not read (for `max_rows`).
         """
+        if counts.long_at is not None:
+            raise self._error(
+                f"a record of more than {limits.MAX_RECORD:,} bytes",
+                count_feeds(self.path, counts.long_at) + 1,
+                cure="check the file: a quote may be closed too late, or line feeds may be lost",
+            )
         if exact or not counts.even(len(self.layout.columns)):
             self._raise_ragged()
         if counts.nul:
@@ -139,11 +146,12 @@ def transcode(path: Path, target: Path, encoding: str, *, where: str) -> Path:
             chunk = source.read(1 << 20)
             try:
                 text = decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
-                line += error.object[: error.start].count(b"\n")
+            except UnicodeError as error:  # without a place where a byte order mark is missing
+                line += error.object[: error.start].count(b"\n") if isinstance(error, UnicodeDecodeError) else 0
+                said = error.reason if isinstance(error, UnicodeDecodeError) else error
                 raise StageError(
                     Reason.DATA_UNREADABLE,
-                    f"the bytes are not {encoding}: {error.reason}",
+                    f"the bytes are not {encoding}: {said}",
                     where=f"{where}, line {line}",
                     cure="set csv.encoding to what the file was written in",
                 ) from error

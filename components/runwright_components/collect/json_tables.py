@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import polars as pl
 
+from runwright_components.collect import limits
 from runwright_components.contract.outcome import Reason, StageError
 
 _READ = 1 << 20
@@ -34,7 +35,26 @@ def scan_json(path: Path, *, display: str, scratch: Callable[[], Path]) -> pl.La
         path = _array_to_lines(path, scratch(), display)
     elif start.startswith(_BOM.encode()):
         path = _without_bom(path, scratch())
+    _refuse_long_line(path, display)
     return _typed(_scan_lines(path, display))
+
+
+def _refuse_long_line(path: Path, display: str) -> None:
+    if path.stat().st_size <= limits.MAX_RECORD:
+        return
+    length, lines = 0, 1
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_READ):
+            feeds = chunk.count(b"\n")
+            length = len(chunk) - 1 - chunk.rfind(b"\n") if feeds else length + len(chunk)
+            lines += feeds
+            if length > limits.MAX_RECORD:
+                raise StageError(
+                    Reason.DATA_INVALID,
+                    f"an object of more than {limits.MAX_RECORD:,} bytes",
+                    where=f"{display}, line {lines}",
+                    cure="write an object a line; large values belong into files of their own",
+                )
 
 
 def _scan_lines(path: Path, display: str) -> pl.LazyFrame:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from runwright_components.collect.arrow_tables import scan_arrow, scan_orc
+from runwright_components.collect.arrow_tables import repeated_name, scan_arrow, scan_orc
 from runwright_components.collect.avro_tables import scan_avro
 from runwright_components.collect.compressed import Expansion
 from runwright_components.collect.csv_tables import CsvFile
@@ -23,6 +23,10 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.storage.reading import polars_disk_errors
 
 OnBytes = Callable[[int], None]
+
+_WIDE = (
+    100  # columns; to push a predicate over n of them down to the scan takes Polars n^3 steps: minutes from 1,000 on
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,8 @@ def _scan_parquet(path: Path, display: str) -> pl.LazyFrame:
 
 def _explain_parquet(display: str) -> Callable[[Exception], StageError]:
     def explain(error: Exception) -> StageError:
+        if isinstance(error, pl.exceptions.DuplicateError):
+            return repeated_name(str(error).splitlines()[0], display)
         return StageError(
             Reason.DATA_UNREADABLE,
             f"not a whole Parquet file: {str(error).splitlines()[0]}",
@@ -197,7 +203,7 @@ def write_table(
         checks: Future[dict[str, str]] = pool.submit(check_all)
         try:
             with polars_disk_errors(target):
-                frame.sink_parquet(target, statistics=False)
+                frame.sink_parquet(target, statistics=False, optimizations=_optimizations(len(schema)))
         except pl.exceptions.PolarsError as error:
             stop.set()
             raise _culprit(tables, error) from error
@@ -216,6 +222,10 @@ def write_table(
     return rows, digests
 
 
+def _optimizations(columns: int) -> pl.QueryOptFlags:
+    return pl.QueryOptFlags(predicate_pushdown=columns <= _WIDE)
+
+
 def _cast(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
     own = frame.collect_schema()
     return [pl.col(name) if own[name] == kind else pl.col(name).cast(kind) for name, kind in schema.items()]
@@ -225,7 +235,9 @@ def _culprit(tables: Sequence[Table], error: Exception) -> StageError:
     """The explanation of the first table that cannot be read by itself."""
     for table in tables:
         try:
-            table.frame.select(pl.all().null_count()).collect(engine="streaming")
+            width = len(table.frame.collect_schema())
+            counts = table.frame.select(pl.all().null_count())
+            counts.collect(engine="streaming", optimizations=_optimizations(width))
         except pl.exceptions.PolarsError as own:
             return table.explain(own)
     return tables[0].explain(error)
