@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
@@ -32,6 +33,7 @@ from runwright_components.contract.step import (
     WORKSPACE_ENV,
     StageName,
 )
+from runwright_components.steps import lineage
 from runwright_components.steps.surroundings import in_cluster
 
 TRACE_LINES = 12  # of an unexpected exception, that the event carries
@@ -95,8 +97,8 @@ class Surroundings:
         record keeps of them.
         """
         with running(stage, self.workspace) as ending:
-            progress = ending.progress
-            key = cache_key(stage, config=config, inputs=inputs(), version=self.version)
+            progress, began, decisive = ending.progress, lineage.now(), inputs()
+            key = cache_key(stage, config=config, inputs=decisive, version=self.version)
             cache = ResultCache(self.workspace / CACHE) if self.workspace else None
             if cache and self.use_cache and cache.take(stage, key, outputs):
                 ending.kind = "cached"
@@ -105,6 +107,37 @@ class Surroundings:
                 if cache:
                     _keep(cache, stage, key, outputs, progress)
             ending.message, ending.result = say(), result()
+            self._trace(stage, began, decisive, outputs, progress)
+
+    def _trace(
+        self,
+        stage: StageName,
+        began: datetime,
+        inputs: Mapping[str, str],
+        outputs: Mapping[str, Path],
+        progress: Progress,
+    ) -> None:
+        """Tell the lineage of a stage that ended well. What goes wrong here is a warning: the result is there."""
+        if self.workspace is None and lineage.URL_ENV not in os.environ:
+            return
+        cluster = in_cluster()
+        run = (
+            f"{cluster.run.namespace}/{cluster.run.name}" if cluster else self.workspace.name if self.workspace else ""
+        )
+        try:
+            sources, written = lineage.written(run, outputs)
+            told = lineage.events(
+                stage,
+                run=run,
+                began=began,
+                ended=lineage.now(),
+                inputs=(*sources, *lineage.read(run, inputs)),
+                outputs=written,
+                parent=cluster.run_id if cluster else None,
+            )
+            lineage.tell(told, self.workspace)
+        except Exception as error:  # noqa: BLE001 (a server's word, or its silence, decides nothing)
+            progress.warning(f"the lineage of {stage} was not told: {error}")
 
 
 def _keep(cache: ResultCache, stage: str, key: str, outputs: Mapping[str, Path], progress: Progress) -> None:
