@@ -102,7 +102,8 @@ def _source(source: ApiSource, *, labelled: bool) -> Source:
     return Source.model_validate(
         {
             "name": source.name,
-            "format": source.format,
+            "format": None if source.format == "delta" else source.format,
+            "delta": _same(source.delta) if source.format == "delta" else None,
             "csv": _same(source.csv),
             "excel": _same(source.excel),
             "labelled": labelled,

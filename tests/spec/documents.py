@@ -73,6 +73,7 @@ _BESIDE: Mapping[str, Spec] = {
         f"spec.data.sources[].{place}": {"data": {"sources": [{}]}}
         for place in ("path", "s3", "gcs", "azure", "sql", "logs", "huggingFace", "pvc", "synthetic")
     },
+    "spec.data.sources[].delta": {"data": {"sources": [{"s3": {"uri": "s3://lake/table/"}, "format": "delta"}]}},
     "spec.prepare.columns[].fill": {"prepare": {"columns": [{"name": "alpha", "missing": "constant"}]}},
     "spec.prepare.split.by": {"prepare": {"split": {"strategy": "group"}}},
     "spec.prepare.text": {"train": _TEXT},

@@ -41,7 +41,8 @@ def object_signs(source: Source) -> list[Sign]:
     return [(name, info.size, info.etag, info.modified) for name, info in found]
 
 
-def _store(source: Source, address: ObjectAddress) -> ObjectStore:
+def open_store(source: Source, address: ObjectAddress) -> ObjectStore:
+    """The bucket or container that a source names. Raises StageError when its endpoint hands out credentials."""
     if source.endpoint is not None:
         _refuse_metadata_services(source.endpoint, source, str(address))
     if address.scheme == "gs":
@@ -70,7 +71,7 @@ def _refuse_metadata_services(endpoint: str, source: Source, where: str) -> None
 def _objects(source: Source) -> tuple[ObjectStore, list[tuple[str, ObjectInfo]]]:
     """(name, object) of one object, of all under a prefix, or of all that match a pattern; sorted by name."""
     address = ObjectAddress.parse(source.uri)
-    store = _store(source, address)
+    store = open_store(source, address)
     prefix, pattern = _split_key(address.key)
     if pattern is None and prefix and not prefix.endswith("/"):
         info = store.info(prefix)

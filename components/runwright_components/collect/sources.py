@@ -24,6 +24,10 @@ def source_files(
     `limit` is how many rows at most will be read: where rows are asked for, no more are.
     Raises StageError when the source cannot be found, reached or read.
     """
+    if source.delta is not None:
+        from runwright_components.collect.delta_tables import delta_files
+
+        return delta_files(source, source.delta, base, scratch=scratch, limit=limit, progress=progress)
     match _scheme(source.uri):
         case "file":
             return local_files(source, base)
@@ -49,6 +53,10 @@ def source_files(
 
 def source_signs(source: Source, base: str) -> list[Sign]:
     """What changes when the source does: names, sizes, times, ETags. Nothing is read."""
+    if source.delta is not None:
+        from runwright_components.collect.delta_tables import delta_signs
+
+        return delta_signs(source, source.delta, base)
     match _scheme(source.uri):
         case "file":
             return [file_sign(file) for file in local_files(source, base)]

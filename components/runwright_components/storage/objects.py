@@ -55,7 +55,7 @@ class ObjectStore(ABC):
     def __init__(self, name: str, *, endpoint: str, timeout: float) -> None:
         """`endpoint` is the server's address, empty for the provider's own; `timeout` is in seconds, to connect and
         between two pieces of a body."""
-        self.name = name
+        self.name, self.endpoint = name, endpoint
         options: ClientConfig = {
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=timeout),

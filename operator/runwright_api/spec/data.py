@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from runwright_api.part import Lax, Part, Path, Rule, fill, unless
 from runwright_api.spec.clouds import AzureSource, GcsSource
+from runwright_api.spec.delta import DeltaOptions
 from runwright_api.spec.hub import HuggingFaceSource
 from runwright_api.spec.joins import DATA_RULES, Join
 from runwright_api.spec.logs import LogSource
@@ -28,7 +29,7 @@ from runwright_api.text import (
     Word,
 )
 
-Format = Literal["csv", "json", "jsonl", "parquet", "avro", "orc", "arrow", "excel", "images", "text"]
+Format = Literal["csv", "json", "jsonl", "parquet", "avro", "orc", "arrow", "excel", "delta", "images", "text"]
 
 
 class HttpSource(Part):
@@ -112,11 +113,14 @@ class Source(Part):
     synthetic: SyntheticSource | None = None
     """Generated rows."""
     format: Format | None = None
-    """Format of the files. Default: by their extension. CSV with tabs is csv, Feather is arrow."""
+    """Format of the files. Default: by their extension. CSV with tabs is csv, Feather is arrow; delta, the folder of a
+    Delta Lake table, is never guessed."""
     csv: CsvOptions = CsvOptions()
     """How CSV files are written."""
     excel: ExcelOptions = ExcelOptions()
     """Which part of a workbook is read."""
+    delta: DeltaOptions = DeltaOptions()
+    """Which version of a Delta Lake table is read, with `format: delta`."""
 
     rules = (
         Rule(
@@ -133,6 +137,23 @@ class Source(Part):
             ),
             cel="!has(self.format) || (!has(self.logs) && !has(self.sql) && !has(self.synthetic))",
             cure="remove it; logs.layout says how lines are cut",
+        ),
+        Rule(
+            message="a Delta Lake table lies in a folder or in object storage",
+            broken=lambda source: unless(
+                source.format != "delta" or any((source.path, source.s3, source.gcs, source.azure)), "format"
+            ),
+            cel=(
+                "!has(self.format) || self.format != 'delta' || has(self.path) || has(self.s3) || has(self.gcs)"
+                " || has(self.azure)"
+            ),
+            cure="give its folder with path, s3, gcs or azure",
+        ),
+        Rule(
+            message="a version is one of a Delta Lake table",
+            broken=lambda source: unless(source.format == "delta" or source.delta.version is None, "delta", "version"),
+            cel="!has(self.delta) || !has(self.delta.version) || (has(self.format) && self.format == 'delta')",
+            cure="set `format: delta`, or remove the version",
         ),
     )
 

@@ -24,6 +24,7 @@ from runwright_components.contract.config.delivery import (
     PackageConfig,
     RegisterConfig,
 )
+from runwright_components.contract.config.delta import DeltaConfig
 from runwright_components.contract.config.distributed import DistributedConfig
 from runwright_components.contract.config.environment import EnvironmentConfig, ReinforcementConfig
 from runwright_components.contract.config.expectations import CompareRule, ExpectationConfig, RangeRule
@@ -73,6 +74,7 @@ __all__ = [
     "Config",
     "CsvOptions",
     "DateRules",
+    "DeltaConfig",
     "DeployConfig",
     "DistributedConfig",
     "EarlyStopping",

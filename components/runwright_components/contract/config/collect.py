@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from runwright_components.contract.config.base import Config, Format
+from runwright_components.contract.config.delta import DeltaConfig
 from runwright_components.contract.config.environment import EnvironmentConfig
 from runwright_components.contract.config.hub import HubConfig
 from runwright_components.contract.config.joins import JoinConfig
@@ -42,6 +43,7 @@ class Source(Config):
     excel: ExcelOptions = ExcelOptions()
     logs: LogConfig | None = None  # the files hold log lines, whatever their names
     synthetic: SyntheticConfig | None = None  # rows are made; `uri` is synthetic://KIND
+    delta: DeltaConfig | None = None  # `uri` is the folder of a Delta Lake table
     sql: SqlConfig | None = None  # rows of a database; `uri` is sql://DIALECT/...
     hub: HubConfig | None = None  # a dataset of the Hugging Face Hub; `uri` is hf://datasets/OWNER/NAME
     endpoint: str | None = None  # S3-compatible servers
