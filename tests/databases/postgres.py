@@ -41,7 +41,7 @@ def postgres() -> Iterator[str]:
                 [server, "-D", str(home / "data"), *options], cwd=home, stderr=log, stdout=log, user=user
             )
         try:
-            _wait(port, process)
+            _wait(home / "log", process)
             yield f"postgresql://study:{PASSWORD}@127.0.0.1:{port}/postgres"
         finally:
             process.send_signal(signal.SIGINT)  # at once, with whoever is connected
@@ -55,12 +55,11 @@ def program(name: str) -> str:
     return found or unable(f"there is no PostgreSQL: {name} is not on the PATH; install postgresql")
 
 
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait(log: Path, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until:
         assert process.poll() is None
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if b"ready to accept connections" in log.read_bytes():  # it listens before that, and turns everyone away
+            return
         time.sleep(0.05)
     raise AssertionError("PostgreSQL did not start")

@@ -26,14 +26,17 @@ class DuckDb:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        options = {
-            "enable_external_access": "false",
-            "autoload_known_extensions": "false",
-            "memory_limit": _MEMORY,
-            "temp_directory": str(place.scratch or ""),
-            "lock_configuration": "true",
-        }
-        self._connection = duckdb.connect(str(place.file), read_only=True, config=options)
+        self._connection = duckdb.connect(
+            str(place.file),
+            read_only=True,
+            config={
+                "enable_external_access": "false",
+                "autoload_known_extensions": "false",
+                "memory_limit": _MEMORY,
+                "temp_directory": str(place.scratch or ""),
+                "lock_configuration": "true",
+            },
+        )
 
     def rows(self, statement: str) -> Rows:
         asked = self._connection.sql(statement)

@@ -33,6 +33,7 @@ _SAID = re.compile(r"(?:ERROR|FATAL):\s+(?P<words>[^\n]+)")
 _ASIDE = re.compile(r"\s*(?:Query was: .*)?(?:SQLSTATE: \w+)?$", re.DOTALL)
 _DENIED = re.compile(r"authentication failed|no pg_hba\.conf entry|role .* does not exist|no password supplied")
 _ADDRESS = re.compile(r"invalid|does not support SSL|certificate")
+_GONE = re.compile(r"terminating connection|closed the connection|canceling statement|could not receive data")
 _BY_STATE = (
     ("28", Fault.DENIED),
     ("42501", Fault.DENIED),
@@ -118,7 +119,7 @@ def meaning(error: Exception) -> tuple[Fault, str]:
     """What an error of ADBC means, and the server's own words."""
     text = str(error)
     said = _SAID.search(text)
-    words = said["words"] if said else _ASIDE.sub("", text).strip()
+    words = said["words"] if said else _ASIDE.sub("", text).strip().partition("\n")[0]
     state = getattr(error, "sqlstate", None) or ""
     known = next((fault for prefix, fault in _BY_STATE if state.startswith(prefix)), None)
     if known is not None:
@@ -129,7 +130,8 @@ def meaning(error: Exception) -> tuple[Fault, str]:
         if _ADDRESS.search(text):
             return Fault.ADDRESS, words
         return (Fault.MISSING if "does not exist" in text else Fault.AWAY), words
-    return (Fault.STATEMENT if state or not isinstance(error, adbc.OperationalError) else Fault.AWAY), words
+    gone = not state and (isinstance(error, adbc.OperationalError) or _GONE.search(text))
+    return (Fault.AWAY if gone else Fault.STATEMENT), words
 
 
 DRIVER = Driver(PostgreSql, (adbc.Error,), meaning)

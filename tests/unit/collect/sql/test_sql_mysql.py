@@ -112,6 +112,18 @@ def test_an_address_that_does_not_do_is_not_shown(
     assert "an-other-word" not in error.to_json()
 
 
+def test_a_server_that_goes_away_while_it_is_read(mysql: Reader) -> None:
+    others = "SELECT id FROM information_schema.processlist WHERE info LIKE '%seq_1_to_%' AND id <> connection_id()"
+
+    def end(event: Event) -> None:
+        if event.kind == "progress":
+            mysql.statements(f"BEGIN NOT ATOMIC FOR one IN ({others}) DO KILL one.id; END FOR; END")
+
+    error = mysql.refusal(query="SELECT seq AS id, REPEAT('x', 1000) AS x FROM seq_1_to_50000", on_event=end)
+    assert error.reason is Reason.SOURCE_UNAVAILABLE
+    assert "Lost connection" in error.message
+
+
 def test_a_request_to_stop_ends_a_statement_that_runs(mysql: Reader) -> None:
     def stop(event: Event) -> None:
         if event.kind == "progress":

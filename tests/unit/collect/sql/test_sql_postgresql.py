@@ -206,6 +206,19 @@ def test_a_right_that_lacks_is_told(postgresql: Reader, monkeypatch: pytest.Monk
     assert "permission denied" in error.message
 
 
+def test_a_server_that_goes_away_while_it_is_read(postgresql: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runwright_components.collect.sql.postgresql.BATCH_BYTES", 1 << 16)
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%'"
+
+    def end(event: Event) -> None:
+        if event.kind == "progress":
+            postgresql.statements(f"SELECT count(*) FROM ({others}) AS ended")
+
+    error = postgresql.refusal(query="SELECT i AS id FROM generate_series(1, 500000) AS i", on_event=end)
+    assert error.reason is Reason.SOURCE_UNAVAILABLE
+    assert "the connection" in error.message
+
+
 def test_a_request_to_stop_ends_a_statement_that_runs(postgresql: Reader) -> None:
     """All parts end at once, though the server would go on for minutes, and nothing is left behind."""
 
