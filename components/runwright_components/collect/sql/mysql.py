@@ -139,7 +139,8 @@ def _naive(kind: pa.DataType) -> pa.DataType:
 def meaning(error: Exception) -> tuple[Fault, str]:
     """What an error of PyMySQL means, and the server's own words."""
     number, words = (*error.args, "")[:2] if error.args and isinstance(error.args[0], int) else (0, str(error))
-    return _BY_NUMBER.get(number, Fault.STATEMENT), str(words)
+    unknown = Fault.AWAY if isinstance(error, pymysql.InterfaceError) else Fault.STATEMENT
+    return _BY_NUMBER.get(number, unknown), str(words)
 
 
 DRIVER = Driver(MySql, (pymysql.Error,), meaning)

@@ -103,8 +103,7 @@ def sql_files(
             where=source.name,
             cure="check the conditions of sql.query, and that this user may see the rows",
         )
-    named = statements_name(config)
-    return [SourceFile(f"part-{index:03}.parquet", target, named) for index, target in enumerate(targets)]
+    return [SourceFile(f"part-{index:03}.parquet", target, _what(config)) for index, target in enumerate(targets)]
 
 
 def sql_signs(source: Source, base: str) -> list[Sign]:
@@ -120,7 +119,7 @@ def sql_signs(source: Source, base: str) -> list[Sign]:
     return [(str(high), int(number))]
 
 
-def statements_name(config: SqlConfig) -> str:
+def _what(config: SqlConfig) -> str:
     """What is read, for messages."""
     return f"{config.dialect} {config.table or 'query'}"
 
