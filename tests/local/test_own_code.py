@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runwright_components.contract.artifacts import PackageManifest
+from runwright_components.contract.artifacts import ModelManifest, PackageManifest
 from runwright_components.contract.files import verify_files
 
 pytestmark = pytest.mark.slow
@@ -20,6 +20,7 @@ EXAMPLES = {
     "keras": "digits",
     "xgboost": "birdstrikes",
     "transformers": "languages",
+    "ray": "digits",
 }
 
 
@@ -47,6 +48,8 @@ def test_example(name: str, own: Callable[[str], Path], runwright: Any) -> None:
     verify_files(package, manifest.files)
     assert "outputs.npy" not in manifest.files
     assert (manifest.parity is None) == (name == "sklearn"), "the others left outputs to compare with"
+    (model,) = {path.resolve() for path in workspace.glob("artifacts/*/*/model")}
+    assert ModelManifest.read(model).world_size == (2 if name == "ray" else 1)
     assert "the user&#39;s own" in (workspace / "report.html").read_text()
     predicted = runwright("predict", package, "--input", package / "example.json")
     assert predicted.code == 0, predicted.text
