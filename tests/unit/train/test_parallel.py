@@ -1,7 +1,5 @@
 """Replicas and shards: the same curve as one process, on real processes; and how the work is shared."""
 
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from runwright_components.contract.artifacts import HISTORY, WEIGHTS, History, ModelManifest
+from runwright_components.contract.artifacts import ModelManifest
 from runwright_components.contract.config import DistributedConfig, ModelConfig, TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
-from runwright_components.contract.progress import Event, Progress
 from runwright_components.models import Shape, build
-from runwright_components.train import parallel, train
+from runwright_components.train import parallel
 from runwright_components.train.estimate import estimate, state_bytes
 from runwright_components.train.ranks import Ranks
-from tests.unit.train.conftest import ROWS
+from tests.unit.train.several import run
 
 CPU = torch.device("cpu")
 PICTURES = Shape("classification", "image", 2, image=(3, 8, 8), mean=(0.5,) * 3, std=(0.2,) * 3)
@@ -29,19 +26,9 @@ def one_thread_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-def curve(config: TrainConfig, prepared: Path, name: str, *, resume: bool = False, **listener: object) -> list[float]:
+def curve(config: TrainConfig, prepared: Path, name: str) -> list[tuple[float, float]]:
     """Losses of training and validation by epoch."""
-    folder = prepared.parent
-    train(
-        config,
-        prepared=prepared,
-        out=folder / name,
-        checkpoints=folder / f"{name}.checkpoints",
-        resume=resume,
-        progress=Progress("train", sink=listener.get("sink", lambda _: None), interval=0.0),  # type: ignore[arg-type]
-    )
-    epochs = History.read(folder / name, HISTORY).epochs
-    return [loss for epoch in epochs for loss in (epoch.train_loss, epoch.validation_loss)]
+    return [(train_loss, validation_loss) for train_loss, validation_loss, _ in run(config, prepared, name)]
 
 
 def several(config: TrainConfig, processes: int, **distributed: object) -> TrainConfig:
@@ -55,12 +42,12 @@ def several(config: TrainConfig, processes: int, **distributed: object) -> Train
 
 
 @pytest.mark.slow
-def test_replicas_and_shards_of_a_table_model_follow_one_process(config: TrainConfig, tables: Path) -> None:
+def test_shards_of_a_table_model_follow_one_process(config: TrainConfig, tables: Path) -> None:
+    """Replicas do, too: `test_agent`."""
     model = ModelConfig(name="mlp", hidden=(16, 16), normalization="layer", dropout=0.0)
     config = config.model_copy(update={"model": model})
     alone = curve(config, tables, "alone")
-    for strategy in ("ddp", "fsdp"):
-        np.testing.assert_allclose(curve(several(config, 2, strategy=strategy), tables, strategy), alone, rtol=1e-4)
+    np.testing.assert_allclose(curve(several(config, 2, strategy="fsdp"), tables, "fsdp"), alone, rtol=1e-4)
     sharded = ModelManifest.read(tables.parent / "fsdp")
     assert set(sharded.files) == set(ModelManifest.read(tables.parent / "alone").files)
     assert sharded.world_size == 2
@@ -76,30 +63,6 @@ def test_shards_with_accumulation_and_recomputed_activations_follow_one_process(
     halved = several(config, 2, strategy="fsdp", sharding="gradients", activation_checkpointing="always")
     halved = halved.model_copy(update={"batch_size": 8, "accumulate": 2})
     np.testing.assert_allclose(curve(halved, texts, "shards"), alone, rtol=1e-4)
-
-
-@pytest.mark.slow
-def test_a_sharded_training_goes_on_bit_by_bit(config: TrainConfig, tables: Path) -> None:
-    model = ModelConfig(name="mlp", hidden=(16, 16), normalization="layer", dropout=0.1)
-    config = config.model_copy(update={"model": model, "epochs": 30, "early_stopping": None})
-    config = several(config, 2, strategy="fsdp").model_copy(update={"checkpoint_every_steps": 5})
-    straight = curve(config, tables, "straight")
-    stopped: list[Event] = []
-
-    def stop(event: Event) -> None:
-        if event.kind == "progress" and (event.done or 0) >= 20 and not stopped:
-            stopped.append(event)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.raises(StageError, match="asked to stop"):
-        curve(config, tables, "model", sink=stop)
-    assert curve(config, tables, "model", resume=True) == straight
-    weights = [(tables.parent / name / WEIGHTS).read_bytes() for name in ("model", "straight")]
-    assert weights[0] == weights[1]
-    cost = ModelManifest.read(tables.parent / "model").cost
-    assert cost is not None
-    assert cost.restarts == 1
-    assert cost.samples >= 30 * ROWS["train"]
 
 
 # -------------------------------------------------------- how the work is shared

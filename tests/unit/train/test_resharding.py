@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from runwright_components.contract.artifacts import WEIGHTS, ModelManifest
 from runwright_components.contract.config import DistributedConfig, TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.train.checkpoints import STATE
 from runwright_components.train.shards import shard_name
+from tests.unit.train.conftest import ROWS
 from tests.unit.train.several import OnStep, run, stop
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread_a_worker")]
@@ -60,11 +62,17 @@ def test_a_sharded_training_stops_and_goes_on_with_any_number_of_processes(shard
         assert [f"{shard_name(1)} was altered" in line for line in warnings] == [True] * (name == "damaged")
         if name in ("two", "damaged"):
             assert curve == straight
+            weights = [(tables.parent / each / WEIGHTS).read_bytes() for each in (name, "straight")]
+            assert weights[0] == weights[1]
         else:
             np.testing.assert_allclose(curve, straight, rtol=1e-4)
         said = next(line for line in listener.told if "continuing after step" in line)
         world = update.get("processes", 2)
         assert (f"with {world} processes in place of 2: each step takes the same rows" in said) == (world != 2)
+    cost = ModelManifest.read(tables.parent / "two").cost
+    assert cost is not None
+    assert cost.restarts == 1
+    assert cost.samples >= sharded.epochs * ROWS["train"]
 
 
 def test_replicas_go_on_with_three_processes(pair: TrainConfig, tables: Path) -> None:
