@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from runwright_components.contract.artifacts import PreparedManifest
-from runwright_components.contract.config import SPLITS, SplitRules
+from runwright_components.contract.artifacts import RAW_TEST, PreparedManifest
+from runwright_components.contract.config import SPLITS, PrepareConfig, SplitRules
 from runwright_components.contract.outcome import StageError
 from runwright_components.features import load_split
+from runwright_components.prepare.labelled import select
 from runwright_components.prepare.split import assign
 from runwright_components.prepare.split_columns import content, digest, named_splits
 
@@ -103,3 +104,81 @@ def test_a_split_that_is_never_named_is_empty(prepare_table: PrepareTable) -> No
     with pytest.raises(StageError, match="the validation split would be empty") as caught:
         prepare_table(frame, split={"strategy": "predefined", "by": "part"})
     assert "let column part say validation" in caught.value.cure
+
+
+# ---------------------------------------------------------------- texts, images and documents
+
+
+def contents(*, images: bool = False) -> pl.DataFrame:
+    texts = [f"document {row}" for row in range(90)]
+    return pl.DataFrame(
+        {
+            "row_id": range(90),
+            "content": [text.encode() for text in texts] if images else texts,
+            "target": ["a", "b", "b"] * 30,
+            "by": ["train", "Validation", "test"] * 30,
+        },
+        schema_overrides={"row_id": pl.UInt32},
+    )
+
+
+@pytest.mark.parametrize("images", [False, True], ids=["texts", "images"])
+def test_contents_stay_where_their_digest_puts_them(images: bool) -> None:
+    config = PrepareConfig.model_validate(
+        {"modality": "text", "task": "classification", "target": "label", "split": {"strategy": "hash"}}
+    )
+    whole = contents(images=images)
+    first = dict(select(whole.head(60), config, "text").rows.select("row_id", "split").iter_rows())
+    later = dict(
+        select(whole.sample(fraction=1, shuffle=True, seed=1), config, "text")
+        .rows.select("row_id", "split")
+        .iter_rows()
+    )
+    assert first == {row: later[row] for row in first}
+    assert set(later.values()) == {0, 1, 2}
+
+
+def test_contents_lie_where_their_column_says() -> None:
+    config = PrepareConfig.model_validate(
+        {
+            "modality": "text",
+            "task": "classification",
+            "target": "label",
+            "split": {"strategy": "predefined", "by": "part"},
+        }
+    )
+    rows = select(contents().with_columns(target=pl.Series(["a", "a", "a", "b", "b", "b"] * 15)), config, "text").rows
+    assert rows["split"].to_list() == [0, 1, 2] * 30
+
+
+@pytest.mark.parametrize("by", [None, "author"])
+def test_documents_stay_where_their_digest_puts_them(prepare_table: PrepareTable, by: str | None) -> None:
+    frame = pl.DataFrame(
+        {"text": [f"Story {row} of a long winter." for row in range(80)], "author": [f"A{row}" for row in range(80)]}
+    )
+    config: dict[str, Any] = {
+        "modality": "text",
+        "task": "generation",
+        "target": "",
+        "text": {"vocabulary": 300, "max_tokens": 32},
+        "split": {"strategy": "hash", "by": by},
+    }
+    first, _ = prepare_table(frame.head(50), "first", **config)
+    later, _ = prepare_table(frame.reverse(), "later", **config)
+    then, now = (set(pl.read_parquet(folder / RAW_TEST)["text"]) for folder in (first, later))
+    assert then
+    assert then == now & set(frame["text"].head(50))
+
+
+def test_documents_lie_where_their_column_says(prepare_table: PrepareTable) -> None:
+    frame = pl.DataFrame({"text": [f"Story {row} of it." for row in range(30)], "part": ["train", "val", "test"] * 10})
+    folder, manifest = prepare_table(
+        frame,
+        modality="text",
+        task="generation",
+        target="",
+        text={"vocabulary": 300, "max_tokens": 32},
+        split={"strategy": "predefined", "by": "part"},
+    )
+    assert manifest.rows == {"train": 10, "validation": 10, "test": 10}
+    assert set(pl.read_parquet(folder / RAW_TEST)["part"]) == {"test"}
