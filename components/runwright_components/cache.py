@@ -78,6 +78,11 @@ class ResultCache:
         os.utime(folder)  # the newest entries are those last used
         return True
 
+    def newest(self, stage: str, output: str) -> Path | None:
+        """The output of the result that was kept or used last; None where there is none."""
+        found = [path for path in (self._root / stage).glob(f"[!.]*/{output}") if path.exists()]
+        return max(found, key=lambda path: path.parent.stat().st_mtime_ns, default=None)
+
     def put(self, stage: str, key: str, outputs: Mapping[str, Path]) -> None:
         """Keep the outputs of a stage that ended well, and let the oldest entries of that stage go."""
         folder = self._root / stage / key

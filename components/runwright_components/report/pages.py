@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from runwright_components.contract.artifacts import (
     PreparedManifest,
 )
 from runwright_components.contract.tuning import tuning_of
+from runwright_components.prepare.drift import Drift
 from runwright_components.prepare.quality import Quality
 from runwright_components.prepare.verdicts import EXPECTATIONS, Verdicts
 from runwright_components.profile.document import Profile
@@ -51,10 +53,21 @@ def report_page(*, run_name: str, prepared: Path, model: Path, evaluation: Path)
     )
 
 
-def quality_page(prepared: Path) -> str:
-    """What the data were like before and after cleaning, as one HTML page. Raises StageError."""
+def quality_page(prepared: Path, drift: Sequence[Drift] = ()) -> str:
+    """What the data were like before and after cleaning, as one HTML page; `drift` is against the former revision.
+
+    Raises StageError.
+    """
     manifest = PreparedManifest.read(prepared)
-    return _render("quality.html.jinja", title="Data quality", manifest=manifest, data=_data(prepared))
+    changed = [each for each in drift if each.change != "same"]
+    return _render(
+        "quality.html.jinja",
+        title="Data quality",
+        manifest=manifest,
+        data=_data(prepared),
+        drift=[*changed, *(each for each in drift if each.change == "same")],
+        drifted=len(changed),
+    )
 
 
 def profile_page(profile: Profile, section: str) -> str:

@@ -101,10 +101,14 @@ def prepare(*, config: str, base: str, raw_data: Artifact, prepared_data: Artifa
 
     def make(progress: Progress, _key: str) -> None:
         from runwright_components.prepare import prepare as run
+        from runwright_components.prepare.drift import drift_since, sentences
         from runwright_components.report import quality_page
 
         run(parsed, raw=raw, out=out, progress=progress)
-        write_bytes(page, quality_page(out).encode())
+        found = drift_since(here.former("prepare", "prepared_data"), out)
+        for sentence in sentences(found):
+            progress.warning(sentence)
+        write_bytes(page, quality_page(out, found).encode())
 
     def say() -> str:
         manifest = PreparedManifest.read(out)

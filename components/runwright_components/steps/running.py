@@ -67,6 +67,10 @@ class Surroundings:
         """Where packages go when the TrainingRun names no place."""
         return str(self.workspace / REGISTRY) if self.workspace else ""
 
+    def former(self, stage: StageName, output: str) -> Path | None:
+        """What the revision before this one left, on one machine."""
+        return ResultCache(self.workspace / CACHE).newest(stage, output) if self.workspace else None
+
     @contextmanager
     def checkpoints(self, key: str, *, beside: Path) -> Iterator[Path]:
         """The folder of the checkpoints of the training `key`; without a workspace, beside the model.
