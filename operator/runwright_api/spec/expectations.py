@@ -107,10 +107,14 @@ def _several(expectation: Expectation) -> list[Path]:
     return [] if len(given) == 1 else [(name,) for name in given[1:]] or [()]
 
 
-_ONE_GIVEN = ", ".join(
-    "has(self.notNull) && self.notNull" if name == "notNull" else f"has(self.{name})" for name in PREDICATES
-)
-_ANY_OF_ONE_COLUMN = " || ".join(f"has(self.{name})" for name in _OF_ONE_COLUMN)
+# The values of oneOf have no one type, and CEL cannot see the field: there the rules say less, and the operator the rest.
+_SEEN = {
+    name: "(has(self.notNull) && self.notNull)" if name == "notNull" else f"has(self.{name})"
+    for name in PREDICATES
+    if name != "oneOf"
+}
+_OF_ONE_COLUMN_CEL = " || ".join(cel for name, cel in _SEEN.items() if name in _OF_ONE_COLUMN)
+_OF_NO_COLUMN_CEL = " || ".join(cel for name, cel in _SEEN.items() if name not in _OF_ONE_COLUMN)
 
 
 class Expectation(Part):
@@ -150,7 +154,7 @@ class Expectation(Part):
         Rule(
             message="exactly one of " + ", ".join(PREDICATES) + " says what is expected",
             broken=_several,
-            cel=f"[{_ONE_GIVEN}].filter(given, given).size() == 1",
+            cel=f"[{', '.join(_SEEN.values())}].filter(given, given).size() <= 1",
             cure="give one of them; several rules are several expectations",
         ),
         Rule(
@@ -158,7 +162,7 @@ class Expectation(Part):
             broken=lambda self: unless(
                 (self.column is not None) == any(name in _OF_ONE_COLUMN for name in _given(self)), "column"
             ),
-            cel=f"has(self.column) == ({_ANY_OF_ONE_COLUMN})",
+            cel=f"has(self.column) ? !({_OF_NO_COLUMN_CEL}) : !({_OF_ONE_COLUMN_CEL})",
             cure="`column: NAME` says what is looked at; unique and compare name their columns themselves",
         ),
         Rule(
