@@ -14,6 +14,7 @@ from runwright_api.spec.s3 import S3Source
 from runwright_api.text import FilePath, Text
 
 _NAMED_GROUP = r"\(\?P?<[A-Za-z_]"
+_LINEAR_RULE = "the pattern is a regular expression that runs in linear time"
 _LINEAR = "write the expression without look-around and back-references: it runs in linear time, as RE2 does"
 
 
@@ -26,7 +27,7 @@ def _regex_faults(logs: LogSource) -> Iterator[Path | Broken]:
     except SchemaError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         said = next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[-1])
-        yield Broken(("pattern",), f"the pattern is no regular expression here: {said}", _LINEAR)
+        yield Broken(("pattern",), _LINEAR_RULE, f"{said}; {_LINEAR}")
 
 
 class LogSource(Part):
@@ -68,7 +69,7 @@ class LogSource(Part):
             cure="write (?P<name>...) around each part that becomes a column",
         ),
         Rule(
-            message="the pattern is a regular expression that runs in linear time",
+            message=_LINEAR_RULE,
             broken=_regex_faults,
             cel="",
             cure=_LINEAR,

@@ -14,6 +14,7 @@ from tests.unit.api.cleaning_cases import CLEANING_BROKEN, CLEANING_USED_WELL
 from tests.unit.api.code_cases import CODE_BROKEN, CODE_USED_WELL
 from tests.unit.api.expectation_cases import EXPECTATIONS_BROKEN, EXPECTATIONS_USED_WELL
 from tests.unit.api.feature_cases import FEATURES_BROKEN, FEATURES_USED_WELL
+from tests.unit.api.file_cases import FILES_BROKEN, FILES_USED_WELL
 from tests.unit.api.language_cases import LANGUAGE_BROKEN
 from tests.unit.api.reinforcement_cases import REINFORCEMENT_BROKEN, REINFORCEMENT_USED_WELL
 from tests.unit.api.series_cases import SERIES_BROKEN, SERIES_USED_WELL
@@ -241,6 +242,7 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     *EXPECTATIONS_BROKEN,
     *SERIES_BROKEN,
     *FEATURES_BROKEN,
+    *FILES_BROKEN,
     *CLEANING_BROKEN,
     *UNSUPERVISED_BROKEN,
 ]
@@ -314,6 +316,7 @@ USED_WELL: list[tuple[str, dict[str, Any]]] = [
     *EXPECTATIONS_USED_WELL,
     *SERIES_USED_WELL,
     *FEATURES_USED_WELL,
+    *FILES_USED_WELL,
     *CLEANING_USED_WELL,
     *UNSUPERVISED_USED_WELL,
 ]

@@ -1,0 +1,42 @@
+"""What logs, made rows and formats must say of themselves: a name, the changes, the place, the words told."""
+
+from typing import Any
+
+
+def source(**places: Any) -> dict[str, Any]:
+    return {"spec.data": {"sources": [places]}}
+
+
+PLACE = "spec.data.sources[0]"
+LOGS = {"path": "logs", "layout": "common"}
+
+FILES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
+    ("logs nowhere", source(logs={"layout": "common"}), f"{PLACE}.logs.path", "exactly one of path and s3"),
+    (
+        "logs in two places",
+        source(logs={**LOGS, "s3": {"uri": "s3://logs/web/"}}),
+        f"{PLACE}.logs.path",
+        "several places are several sources",
+    ),
+    ("logs that are not cut", source(logs={"path": "a.log"}), f"{PLACE}.logs.layout", "layout: combined"),
+    ("logs cut twice", source(logs={**LOGS, "grok": "%{IP:x}"}), f"{PLACE}.logs.layout", "exactly one of layout"),
+    ("no group", source(logs={"path": "a", "pattern": "(a)"}), f"{PLACE}.logs.pattern", "(?P<name>...)"),
+    (
+        "a look-ahead in logs",
+        source(logs={"path": "a", "pattern": "(?=a)(?P<x>a)"}),
+        f"{PLACE}.logs.pattern",
+        "look-around",
+    ),
+    ("an open group", source(logs={"path": "a", "pattern": "(?P<x>a"}), f"{PLACE}.logs.pattern", "unclosed group"),
+    ("logs of a format", source(logs=LOGS, format="csv"), f"{PLACE}.format", "logs.layout"),
+    ("rows of a format", source(synthetic={"kind": "text"}, format="csv"), f"{PLACE}.format", "remove it"),
+]
+
+FILES_USED_WELL: list[tuple[str, dict[str, Any]]] = [
+    ("logs of a layout", source(logs={**LOGS, "maxUnmatched": 0})),
+    ("logs in S3", source(logs={"s3": {"uri": "s3://logs/web/", "secretRef": {"name": "s3"}}, "grok": "%{IP:x}"})),
+    ("logs of a pattern", source(logs={"path": "logs/*.gz", "pattern": r"^(?<a>\S+) (?P<b>.*)$"})),
+    ("made rows", source(synthetic={"kind": "images", "rows": 10, "seed": 1, "classes": 4, "noise": 0})),
+    ("a sheet", source(path="a.xlsx", excel={"sheet": "Sales", "headerRow": 3})),
+    ("an Avro file", source(path="part-0", format="avro")),
+]
