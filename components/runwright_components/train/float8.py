@@ -31,12 +31,16 @@ def check_device(device: torch.device) -> None:
         raise StageError(
             Reason.INVALID_CONFIG, "fp8 needs a GPU", where=_WHERE, cure=f"{_CURE}, or give the training a GPU"
         )
-    found = torch.cuda.get_device_capability(device)
-    if found < CAPABILITY:
+    check_gpu(torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device))
+
+
+def check_gpu(name: str, capability: tuple[int, int]) -> None:
+    """Raise StageError (InvalidConfig) for a GPU of before."""
+    if capability < CAPABILITY:
         raise StageError(
             Reason.INVALID_CONFIG,
-            f"fp8 needs a GPU of compute capability {_version(CAPABILITY)}, and {torch.cuda.get_device_name(device)}"
-            f" has {_version(found)}: Ada (L4, L40S), Hopper (H100, H200), Blackwell (B200) and later ones have it",
+            f"fp8 needs a GPU of compute capability {_version(CAPABILITY)}, and {name} has {_version(capability)};"
+            " Ada (L4, L40S), Hopper (H100, H200), Blackwell (B200) and later ones have it",
             where=_WHERE,
             cure=_CURE,
         )

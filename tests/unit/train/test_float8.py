@@ -162,7 +162,7 @@ def test_blocks_compile_as_a_whole() -> None:
     module = in_eight_bits(decoder())
     expected = losses(in_eight_bits(decoder()), 2)
     for block in blocks_of(module):
-        block.compile(backend="aot_eager", fullgraph=True)
+        block.compile(backend="eager", fullgraph=True)
     assert losses(module, 2) == pytest.approx(expected, rel=1e-3)
 
 
@@ -183,6 +183,15 @@ def test_a_machine_without_a_gpu_is_told() -> None:
     assert caught.value.reason is Reason.INVALID_CONFIG
     assert caught.value.where == "train.precision"
     assert "bf16" in caught.value.cure
+
+
+def test_an_older_gpu_is_told_which_ones_have_it() -> None:
+    float8.check_gpu("NVIDIA L4", (8, 9))
+    float8.check_gpu("NVIDIA H100 80GB HBM3", (9, 0))
+    with pytest.raises(StageError, match=r"capability 8\.9, and NVIDIA A100-SXM4-80GB has 8\.0; Ada") as caught:
+        float8.check_gpu("NVIDIA A100-SXM4-80GB", (8, 0))
+    assert caught.value.where == "train.precision"
+    assert caught.value.cure == "set it to bf16"
 
 
 @pytest.mark.parametrize(
