@@ -5,6 +5,7 @@ import os
 import socket
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from runwright_components.collect import fingerprint
@@ -138,6 +139,18 @@ def test_the_fingerprint_follows_the_files_that_are_read(here, workplace):
     assert fingerprint(config) == first, "another split changed"
     repository.revisions["main"] = {**FILES, "data/train-00001-of-00002.parquet": parquet("other")}
     assert fingerprint(config) != first
+
+
+@pytest.mark.parametrize(("uri", "format"), [("saved/*.arrow", None), ("saved", "arrow")])
+def test_a_folder_that_datasets_saved(workplace, uri, format):
+    """The layout of `save_to_disk`: streams of Arrow beside two descriptions in JSON."""
+    table = pa.table({"text": ["good", "bad"], "label": [1, 0]})
+    (workplace.sources / "saved").mkdir()
+    for name in ("data-00000-of-00002.arrow", "data-00001-of-00002.arrow"):
+        with pa.ipc.new_stream(workplace.sources / "saved" / name, table.schema) as stream:
+            stream.write_table(table)
+    workplace.write({"saved/state.json": '{"_split": "train"}', "saved/dataset_info.json": "{}"})
+    assert workplace.collect(uri, format=format).rows == 4
 
 
 def test_a_whole_dataset(workplace, request):
