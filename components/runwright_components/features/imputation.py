@@ -16,7 +16,7 @@ from runwright_components.contract.artifacts import Document
 Numbers = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_ROWS = 256  # at once: bounds the table of distances
+_ROWS = 32  # at once: the table of distances stays in the processor's cache
 _LARGEST = 1e100  # of a standardized value: its square is finite
 
 
@@ -90,6 +90,7 @@ class Nearest:
     def __init__(self, state: NearestState, reference: Numbers, names: list[str]) -> None:
         self._standard = _Standardizer(state, names)
         self._present = np.isfinite(reference)
+        self._complete = self._present.all(axis=1)
         self._reference = np.where(self._present, reference, 0.0)
         self._neighbours = state.neighbours
 
@@ -114,13 +115,17 @@ class Nearest:
         """Of each row to each reference [n, R], infinite where they share no input."""
         total = np.zeros((scaled.shape[1], self._reference.shape[1]))
         shared = np.zeros_like(total)
+        shared += present[self._complete].sum(axis=0)[:, None]
         for column in range(len(scaled)):
-            both = present[column][:, None] & self._present[column]
             difference = scaled[column][:, None] - self._reference[column]
             difference *= difference
-            difference *= both
+            if not self._complete[column]:
+                both = present[column][:, None] & self._present[column]
+                difference *= both
+                shared += both
+            elif not present[column].all():
+                difference *= present[column][:, None]
             total += difference
-            shared += both
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(shared > 0, total / shared, np.inf)
 
@@ -162,6 +167,5 @@ class Chain:
             if lacking.any():
                 with np.errstate(over="ignore", invalid="ignore"):
                     # A running sum adds in the order of the inputs, for one row as for many.
-                    told = np.add.accumulate(weights * scaled, axis=0)[-1] + intercept
-                bounded = np.fmax(np.fmin(told, self._high[place]), self._low[place])
-                scaled[place, lacking] = bounded[lacking]
+                    told = np.add.accumulate(weights * scaled[:, lacking], axis=0)[-1] + intercept
+                scaled[place, lacking] = np.fmax(np.fmin(told, self._high[place]), self._low[place])

@@ -25,7 +25,7 @@ Rows = NDArray[np.intp]
 ORDERED = ("forward", "backward", "interpolate")
 BY_ROW = ("nearest", "iterative", *ORDERED)
 """What fills a gap differs from row to row."""
-_CHAIN_ROWS = 20_000  # training rows that the regressions are fitted on
+_CHAIN_ROWS = 10_000  # training rows that the regressions are fitted on
 _DESCRIBED = 10_000  # rows of the report
 _RIDGE = 1.0  # penalty of the weights, in squared standard units: holds columns apart that say the same
 _TOLERANCE = 1e-3  # largest change of a value, in the largest value, at which the rounds end
@@ -103,18 +103,17 @@ def _regression(filled: Numbers, place: int, rows: Mask) -> Step:
     """Ridge regression of one input on the others over the rows that have it; the intercept is not held back."""
     if not rows.any():
         return Step(place=place, intercept=0.0, weights=(0.0,) * len(filled))
-    others = np.delete(filled, place, axis=0)[:, rows]
-    wanted = filled[place, rows]
-    means, mean = others.mean(axis=1), float(wanted.mean())
-    centered = others - means[:, None]
-    square = centered @ centered.T
-    square[np.diag_indices_from(square)] += _RIDGE
-    weights = np.linalg.solve(square, centered @ (wanted - mean))
-    return Step(
-        place=place,
-        intercept=mean - float(weights @ means),
-        weights=tuple(np.insert(weights, place, 0.0).tolist()),
+    seen = filled if rows.all() else filled[:, rows]
+    means = seen.mean(axis=1)
+    centered = seen - means[:, None]
+    products = centered @ centered.T
+    others = np.arange(len(filled)) != place
+    weights = np.zeros(len(filled))
+    weights[others] = np.linalg.solve(
+        products[np.ix_(others, others)] + _RIDGE * np.eye(len(filled) - 1), products[others, place]
     )
+    intercept = float(means[place] - weights @ means)
+    return Step(place=place, intercept=intercept, weights=tuple(weights.tolist()))
 
 
 def told(imputed: Imputed, reports: Sequence[ColumnQuality], cleaned: Cleaned, kept: Mask) -> list[ColumnQuality]:

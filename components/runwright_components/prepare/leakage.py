@@ -18,7 +18,7 @@ from runwright_components.prepare.select import Selection
 
 Wanted = NDArray[np.float64]  # classes or ranks, of the rows looked at
 
-_ROWS = 20_000  # of the training split, looked at
+_ROWS = 5_000  # of the training split, looked at
 _FEW = 40  # rows: fewer tell nothing
 _SURE = 0.98  # share of what the most frequent class gets wrong, or of the variance of the ranks
 _EACH_ONCE = 0.95
