@@ -42,3 +42,8 @@ def test_known_values_are_hidden_wherever_they_stand() -> None:
     assert known == ("correct horse",)
     tree = {"a": ["correct horse battery", {"b": 1}], "c": None}
     assert json.loads(json.dumps(redacted_tree(tree, known))) == {"a": ["*** battery", {"b": 1}], "c": None}
+
+
+@pytest.mark.parametrize("name", ["AZURE_STORAGE_ACCOUNT_KEY", "GOOGLE_SERVICE_ACCOUNT_KEY", "HF_TOKEN"])
+def test_the_keys_of_the_clouds_are_secret(name: str) -> None:
+    assert secret_values({name: "Zm9vYmFyYmF6"}) == ("Zm9vYmFyYmF6",)

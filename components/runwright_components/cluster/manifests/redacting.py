@@ -19,7 +19,7 @@ _PATTERNS = (
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), HIDDEN),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), HIDDEN),  # JSON web tokens
 )
-_SECRET_NAME = re.compile(r"(?i)secret|token|passw|api_?key|access_?key|credential")
+_SECRET_NAME = re.compile(r"(?i)secret|token|passw|api_?key|access_?key|account_?key|credential")
 _SHORTEST = 6  # shorter values are words that may stand anywhere
 
 
