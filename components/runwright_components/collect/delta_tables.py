@@ -75,12 +75,12 @@ def _open(source: Source, config: DeltaConfig, base: str, place: str) -> DeltaTa
     if not store.objects(f"{folder}/{LOG}" if folder else LOG):  # and our own words for a key that is wrong
         raise _no_table(place)
     options = {"max_retries": "3", "allow_http": str(store.endpoint.startswith("http://")).lower()}
-    given = {
+    known: dict[str, dict[str, str | None]] = {
         "s3": {"aws_endpoint": store.endpoint, "aws_region": source.region},
         "gs": {"google_base_url": store.endpoint},
         "az": {"azure_storage_endpoint": store.endpoint, "azure_storage_account_name": source.account},
-    }[address.scheme]
-    options |= {name: value for name, value in given.items() if value}
+    }
+    options |= {name: value for name, value in known[address.scheme].items() if value}
     return DeltaTable(f"{address.scheme}://{address.bucket}/{folder}", version=config.version, storage_options=options)
 
 

@@ -31,7 +31,9 @@ def test_the_step_that_reads_gets_the_keys(place: dict[str, Any], keys: tuple[st
 
 
 def test_two_accounts_from_two_secrets_are_a_clash() -> None:
-    azure = [{"name": name, "azure": {"uri": f"az://{name}{name}{name}/", "secretRef": {"name": name}}} for name in "ab"]
+    azure = [
+        {"name": name, "azure": {"uri": f"az://{name}{name}{name}/", "secretRef": {"name": name}}} for name in "ab"
+    ]
     told = next(clashes(run(*azure)))
     assert told.startswith("spec.data.sources[1]: AZURE_STORAGE_ACCOUNT_NAME comes from the Secret a already")
 
