@@ -219,3 +219,11 @@ def test_one_line_more_is_another_digest(workplace):
     workplace.write({"a.log": "1\n2\n"})
     workplace.out = workplace.out.with_name("more")
     assert workplace.collect("a.log", logs=LogConfig(pattern=r"(?P<n>\d)")).digest != first
+
+
+def test_logs_in_object_storage(workplace, object_storage):
+    object_storage.put("logs/web/app.log.1.gz", gzip.compress(b"1\n"))
+    object_storage.put("logs/web/app.log", b"2\n")
+    config = LogConfig(pattern=r"(?P<n>\d)")
+    manifest = workplace.collect(f"{object_storage.uri}/logs/web/", endpoint=object_storage.endpoint, logs=config)
+    assert [row["n"] for row in workplace.rows(manifest)] == ["1", "2"]
