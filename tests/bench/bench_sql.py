@@ -40,7 +40,7 @@ CASE WHEN i % 20 > 1 THEN sin(i) END AS y, ln(i) AS z, (i % 100000 / 100.0)::num
 timestamp '2020-01-01' + i * interval '1 minute' AS moment, 'word-' || i % 1000 AS word, i % 3 = 0 AS truth"""
 IN_SQLITE = """i AS id, i % 97 AS a, CASE WHEN i % 20 > 0 THEN i * 7 END AS b, i * 0.37 AS x,
 CASE WHEN i % 20 > 1 THEN i * 0.11 END AS y, i / 3.0 AS z, i % 100000 / 100.0 AS price,
-'2020-01-01 ' || i AS moment, 'word-' || i % 1000 AS word, i % 3 = 0 AS truth"""
+'2020-01-01 ' || i AS moment, 'word-' || (i % 1000) AS word, i % 3 = 0 AS truth"""
 
 
 # ---------------------------------------------------------------- the sides

@@ -24,7 +24,9 @@ from runwright_components.collect.sql.database import (
 )
 
 _LOCKED_SECONDS = 20.0
-_KINDS = ("integer", "real", "text", "blob")
+_KINDS = ("integer", "real", "text", "blob")  # each can hold those before it, but for BLOBs
+_TYPES = (pa.int64(), pa.float64(), pa.string(), pa.binary())
+_BLOB = _KINDS.index("blob")
 
 
 class Sqlite:
@@ -47,21 +49,20 @@ class Sqlite:
         cursor = self._connection.execute(statement)
         names = [column[0] for column in cursor.description or ()]
         refuse_names(names)
-        kinds = self._kinds(statement, len(names))
-        schema = pa.schema([pa.field(name, _type(name, found)) for name, found in zip(names, kinds, strict=True)])
+        columns = [f"c{index}" for index in range(len(names))]
+        named = f"WITH s({', '.join(columns)}) AS (\n{statement}\n)"
+        kinds = self._ranks("max", columns, named)
+        if _BLOB in kinds:
+            _refuse_mixed(names, self._ranks("min", columns, named), kinds)
+        schema = _schema(names, kinds)
         return Rows(schema, in_batches(cursor.fetchmany, schema, _column))
 
-    def _kinds(self, statement: str, number: int) -> list[set[str]]:
-        """The types of the values of each column."""
-        columns = [f"c{index}" for index in range(number)]
-        asked = ", ".join(f"max(typeof({column}) = '{kind}')" for column in columns for kind in _KINDS)
-        named = f"WITH s({', '.join(columns)}) AS (\n{statement}\n)"
+    def _ranks(self, extreme: str, columns: list[str], named: str) -> tuple[int | None, ...]:
+        """The least or the greatest rank of the types of each column's values; None where all are NULL."""
+        ranks = " ".join(f"WHEN '{kind}' THEN {rank}" for rank, kind in enumerate(_KINDS))
+        asked = ", ".join(f"{extreme}(CASE typeof({column}) {ranks} END)" for column in columns)
         (found,) = self._connection.execute(f"{named} SELECT {asked} FROM s")  # noqa: S608 - the user's own
-        width = len(_KINDS)
-        return [
-            {kind for kind, there in zip(_KINDS, found[start : start + width], strict=True) if there}
-            for start in range(0, number * width, width)
-        ]
+        return tuple(found)
 
     def twin(self) -> Database:
         return Sqlite(self._place)
@@ -73,16 +74,16 @@ class Sqlite:
         self._connection.close()
 
 
-def _type(name: str, kinds: set[str]) -> pa.DataType:
-    """The type that holds all values; text holds numbers, too."""
-    if "blob" in kinds and len(kinds) > 1:
-        others = " and ".join(sorted(kinds - {"blob"}))
-        raise RowsError(Fault.VALUE, f"column {name!r} holds BLOBs beside values of type {others}")
-    if "blob" in kinds:
-        return pa.binary()
-    if "text" in kinds or not kinds:
-        return pa.string()
-    return pa.float64() if "real" in kinds else pa.int64()
+def _schema(names: list[str], kinds: tuple[int | None, ...]) -> pa.Schema:
+    """Each column has the type that holds all its values: text holds numbers, too."""
+    types = [pa.string() if kind is None else _TYPES[kind] for kind in kinds]
+    return pa.schema([pa.field(*column) for column in zip(names, types, strict=True)])
+
+
+def _refuse_mixed(names: list[str], least: tuple[int | None, ...], most: tuple[int | None, ...]) -> None:
+    for name, low, high in zip(names, least, most, strict=True):
+        if high == _BLOB and low is not None and low != high:
+            raise RowsError(Fault.VALUE, f"column {name!r} holds BLOBs beside values of type {_KINDS[low]}")
 
 
 def _column(values: tuple[Any, ...], field: pa.Field) -> pa.Array:
