@@ -107,7 +107,7 @@ def _several(expectation: Expectation) -> list[Path]:
     return [] if len(given) == 1 else [(name,) for name in given[1:]] or [()]
 
 
-# The values of oneOf have no one type, and CEL cannot see the field: there the rules say less, and the operator the rest.
+# The values of oneOf have no one type, and CEL cannot see the field: there the rules say less, the operator the rest.
 _SEEN = {
     name: "(has(self.notNull) && self.notNull)" if name == "notNull" else f"has(self.{name})"
     for name in PREDICATES
