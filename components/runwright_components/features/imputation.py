@@ -90,7 +90,7 @@ class Nearest:
     def __init__(self, state: NearestState, reference: Numbers, names: list[str]) -> None:
         self._standard = _Standardizer(state, names)
         self._present = np.isfinite(reference)
-        self._complete = self._present.all(axis=1)
+        self._complete: Mask = np.all(self._present, axis=1)
         self._reference = np.where(self._present, reference, 0.0)
         self._neighbours = state.neighbours
 
