@@ -1,4 +1,4 @@
-"""Secrets of sources in Google's and Microsoft's clouds and on the hub are in the environment of the step that reads."""
+"""Secrets of sources in the clouds and on the hub are in the environment of the step that reads."""
 
 from typing import Any
 
