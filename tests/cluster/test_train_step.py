@@ -219,7 +219,7 @@ def test_a_run_whose_turn_passes_leaves_the_job_to_the_next(churn: Case) -> None
     assert step.wait(30) == ExitCode.CANCELLED, step.said()
     live = churn.job()
     assert live is not None
-    assert live["metadata"]["uid"] == job["metadata"]["uid"]
+    assert live["metadata"]["uid"] == job["metadata"]["uid"], f"{step.said()}\n{following.said()}"
     assert live["metadata"]["annotations"]["runwright.dev/pipeline-run"] == "the-next-run"
     eventually(lambda: (record := churn.record("train")) is not None and record.run_id == "the-next-run")
     record = churn.record("train")

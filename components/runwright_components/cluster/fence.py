@@ -51,6 +51,18 @@ def _revision(live: Mapping[str, Any] | None, run: ClusterRun) -> Mapping[str, A
     return next((one for one in revisions if one.get("number") == run.revision), {})
 
 
+class FenceError(StageError):
+    """Why a step must not go on; `found` is what the TrainingRun says of its KFP run."""
+
+    def __init__(self, run: ClusterRun, found: Standing) -> None:
+        why = {
+            "gone": f"the TrainingRun {run.name} was deleted",
+            "other": f"another pipeline run does revision {run.revision} of {run.name}",
+        }.get(found, f"the status of {run.name} does not name this pipeline run")
+        super().__init__(Reason.CANCELLED, why, cure="nothing is to be done; the operator decides which run goes on")
+        self.found = found
+
+
 class Fence:
     """The fence of one step."""
 
@@ -75,7 +87,7 @@ class Fence:
         until = self._clock() + WAIT_SECONDS
         while (found := self.look()) != "ours":
             if found != "unknown" or self._clock() >= until:
-                raise fenced_off(self._run, found)
+                raise FenceError(self._run, found)
             self._sleep(POLL_SECONDS)
 
     def is_under_way(self, patience: float) -> bool:
@@ -87,7 +99,7 @@ class Fence:
         live = self._read(self._kubernetes)
         found = standing(live, self._run, self._run_id)
         if found in ("gone", "other"):
-            raise fenced_off(self._run, found)
+            raise FenceError(self._run, found)
         return is_closed(live, self._run, self._run_id)
 
     def look(self) -> Standing:
@@ -95,12 +107,3 @@ class Fence:
 
     def _read(self, kubernetes: Kubernetes) -> Mapping[str, Any] | None:
         return kubernetes.get(TRAINING_RUNS, self._run.namespace, self._run.name)
-
-
-def fenced_off(run: ClusterRun, found: Standing) -> StageError:
-    """Why a step must not go on."""
-    why = {
-        "gone": f"the TrainingRun {run.name} was deleted",
-        "other": f"another pipeline run does revision {run.revision} of {run.name}",
-    }.get(found, f"the status of {run.name} does not name this pipeline run")
-    return StageError(Reason.CANCELLED, why, cure="nothing is to be done; the operator decides which run goes on")

@@ -17,7 +17,7 @@ from typing import Any
 from runwright_components.cluster.backends import job_handle
 from runwright_components.cluster.client import Kubernetes
 from runwright_components.cluster.ending import ClusterError
-from runwright_components.cluster.fence import Fence, fenced_off
+from runwright_components.cluster.fence import Fence, FenceError
 from runwright_components.cluster.jobs import JobHandle, uid_of
 from runwright_components.cluster.manifests import faults
 from runwright_components.cluster.manifests.faults import Fault
@@ -95,12 +95,20 @@ def train_in_cluster(
         raise
     except BaseException as error:
         with contextlib.suppress(StageError):
-            if not (isinstance(error, KeyboardInterrupt) and fence.is_under_way(patience=IN_A_HURRY)):
+            if not _goes_on(error, fence):
                 job.give_up()
         raise
     progress.note("fetching the model")
     fetch_folder(storage.under(MODEL), out)
     return ModelManifest.read(out)
+
+
+def _goes_on(error: BaseException, fence: Fence) -> bool:
+    """Whether somebody else is to follow the job: the pipeline run whose turn it is now, which may not have adopted it
+    yet, or the next pod of a step that was only moved."""
+    if isinstance(error, FenceError):
+        return error.found == "other"
+    return isinstance(error, KeyboardInterrupt) and fence.is_under_way(patience=IN_A_HURRY)
 
 
 class Follower:
@@ -324,7 +332,7 @@ class Follower:
         if self._is_due("fence", self._pace.fence):
             found = self._fence.look()
             if found in ("gone", "other"):
-                raise fenced_off(self._run, found)
+                raise FenceError(self._run, found)
 
     def _is_due(self, what: str, every: float) -> bool:
         due = self._clock() >= self._due.get(what, 0.0)

@@ -14,7 +14,7 @@ from runwright_components.cluster.jobs import ownership
 from runwright_components.cluster.manifests import pytorch_job
 from runwright_components.cluster.records import RecordWriter, read_record
 from runwright_components.cluster.storage import CHECKPOINTS, MODEL, PROGRESS, place, store_folder
-from runwright_components.cluster.training import Follower, Pace
+from runwright_components.cluster.training import Follower, Pace, train_in_cluster
 from runwright_components.contract.cluster import ClusterRun, JobConfig, StageFault, StageRecord
 from runwright_components.contract.config import ModelConfig, TrainConfig
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
@@ -409,6 +409,39 @@ def test_a_run_whose_turn_has_passed_stops(stage: Stage) -> None:
     with pytest.raises(StageError) as caught:
         stage.follow()
     assert caught.value.exit_code is ExitCode.CANCELLED
+
+
+@pytest.mark.parametrize(("turn", "kept"), [("another", True), (None, False)])
+def test_the_job_of_a_turn_that_passed_is_left_to_the_next(
+    stage: Stage, tmp_path: Path, turn: str | None, kept: bool
+) -> None:
+    """The next run may not have adopted it yet; of a TrainingRun that is gone nobody will."""
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared" / "rows").write_text("1")
+
+    def pass_on() -> None:
+        if turn:
+            stage.api.put(RUN_PATH, training_run(turn))
+        else:
+            del stage.api.objects[RUN_PATH]
+
+    stage.script = [stage.runs(), pass_on, *[stage.wait] * 20]
+    record = RecordWriter(stage.kubernetes, stage.run, run_id=RUN_ID, stage="train", clock=stage.clock)
+    with pytest.raises(StageError) as caught:
+        train_in_cluster(
+            stage.kubernetes,
+            stage.run,
+            RUN_ID,
+            CONFIG,
+            prepared=tmp_path / "prepared",
+            out=tmp_path / "model",
+            record=record,
+            progress=Progress("train", sink=record.heard, clock=stage.clock),
+            clock=stage.clock,
+            sleep=stage.sleep,
+        )
+    assert caught.value.exit_code is ExitCode.CANCELLED
+    assert (JOB_PATH in stage.api.objects) == kept
 
 
 def test_giving_up_removes_only_its_own_job(stage: Stage, tmp_path: Path) -> None:
