@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 export PYTHONPATH :=
 JOBS   ?= $(shell nproc)
 # Clusters that test-cluster starts side by side. Its tests mostly wait, and 2.5 GB each is what they cost.
-CLUSTERS ?= 2
+CLUSTERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-unit test-contract test-local test-cluster cluster-up cluster-down test-node node-up node-down images test-images lint generate check-generated requirements audit bench clean
