@@ -69,7 +69,7 @@ HttpUrl = Annotated[str, Field(max_length=2048, pattern=_HTTP_URL), _Visible]
 S3Uri = Annotated[str, Field(max_length=1024, pattern=_S3_URI), _Visible]
 GcsUri = Annotated[str, Field(max_length=1024, pattern=_GCS_URI), _Visible]
 AzureUri = Annotated[str, Field(max_length=1024, pattern=_AZURE_URI), _Visible]
-AzureAccount = Annotated[str, Field(pattern=_AZURE_ACCOUNT)]
+AzureAccount = Annotated[str, Field(max_length=24, pattern=_AZURE_ACCOUNT)]
 DatasetName = Annotated[str, Field(min_length=1, max_length=193, pattern=_DATASET)]
 """Name of a dataset of the Hugging Face Hub: OWNER/NAME, or NAME."""
 HubName = Annotated[str, Field(min_length=1, max_length=128, pattern=_HUB_NAME)]

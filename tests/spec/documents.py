@@ -17,6 +17,7 @@ from runwright_api.names import API_VERSION, KIND
 from runwright_api.trainingrun import TrainingRun
 from runwright_operator.reading import read_run
 from tests.cluster.operator.runs import merged
+from tests.spec import beside_data
 from tests.spec.leaves import ITEM, KEY, VALUE, Leaf, Path, Schema, candidates, leaves, minimal, spec_schema, wrong
 
 Spec = dict[str, Any]
@@ -69,11 +70,7 @@ _IMAGE = {"train": {"task": "image-classification"}}
 
 # What stands beside a leaf, by the beginning of its path.
 _BESIDE: Mapping[str, Spec] = {
-    **{
-        f"spec.data.sources[].{place}": {"data": {"sources": [{}]}}
-        for place in ("path", "s3", "gcs", "azure", "sql", "logs", "huggingFace", "pvc", "synthetic")
-    },
-    "spec.data.sources[].delta": {"data": {"sources": [{"s3": {"uri": "s3://lake/table/"}, "format": "delta"}]}},
+    **beside_data.BESIDE,
     "spec.prepare.columns[].fill": {"prepare": {"columns": [{"name": "alpha", "missing": "constant"}]}},
     "spec.prepare.split.by": {"prepare": {"split": {"strategy": "group"}}},
     "spec.prepare.text": {"train": _TEXT},
@@ -126,6 +123,7 @@ _BESIDE: Mapping[str, Spec] = {
 }
 # Values that no schema tells, each with what changes beside it.
 _VALUES: Mapping[str, tuple[tuple[Any, Spec], ...]] = {
+    **beside_data.VALUES,
     "spec.data.sources[].path": (("s3://bucket/a.csv", {}), ("s3://bucket/b.csv", {})),
     "spec.train.environment.file": (("s3://acme/flat.py", {}), ("s3://acme/hut.py", {})),
     "spec.train.environment.files[]": ((["s3://acme/a.csv"], {}), (["s3://acme/b.csv"], {})),

@@ -16,7 +16,7 @@ PREDICATES = ("type", "range", "oneOf", "matches", "notNull", "unique", "compare
 """The fields of an expectation of which exactly one says what is expected."""
 _OF_ONE_COLUMN = PREDICATES[:5]
 _ATTRIBUTES = {"oneOf": "one_of", "notNull": "not_null", "minRows": "min_rows"}
-_NUMBER = Field(ge=-1e300, le=1e300)
+_NUMBER = Field(ge=-1e15, le=1e15)
 
 
 def _linear(pattern: str) -> str:

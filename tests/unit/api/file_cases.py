@@ -1,4 +1,4 @@
-"""What logs, made rows and formats must say of themselves: a name, the changes, the place, the words told."""
+"""What sources must say of themselves: a name, the changes, the place, the words told."""
 
 from typing import Any
 
@@ -9,6 +9,8 @@ def source(**places: Any) -> dict[str, Any]:
 
 PLACE = "spec.data.sources[0]"
 LOGS = {"path": "logs", "layout": "common"}
+SERVER = {"dialect": "postgresql", "table": "orders"}
+FILE = {"dialect": "duckdb", "table": "orders", "path": "shop.db"}
 
 FILES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ("logs nowhere", source(logs={"layout": "common"}), f"{PLACE}.logs.path", "exactly one of path and s3"),
@@ -29,6 +31,17 @@ FILES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("an open group", source(logs={"path": "a", "pattern": "(?P<x>a"}), f"{PLACE}.logs.pattern", "unclosed group"),
     ("logs of a format", source(logs=LOGS, format="csv"), f"{PLACE}.format", "logs.layout"),
+    ("nothing to read", source(sql={"dialect": "mysql"}), f"{PLACE}.sql.query", "give one of query and table"),
+    ("a file of a server", source(sql={**SERVER, "path": "shop.db"}), f"{PLACE}.sql.path", "comes from the Secret"),
+    ("a Secret of a file", source(sql={**FILE, "secretRef": {"name": "db"}}), f"{PLACE}.sql.secretRef", "remove it"),
+    (
+        "parts of a file",
+        source(sql={**FILE, "partition": {"column": "id", "parts": 2}}),
+        f"{PLACE}.sql.partition",
+        "by itself",
+    ),
+    ("a table of Delta over HTTP", source(http={"url": "https://x.example/t"}, format="delta"), f"{PLACE}.format", ""),
+    ("a version of a CSV", source(path="t.csv", delta={"version": 7}), f"{PLACE}.delta.version", "format: delta"),
     ("rows of a format", source(synthetic={"kind": "text"}, format="csv"), f"{PLACE}.format", "remove it"),
 ]
 
@@ -36,6 +49,9 @@ FILES_USED_WELL: list[tuple[str, dict[str, Any]]] = [
     ("logs of a layout", source(logs={**LOGS, "maxUnmatched": 0})),
     ("logs in S3", source(logs={"s3": {"uri": "s3://logs/web/", "secretRef": {"name": "s3"}}, "grok": "%{IP:x}"})),
     ("logs of a pattern", source(logs={"path": "logs/*.gz", "pattern": r"^(?<a>\S+) (?P<b>.*)$"})),
+    ("a server's table", source(sql={**SERVER, "partition": {"column": "id", "parts": 2}, "watermark": "id"})),
+    ("a file's query", source(sql={"dialect": "sqlite", "query": "SELECT 1 AS one", "path": "shop.db"})),
+    ("a version of a table", source(path="table", format="delta", delta={"version": 7})),
     ("made rows", source(synthetic={"kind": "images", "rows": 10, "seed": 1, "classes": 4, "noise": 0})),
     ("a sheet", source(path="a.xlsx", excel={"sheet": "Sales", "headerRow": 3})),
     ("an Avro file", source(path="part-0", format="avro")),

@@ -1,0 +1,79 @@
+"""What the fields of sources, joins, expectations and cleaning need beside them, and values that no schema tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Spec = dict[str, Any]
+
+
+def _source(**fields: Any) -> Spec:
+    return {"data": {"sources": [fields]}}
+
+
+def _sql(**fields: Any) -> Spec:
+    return _source(sql={"dialect": "postgresql", "secretRef": {"name": "database"}, **fields})
+
+
+def _logs(**fields: Any) -> Spec:
+    return _source(logs=fields)
+
+
+def _expecting(**fields: Any) -> Spec:
+    return {"prepare": {"expectations": [fields]}}
+
+
+def _join(**fields: Any) -> Spec:
+    sources = [
+        {"name": name, "http": {"url": f"https://data.example.com/{name}.csv"}}
+        for name in ("first", "second", "third", "last")
+    ]
+    return {"data": {"sources": sources, "joins": [{"source": "second", **fields}]}}
+
+
+_LOGS_IN_S3 = {"uri": "s3://logs/app/"}
+_EXPECTATION = {"column": "alpha", "type": "numeric"}
+
+BESIDE: Mapping[str, Spec] = {
+    **{
+        f"spec.data.sources[].{place}": _source()
+        for place in ("path", "s3", "gcs", "azure", "huggingFace", "pvc", "synthetic")
+    },
+    "spec.data.sources[].delta": _source(s3={"uri": "s3://lake/table/"}, format="delta"),
+    "spec.data.sources[].sql": _sql(table="orders"),
+    "spec.data.sources[].sql.query": _sql(),
+    "spec.data.sources[].sql.table": _sql(),
+    "spec.data.sources[].sql.path": _source(sql={"dialect": "sqlite", "table": "orders"}),
+    "spec.data.sources[].logs": _logs(s3=_LOGS_IN_S3, layout="combined"),
+    "spec.data.sources[].logs.path": _logs(layout="combined"),
+    "spec.data.sources[].logs.layout": _logs(s3=_LOGS_IN_S3),
+    "spec.data.sources[].logs.pattern": _logs(s3=_LOGS_IN_S3),
+    "spec.data.sources[].logs.grok": _logs(s3=_LOGS_IN_S3),
+    "spec.data.joins[]": _join(on=["id"]),
+    "spec.data.joins[].on": _join(),
+    "spec.data.joins[].left": _join(right=["key"]),
+    "spec.data.joins[].right": _join(left=["key"]),
+    "spec.data.joins[].asof": _join(),
+    "spec.prepare.columns[].order": {"prepare": {"columns": [{"name": "alpha", "encode": "ordinal"}]}},
+    "spec.prepare.expectations[]": _expecting(**_EXPECTATION),
+    "spec.prepare.expectations[].column": _expecting(type="numeric"),
+    "spec.prepare.expectations[].unique": _expecting(),
+    "spec.prepare.expectations[].compare": _expecting(),
+    "spec.prepare.expectations[].minRows": _expecting(),
+    **{
+        f"spec.prepare.expectations[].{predicate}": _expecting(column="alpha")
+        for predicate in ("range", "oneOf", "matches", "notNull")
+    },
+    "spec.prepare.nearDuplicates": {"train": {"task": "text-classification"}},
+}
+
+VALUES: Mapping[str, tuple[tuple[Any, Spec], ...]] = {
+    "spec.data.sources[].logs.pattern": ((r"(?P<word>\w+)", {}), (r"(?P<number>\d+)", {})),
+    "spec.data.sources[].logs.grok": (("%{WORD:word}", {}), ("%{NUMBER:number}", {})),
+    "spec.data.joins[].source": (("third", {}), ("last", {})),
+    "spec.prepare.expectations[].oneOf[]": ((["red"], {}), (["green"], {})),
+    "spec.prepare.expectations[].notNull": ((True, {}), (False, _expecting(**_EXPECTATION))),
+    "spec.prepare.expectations[].range.earliest": (("2020-01-31", {}), ("2021-01-31", {})),
+    "spec.prepare.expectations[].range.latest": (("2020-01-31", {}), ("2021-01-31", {})),
+}
