@@ -43,23 +43,24 @@ _LEFT_OUT: dict[str, Any] = {
 
 def recipe(run: TrainingRun) -> dict[str, Any]:
     """What decides the model, as plain JSON values: data, prepare, train, tune and package."""
-    content = run.spec.model_dump(
-        mode="json",
-        by_alias=True,
-        exclude_defaults=True,
-        include=set(_LEFT_OUT),
-        exclude={part: left_out for part, left_out in _LEFT_OUT.items() if left_out},
+    exclude = {part: left_out for part, left_out in _LEFT_OUT.items() if left_out}
+    whole, content = (
+        run.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=set(_LEFT_OUT), exclude=left_out)
+        for left_out in (None, exclude)
     )
-    pruned: dict[str, Any] = _prune(content)
+    pruned: dict[str, Any] = _prune(content, whole)
     return pruned
 
 
-def _prune(value: Any) -> Any:
-    """Without empty mappings: a part of which all was left out is as good as not given."""
+def _prune(value: Any, whole: Any) -> Any:
+    """Without empty mappings: a part of which all was left out is as good as not given. One that was empty before
+    stays: that it is given says something (`bins: {}`)."""
     if isinstance(value, dict):
-        pruned = {key: _prune(item) for key, item in value.items()}
-        return {key: item for key, item in pruned.items() if item != {}}
-    return [_prune(item) for item in value] if isinstance(value, list) else value
+        pruned = {key: _prune(item, whole[key]) for key, item in value.items()}
+        return {key: item for key, item in pruned.items() if item != {} or whole[key] == {}}
+    if isinstance(value, list):
+        return [_prune(item, before) for item, before in zip(value, whole, strict=True)]
+    return value
 
 
 def recipe_digest(run: TrainingRun, images: Mapping[str, str]) -> str:

@@ -61,6 +61,9 @@ def test_the_same_model(make: Make, changes: dict[str, Any]) -> None:
         {"spec.train.resources": {"processesPerNode": 2}},
         {"spec.train.resources": {"gpusPerNode": 1}},
         {"spec.package": {"formats": ["onnx"]}},
+        # given without a word more
+        {"spec.prepare.numeric": {"bins": {}}},
+        {"spec.prepare.dates": {}},
     ],
 )
 def test_another_model(make: Make, changes: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ METRICS = {"accuracy": 0.9, "errorRate": 0.1, "balancedAccuracy": 0.9}
 SLICES = [{"column": "island", "value": value, "rows": 9, "metrics": METRICS} for value in ("a", "b")]
 # What the recipe leaves out, since it does not decide the model.
 _BESIDE = {
-    *("headers_env", "description", "license", "parity_tolerance", "collective_timeout", "max_restarts"),
+    *("watermark", "headers_env", "description", "license", "parity_tolerance", "collective_timeout", "max_restarts"),
     *("checkpoint_every_steps", "checkpoint_every_minutes", "checkpoint_keep", "checkpoint_keep_every"),
 }
 _MODEL = ("collect", "prepare", "train", "package")
