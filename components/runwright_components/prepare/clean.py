@@ -45,19 +45,23 @@ class Cleaned:
         """One column, mapped from the file rather than read."""
         return pl.read_ipc(self.path, columns=[name]).to_series()
 
-    def numbers(self, name: str) -> NDArray[np.float64]:
-        """A Float64 column with NaN where it is missing or unreadable."""
-        return self.column(name).to_numpy()
+    def numbers(self, name: str, rows: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
+        """A Float64 column, or `rows` of it, with NaN where it is missing or unreadable."""
+        return self._at(name, rows).to_numpy()
 
-    def keys(self, name: str) -> NDArray[np.uint32]:
-        """The number of each row's key, 0 where it is missing."""
-        column, known = self.column(name), self.spellings[name].code_of
+    def keys(self, name: str, rows: NDArray[np.intp] | None = None) -> NDArray[np.uint32]:
+        """The number of the key of each row, or of `rows`, 0 where it is missing."""
+        column, known = self._at(name, rows), self.spellings[name].code_of
         if not len(known):
             return np.zeros(len(column), dtype=np.uint32)
         codes: NDArray[np.uint32] = known[column.fill_null(0).to_numpy()]
         if column.null_count():
             codes[column.is_null().to_numpy()] = 0
         return codes
+
+    def _at(self, name: str, rows: NDArray[np.intp] | None) -> pl.Series:
+        column = self.column(name)
+        return column if rows is None else column.gather(rows)
 
 
 def clean(frame: pl.LazyFrame, plans: Sequence[Plan], words: Words, path: Path, rows: int) -> Cleaned:

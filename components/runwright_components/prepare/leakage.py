@@ -60,7 +60,7 @@ def _foretelling(
     if target is None or config.task in UNSUPERVISED or len(rows) < _FEW:
         return
     classes = config.task in LABELLED
-    wanted = cleaned.keys(target.name)[rows].astype(float) if classes else _ranks(cleaned.numbers(target.name)[rows])
+    wanted = cleaned.keys(target.name, rows).astype(float) if classes else _ranks(cleaned.numbers(target.name, rows))
     for plan in plans:
         if plan.role != "input" or plan.reader is None:
             continue
@@ -78,21 +78,33 @@ def _foretelling(
 
 def _identifiers(cleaned: Cleaned, plans: Sequence[Plan], selection: Selection) -> Iterator[Finding]:
     """Inputs that the configuration gives a type although each row has a value of its own."""
-    train = selection.of("train")
+    train = np.flatnonzero(selection.of("train"))
+    some = _sample(train)
     for plan in plans:
         if plan.role != "input" or plan.reader is None or not (plan.spelled or names_an_identifier(plan.name)):
             continue
-        values = _entities(plan, cleaned)[train]
-        present = values[values != 0]
-        distinct = len(np.unique(present))
-        if len(present) >= _FEW and distinct >= _EACH_ONCE * len(present):
+        if not _each_once(*_distinct(plan, cleaned, some)):
+            continue  # fewer rows repeat a value less often than all of them do
+        distinct, present = _distinct(plan, cleaned, train)
+        if _each_once(distinct, present):
             yield Finding(
                 kind="identifier",
                 severity="medium",
                 column=plan.name,
-                score=distinct / len(present),
-                text=f"column {plan.name!r} is an identifier: {distinct} values in {len(present)} training rows",
+                score=distinct / present,
+                text=f"column {plan.name!r} is an identifier: {distinct} values in {present} training rows",
             )
+
+
+def _distinct(plan: Plan, cleaned: Cleaned, rows: NDArray[np.intp]) -> tuple[int, int]:
+    """How many values there are in the rows, and in how many rows there is one."""
+    values = _entities(plan, cleaned, rows)
+    present = values[values != 0]
+    return len(np.unique(present)), len(present)
+
+
+def _each_once(distinct: int, present: int) -> bool:
+    return present >= _FEW and distinct >= _EACH_ONCE * present
 
 
 def _on_both_sides(
@@ -133,7 +145,7 @@ def _on_both_sides(
 
 def _sample(rows: NDArray[np.intp]) -> NDArray[np.intp]:
     """At most `_ROWS` of the rows, shuffled: the first half is looked at, the second is foretold."""
-    shuffled: NDArray[np.intp] = np.random.default_rng(0).permutation(rows)[:_ROWS]
+    shuffled: NDArray[np.intp] = np.random.default_rng(0).choice(rows, min(len(rows), _ROWS), replace=False)
     return shuffled
 
 
@@ -144,9 +156,9 @@ def _score(plan: Plan, cleaned: Cleaned, rows: NDArray[np.intp], wanted: Wanted,
     seen, asked = wanted[:half], wanted[half:]
     usual = _middle(seen, classes=classes)
     if plan.spelled:
-        told = _by_category(cleaned.keys(plan.name)[rows], seen, usual, classes=classes)
+        told = _by_category(cleaned.keys(plan.name, rows), seen, usual, classes=classes)
     else:
-        told = _by_number(cleaned.numbers(plan.name)[rows], seen, usual, classes=classes)
+        told = _by_number(cleaned.numbers(plan.name, rows), seen, usual, classes=classes)
     without = _error(asked, np.full(len(asked), usual), classes=classes)
     return 1 - _error(asked, told, classes=classes) / without if without > 0 else 0.0
 
@@ -185,11 +197,12 @@ def _error(wanted: Wanted, told: Wanted, *, classes: bool) -> float:
     return float((wanted != told).mean()) if classes else float(np.square(wanted - told).mean())
 
 
-def _entities(plan: Plan, cleaned: Cleaned) -> NDArray[np.uint64]:
-    """A number for each row's value, 0 where it is missing."""
+def _entities(plan: Plan, cleaned: Cleaned, rows: NDArray[np.intp] | None = None) -> NDArray[np.uint64]:
+    """A number for the value of each row, or of `rows`, 0 where it is missing."""
     if plan.reader is not None and plan.spelled:
-        return cleaned.keys(plan.name).astype(np.uint64)
+        return cleaned.keys(plan.name, rows).astype(np.uint64)
     column = cleaned.column(plan.name)
+    column = column if rows is None else column.gather(rows)
     numbers: NDArray[np.uint64] = column.hash().to_numpy().copy()
     numbers[column.is_null().to_numpy()] = 0
     return numbers
