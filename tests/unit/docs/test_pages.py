@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[3]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("docs/data/*.md")),
     *sorted(ROOT.glob("docs/models/*.md")),
     *sorted(ROOT.glob("docs/decisions/*.md")),
     *sorted(ROOT.glob("examples/*.md")),
