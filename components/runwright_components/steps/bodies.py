@@ -36,7 +36,7 @@ from runwright_components.contract.files import file_digest, write_bytes
 from runwright_components.contract.kinds import KINDS
 from runwright_components.contract.progress import Progress
 from runwright_components.contract.tuning import tuning_of
-from runwright_components.steps import clustered, metadata
+from runwright_components.steps import clustered, fingerprints, metadata
 from runwright_components.steps.running import Surroundings, running
 from runwright_components.steps.surroundings import in_cluster
 
@@ -97,7 +97,7 @@ def prepare(*, config: str, base: str, raw_data: Artifact, prepared_data: Artifa
     here = Surroundings.of(os.environ)
 
     def inputs() -> dict[str, str]:
-        return {"raw_data": RawManifest.read(raw).digest, **_pretrained(parsed.pretrained, base)}
+        return {"raw_data": RawManifest.read(raw).digest, **fingerprints.pretrained(parsed.pretrained, base)}
 
     def make(progress: Progress, _key: str) -> None:
         from runwright_components.prepare import prepare as run
@@ -148,8 +148,8 @@ def train(
     here, cluster = Surroundings.of(os.environ), in_cluster()
 
     def inputs() -> dict[str, str]:
-        code = _code(parsed) if cluster is None else {}  # there, no result is taken from a cache
-        own = {**_pretrained(parsed.model.pretrained, base), **code}
+        code = fingerprints.code(parsed) if cluster is None else {}  # there, no result is taken from a cache
+        own = {**fingerprints.pretrained(parsed.model.pretrained, base), **code}
         return {"prepared_data": PreparedManifest.read(prepared).digest, **own}
 
     def make(progress: Progress, _key: str) -> None:
@@ -398,23 +398,6 @@ def _skip(stage: Any, here: Surroundings, why: str = SKIPPED) -> None:
 def _write(document: Registration | Deployment, artifact: Artifact) -> None:
     path = Path(artifact.path)
     document.write(path.parent, path.name)
-
-
-def _pretrained(folder: str | None, base: str) -> dict[str, str]:
-    """What names the content of a pretrained model without reading its weights: names, sizes and times of its files."""
-    if folder is None:
-        return {}
-    found = sorted(path for path in (Path(base) / folder).rglob("*") if path.is_file())
-    return {"pretrained": str([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in found])}
-
-
-def _code(config: TrainConfig) -> dict[str, str]:
-    """What names the content of the user's own code."""
-    if config.code is None:
-        return {}
-    from runwright_components.train.code.sources import fingerprint
-
-    return {"code": fingerprint(config.code, base=Path(config.base))}
 
 
 __all__ = ["collect", "data", "deploy", "evaluate", "model", "package", "prepare", "register", "train"]
