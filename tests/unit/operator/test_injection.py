@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -71,14 +72,17 @@ def objects(run: TrainingRun) -> Iterator[dict[str, Any]]:
         )
 
 
-def plain(layout: str) -> TrainingRun:
-    run, _ = read_run(manifest({**BASE, "layout": layout}))
+def plain(layout: str, *, secret: bool) -> TrainingRun:
+    """A run without any injected text, with a Secret or none."""
+    storage = {"storage": {"uri": "s3://models", "secretRef": {"name": "storage"}}} if secret else {}
+    run, _ = read_run(manifest({**BASE, **storage, "layout": layout}))
     assert run is not None
     return run
 
 
 def test_injected_texts_are_refused_or_travel_as_plain_data() -> None:
-    code = {(path, text) for layout in ("compact", "stages") for path, text in strings(submitted(plain(layout)))}
+    shapes = itertools.product(("compact", "stages"), (True, False))
+    code = {one for layout, secret in shapes for one in strings(submitted(plain(layout, secret=secret)))}
     refused = carried = 0
     for attempt in attempts():
         run, problems = read_run(manifest(attempt.spec))
