@@ -23,7 +23,10 @@ _ACCESS = {"secret_ref": True, "headers_from": True, "watermark": True}
 _LEFT_OUT: dict[str, Any] = {
     "data": {
         "sources": {
-            "__all__": dict.fromkeys(("http", "s3", "gcs", "azure", "sql", "hugging_face"), _ACCESS),
+            "__all__": {
+                **dict.fromkeys(("http", "s3", "gcs", "azure", "sql", "hugging_face"), _ACCESS),
+                "logs": {"s3": _ACCESS},
+            },
         }
     },
     "prepare": {},

@@ -79,6 +79,13 @@ def test_secrets_are_no_part_of_it(make: Make) -> None:
     assert digest(make(with_header)) == digest(make({"spec.data.sources.0": {"http": http}}))
 
 
+def test_the_secret_of_logs_is_no_part_of_it(make: Make) -> None:
+    def logs(**s3: Any) -> str:
+        return digest(make({"spec.data": {"sources": [{"logs": {"s3": {**S3, **s3}, "layout": "combined"}}]}}))
+
+    assert logs(secretRef={"name": "a"}) == logs() != logs(region="eu")
+
+
 def test_images_are_part_of_it(make: Make) -> None:
     assert digest(make(), {}) != digest(make())
     assert digest(make(), {"a": "1", "b": "2"}) == digest(make(), {"b": "2", "a": "1"})
