@@ -36,7 +36,7 @@ from runwright_components.prepare.describe import categories, numbers
 from runwright_components.prepare.fit_encodings import Encoded, Folds, Outcomes, OutOfFold
 from runwright_components.prepare.fit_imputation import BY_ROW, Gaps
 from runwright_components.prepare.infer import Plan
-from runwright_components.prepare.quality import ColumnQuality, Summary
+from runwright_components.prepare.quality import ColumnQuality, Repair, Summary
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.repairs import number_repairs
 from runwright_components.prepare.select import Selection
@@ -229,16 +229,7 @@ def _numeric(
     column = cleaned.column(plan.name)
     values = column.to_numpy()
     before = numbers(values, times=plan.type == "datetime")
-    report = ColumnQuality(
-        name=plan.name,
-        source_type=str(plan.dtype),
-        type=plan.type,
-        role=plan.role,
-        reason=plan.reason,
-        given=plan.given,
-        before=before,
-        repairs=tuple(number_repairs(plan, data, cleaned, column)),
-    )
+    report = _found(plan, before, number_repairs(plan, data, cleaned, column))
     if plan.role != "input":
         edges = before.histogram.edges if before.histogram else None
         after = numbers(values[kept], edges, times=plan.type == "datetime")
@@ -268,15 +259,7 @@ def _text(plan: Plan, cleaned: Cleaned, selection: Selection, config: PrepareCon
     column, texts = cleaned.column(plan.name), cleaned.spellings[plan.name].texts
     rows = fit_categorical.counts(column, selection.codes, len(texts))[0]
     item = fit_text.fit(plan.name, texts.to_list(), rows.tolist(), config.tfidf or TfidfRules())
-    report = ColumnQuality(
-        name=plan.name,
-        source_type=str(plan.dtype),
-        type=plan.type,
-        role=plan.role,
-        reason=plan.reason,
-        given=plan.given,
-        before=Summary(rows=len(column), missing=column.null_count(), distinct=len(texts)),
-    )
+    report = _found(plan, Summary(rows=len(column), missing=column.null_count(), distinct=len(texts)))
     if item is None:
         reason = "no word is in enough rows of the training split"
         return _Column(report.model_copy(update={"role": "ignored", "reason": reason}))
@@ -295,16 +278,8 @@ def _categorical(
     shown = dict(everything.select("key", "label").iter_rows())
     shown.update(fit_categorical.by_key(spelled, train_rows).select("key", "label").iter_rows())
     spellings = pl.DataFrame({"value": spelled.texts, "rows": all_rows})
-    report = ColumnQuality(
-        name=plan.name,
-        source_type=str(plan.dtype),
-        type=plan.type,
-        role=plan.role,
-        reason=plan.reason,
-        given=plan.given,
-        before=categories(spellings, column.null_count()),
-        repairs=tuple(fit_categorical.repairs(spelled, all_rows, shown)),
-    )
+    found = categories(spellings, column.null_count())
+    report = _found(plan, found, fit_categorical.repairs(spelled, all_rows, shown))
     if plan.role != "input":
         after = fit_categorical.by_key(spelled, kept_rows).select(pl.col("key").replace(shown).alias("value"), "rows")
         gaps = int(selection.kept.sum()) - int(after["rows"].sum())
@@ -321,6 +296,20 @@ def _categorical(
         note = f"{fitted.rare} rare categories are coded like unseen ones"
         update["reason"] = f"{plan.reason}; {note}" if plan.reason else note
     return _Column(report.model_copy(update=update), (), item, fitted.labels, encoded=encoded)
+
+
+def _found(plan: Plan, before: Summary, repairs: Iterable[Repair] = ()) -> ColumnQuality:
+    """The report of a column that is read, as far as it is known before anything is fitted."""
+    return ColumnQuality(
+        name=plan.name,
+        source_type=str(plan.dtype),
+        type=plan.type,
+        role=plan.role,
+        reason=plan.reason,
+        given=plan.given,
+        before=before,
+        repairs=tuple(repairs),
+    )
 
 
 def _ignored(plan: Plan, cleaned: Cleaned) -> ColumnQuality:
