@@ -10,7 +10,7 @@ import yaml
 from tests.cluster.operator.runs import API_VERSION, KIND, Manifest, status
 
 if TYPE_CHECKING:
-    from tests.cluster.operator.world import World
+    from tests.cluster.operator.world import Operator, World
 
 LOG_LINES = 40
 WRITES = 30
@@ -18,17 +18,23 @@ WRITES = 30
 
 def tell(world: World) -> str:
     """Objects, Events, pipeline runs, the operators' last words, and what they wrote last."""
-    parts = [f"namespace {world.namespace}"]
+    parts = [f"namespace {world.namespace}", *(f"{one.name}: {_state(one)}" for one in world.operators)]
     for run in world.api.list(API_VERSION, KIND, world.namespace):
         parts += [f"--- {run['metadata']['name']}", yaml.safe_dump(_short(run), width=160)]
     parts += ["--- children", *(f"{kind} {name}: {told}" for kind, name, told in _children(world))]
     parts += ["--- events", *_events(world)]
     parts += ["--- pipeline runs", *_pipeline_runs(world)]
     for operator in world.operators:
-        state = f"pid {operator.pid}" if operator.running else "does not run"
-        parts += [f"--- {operator.name} ({state}), its log", operator.process.tail(LOG_LINES)]
+        parts += [f"--- {operator.name} ({_state(operator)}), its log", operator.process.tail(LOG_LINES)]
     writes = [f"{call.client}: {call} -> {call.status}" for call in world.journal.writes()[-WRITES:]]
     return "\n".join([*parts, "--- the last writes", *writes])
+
+
+def _state(operator: Operator) -> str:
+    """Stands first, since the end of a story may be cut off: whether it runs and is well, else its last word."""
+    if not operator.running:
+        return f"does not run: {operator.process.tail(1)}"
+    return f"pid {operator.pid}, healthz {operator.probe('healthz')}, readyz {operator.probe('readyz')}"
 
 
 def _short(run: Manifest) -> Manifest:

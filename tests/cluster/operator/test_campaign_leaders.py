@@ -124,7 +124,7 @@ def paused(world: World) -> Outcome:
     outcome = taken_over(world, old, new, since, f"{old.name} paused")
     time.sleep(1.0)
     old.resume()
-    world.wait(f"{old.name} ends itself", lambda: not old.running)
+    world.wait(f"{old.name} ends itself", lambda: not old.running, meanwhile=lambda: None)
     time.sleep(1.0)
     outcome.problems += _never_two(world, since)
     old.start()

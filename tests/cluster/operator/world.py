@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from runwright_operator.__main__ import ENDED
 from tests.cluster.operator import rights
 from tests.cluster.operator.runs import API_VERSION, KIND, Manifest, condition, status, training_run
 from tests.cluster.tier import kubeconfig
@@ -237,10 +238,12 @@ class World:
         check: Callable[[], Any],
         *,
         seconds: float = PATIENCE,
-        meanwhile: Callable[[], None] = lambda: None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Any:
-        """Waits until `check` gives something true, which is given back. Raises AssertionError with the story."""
-        return until(what, check, seconds=seconds, every=POLL, story=self.story, meanwhile=meanwhile)
+        """Waits until `check` gives something true, which is given back. Raises AssertionError with the story.
+
+        `meanwhile` is called all the while; where it is left out, operators are kept up."""
+        return until(what, check, seconds=seconds, every=POLL, story=self.story, meanwhile=meanwhile or self.keep_up)
 
     def wait_run(
         self,
@@ -249,7 +252,7 @@ class World:
         name: str = "penguins",
         *,
         seconds: float = PATIENCE,
-        meanwhile: Callable[[], None] = lambda: None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Manifest:
         """Waits until the TrainingRun is as `check` wants it."""
 
@@ -259,7 +262,7 @@ class World:
 
         return dict(self.wait(what, holds, seconds=seconds, meanwhile=meanwhile))
 
-    def wait_closed(self, name: str, *, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def wait_closed(self, name: str, *, meanwhile: Callable[[], None] | None = None) -> None:
         """Waits until no KFP run of the TrainingRun is under way: that may be some seconds after its model serves."""
 
         def closed() -> bool:
@@ -267,8 +270,19 @@ class World:
 
         self.wait(f"the pipeline runs of {name} have closed", closed, meanwhile=meanwhile)
 
+    def keep_up(self) -> None:
+        """What a kubelet does for an operator that ended itself to be started again, as one does that could not renew
+        its lease in time on a busy machine. Raises AssertionError for one that died of anything else."""
+        for operator in self.operators:
+            code = operator.process.ended_itself
+            if code == ENDED:
+                print(f"{operator.name} ended itself and is started again: {operator.process.tail(1)}")
+                operator.start(wait=False)
+            elif code is not None:
+                raise AssertionError(f"{operator.name} died with {code}\n{self.story()}")
+
     def revive(self) -> None:
-        """What a Deployment does: an operator that ended is started again."""
+        """An operator that does not run is started again, whoever ended it."""
         for operator in self.operators:
             if not operator.running:
                 operator.start(wait=False)

@@ -67,6 +67,7 @@ class Process:
         self._ready = ready
         self._environment = dict(environment or {})
         self._popen: subprocess.Popen[bytes] | None = None
+        self._wanted = False
 
     @property
     def pid(self) -> int | None:
@@ -76,10 +77,16 @@ class Process:
     def running(self) -> bool:
         return self._popen is not None and self._popen.poll() is None
 
+    @property
+    def ended_itself(self) -> int | None:
+        """The exit code of one that nobody stopped or killed through here; None while it runs."""
+        return self._popen.poll() if self._popen is not None and self._wanted else None
+
     def start(self, *, wait: float | None = PATIENCE) -> None:
         """Starts it, and waits up to `wait` seconds until it is ready; None: does not wait."""
         if self.running:
             return
+        self._wanted = True
         self._popen = spawn(self._arguments, log=self.log, environment=self._environment)
         if wait is not None:
             self.wait(wait)
@@ -99,6 +106,7 @@ class Process:
 
     def stop(self, grace: float = GRACE) -> None:
         """SIGTERM, and SIGKILL after `grace` seconds; does nothing to one that has ended."""
+        self._wanted = False
         if self._popen is None:
             return
         if self._popen.poll() is None:
@@ -111,6 +119,7 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL, as a machine that loses its power."""
+        self._wanted = False
         if self._popen is not None:
             self._send(signal.SIGKILL)
             self._popen.wait()
