@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from runwright_components.collect.compressed import CHUNK, Expansion
 from runwright_components.contract.config import ExcelOptions
 from runwright_components.contract.outcome import Reason, StageError
 
+_SHORT_CELLS = range(12, 19)  # [MS-XLSB] 2.3.1, BrtShortBlank to BrtShortIsst: cells that do not name their column
+_LOOKED_AT = 1 << 16  # bytes of a binary sheet
 _OLE = b"\xd0\xcf\x11\xe0"  # of .xls, and of an encrypted .xlsx
 
 
@@ -45,8 +48,32 @@ def _refuse_bomb(path: Path, display: str, budget: Expansion) -> None:
     with zipfile.ZipFile(path) as parts:
         for info in parts.infolist():
             with parts.open(info) as part:
+                if info.filename.startswith("xl/worksheets/") and info.filename.endswith(".bin"):
+                    _refuse_short_cells(part.read(_LOOKED_AT), display)
+            with parts.open(info) as part:
                 while chunk := part.read(CHUNK):
                     budget.add(len(chunk), display)
+
+
+def _refuse_short_cells(sheet: bytes, display: str) -> None:
+    """The reader passes over cells that stand beside another without a number of their column, and tells nobody."""
+    records = iter(sheet)
+    for first in records:
+        kind = first if first < 0x80 else first & 0x7F | next(records, 0) << 7
+        if kind in _SHORT_CELLS:
+            raise StageError(
+                Reason.DATA_UNREADABLE,
+                "the binary workbook holds short cells, which would be left out",
+                where=display,
+                cure="save it as .xlsx, or open and save it with Excel",
+            )
+        size = 0
+        for place in range(4):
+            byte = next(records, 0)
+            size |= (byte & 0x7F) << 7 * place
+            if byte < 0x80:
+                break
+        next(islice(records, size, size), None)
 
 
 def _sheet(book: Any, options: ExcelOptions, display: str) -> pl.DataFrame:

@@ -47,6 +47,11 @@ class _Memory:
         known.update(zip(values, read, strict=True))
 
 
+def _listed(values: pl.Series) -> list[Any]:
+    """Values to look up; times as their numbers, since Python's calendar has no year 0 and none after 9999."""
+    return (values.to_physical() if values.dtype.is_temporal() else values).to_list()
+
+
 class NumberReader:
     """Reads a numeric, boolean or datetime column as float64 [N] (not finite: missing)."""
 
@@ -58,7 +63,7 @@ class NumberReader:
     def read(self, values: pl.Series) -> Numbers:
         if len(values) > _FEW:
             return self._work_out(values)
-        listed = values.to_list()
+        listed = _listed(values)
         known = self._memory.recall(values.dtype, listed)
         if known is not None:
             return np.array(known, dtype=np.float64)
@@ -83,7 +88,7 @@ class Coder:
 
     def read(self, values: pl.Series) -> Codes:
         if len(values) <= _FEW:
-            listed = values.to_list()
+            listed = _listed(values)
             known = self._memory.recall(values.dtype, listed)
             if known is not None:
                 return np.array(known, dtype=np.int32)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from polars import selectors
 from pydantic import JsonValue
 
 from runwright_components.contract.artifacts import MANIFEST, ROW_ID, RawManifest
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.prepare.quality import Finding
 
 _NEAR = 1000  # rows
 
@@ -29,6 +31,8 @@ class RawData:
     frame: pl.LazyFrame
     source: pl.LazyFrame
     left_out: NDArray[np.bool_] | None = None  # [rows]: what stands in quarantine
+    findings: tuple[Finding, ...] = ()  # about the raw data, for the report
+    unread: tuple[str, ...] = ()  # columns of the source that are not in `frame`
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -39,6 +43,14 @@ class RawData:
     def kept(self) -> pl.LazyFrame:
         """`frame` without the rows in quarantine."""
         return self.frame if self.left_out is None else self.frame.filter(rows_in(self.usable))
+
+    def without(self, columns: Sequence[str]) -> RawData:
+        """The data that lack these columns."""
+        if not columns:
+            return self
+        return replace(
+            self, frame=self.frame.drop(columns), source=self.source.drop(columns), unread=(*self.unread, *columns)
+        )
 
     @property
     def rows(self) -> int:
@@ -59,7 +71,15 @@ class RawData:
             rows = source.slice(first, span).collect()[[number - first for number in numbers]]
         else:
             rows = pl.concat(pl.collect_all([source.slice(number, 1) for number in numbers], engine="streaming"))
-        return [{name: json_value(value) for name, value in row.items()} for row in rows.iter_rows(named=True)]
+        return [{name: json_value(value) for name, value in row.items()} for row in _listed(rows)]
+
+
+def _listed(rows: pl.DataFrame) -> list[dict[str, object]]:
+    """The rows in Python's values; times as text where Python's calendar, years 1 to 9999, does not hold them."""
+    try:
+        return rows.to_dicts()
+    except (ValueError, OverflowError):
+        return rows.with_columns(selectors.temporal().cast(pl.String)).to_dicts()
 
 
 def rows_in(mask: NDArray[np.bool_]) -> pl.Expr:

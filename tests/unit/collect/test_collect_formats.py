@@ -1,8 +1,11 @@
 """Binary formats of rows: what they give, and what is said of broken ones."""
 
+import bz2
 import datetime
 import io
+import lzma
 import zipfile
+import zlib
 from xml.sax.saxutils import escape
 
 import polars as pl
@@ -10,7 +13,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather, orc
 
-from runwright_components.collect import limits
+from runwright_components.collect import avro_tables, limits
 from runwright_components.contract.config import ExcelOptions
 from runwright_components.contract.outcome import Reason
 
@@ -22,6 +25,16 @@ def avro(codec="uncompressed"):
     out = io.BytesIO()
     FRAME.write_avro(out, compression=codec)
     return out.getvalue()
+
+
+def packed_avro(codec, pack):
+    """A container of Polars, its block packed by a codec that Polars does not write."""
+    head, sync = avro("deflate")[:-16], avro("deflate")[-16:]
+    start = head.index(sync) + 16
+    header, block = head[:start].replace(b"\x0edeflate", avro_tables._sized(codec.encode())), io.BytesIO(head[start:])
+    count, _ = (avro_tables._Bytes(block, "").number() for _ in range(2))
+    content = pack(zlib.decompress(block.read(), -zlib.MAX_WBITS))
+    return header + avro_tables._number(count) + avro_tables._sized(content) + sync
 
 
 def arrow_file(compression="uncompressed"):
@@ -52,6 +65,9 @@ WHOLE = {
     "a.avro": avro(),
     "deflate.avro": avro("deflate"),
     "snappy.avro": avro("snappy"),
+    "bzip2.avro": packed_avro("bzip2", bz2.compress),
+    "xz.avro": packed_avro("xz", lzma.compress),
+    "zstandard.avro": packed_avro("zstandard", lambda block: pa.compress(block, "zstd", asbytes=True)),
     "a.arrow": arrow_file(),
     "zstd.ipc": arrow_file("zstd"),
     "a.arrows": arrow_stream(),

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from runwright_components.contract.artifacts import QUALITY, PreparedManifest
+from runwright_components.contract.artifacts import QUALITY, RAW_TEST, PreparedManifest
 from runwright_components.contract.config import PrepareConfig
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
 from runwright_components.contract.progress import silent
+from runwright_components.features import Preprocessing, load_split
 from runwright_components.prepare import prepare
 from runwright_components.prepare.quality import Quality
 
@@ -213,3 +215,19 @@ def test_a_type_that_does_not_hold_beyond_the_sample_is_taken_back(prepare_table
     assert {field.name: field.type for field in manifest.signature.inputs} == {"c": "categorical", "z": "numeric"}
     reason = next(item.reason for item in Quality.read(folder, QUALITY).columns if item.name == "c")
     assert "cannot be read as numeric" in reason
+
+
+def test_dates_that_python_does_not_know_are_numbers_like_others(prepare_table: PrepareTable) -> None:
+    """The years 0 and 10000 of a Parquet file, in the rows, in the report's samples and in a row that is served."""
+    days = pl.Series([-719_528, 2_932_897, 0, None] * 25, dtype=pl.Int32).cast(pl.Date)
+    frame = pl.DataFrame({"day": days, "at": days.cast(pl.Datetime("ms")), "y": ["a", "b"] * 50})
+    folder, _ = prepare_table(frame, duplicates="keep")
+    test, preprocessing = load_split(folder, "test"), Preprocessing.load(folder / "preprocessing")
+    assert np.isfinite(test.inputs["numeric"]).all()
+    raw = pl.read_parquet(folder / RAW_TEST)
+    for row in range(len(raw)):
+        alone = preprocessing.transform(raw.slice(row, 1))["numeric"]
+        np.testing.assert_array_equal(alone, test.inputs["numeric"][row : row + 1])
+    repeated = frame.with_columns(x=pl.int_range(100).floordiv(8) * 1.0)
+    dropped, _ = prepare_table(repeated, "dropped", duplicates="drop")
+    assert "0000-01-01" in str(Quality.read(dropped, QUALITY).duplicates.sample)
