@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runwright_api.trainingrun import TrainingRun
+from runwright_components.contract.brokers import LOGIN_KEYS, TLS_KEYS, broker_variable
+from runwright_components.contract.cluster import STORAGE_PREFIX
 from runwright_components.contract.databases import SECRET_KEY, address_variable
 from runwright_components.contract.tuning import STUDY_URL_ENV
 
@@ -35,6 +37,7 @@ _OPTIONAL = {key for _, optional in _KEYS.values() for key in optional}
 
 _READS_SOURCES = {"data", "collect"}
 _SEARCHES = {"model", "train"}
+_LEAVES = {"data", "collect", "prepare"}  # files for the next revision, in storage
 _USES_STORAGE = {"model", "train", "register", "deploy"}  # deploy reads what it is to serve
 
 
@@ -44,9 +47,11 @@ def with_secrets(pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: 
     own_files = run.spec.train.environment is not None and run.spec.train.environment.file is not None
     for name in pipeline["deploymentSpec"]["executors"]:
         step = name.removeprefix("exec-")
-        wanted = [*_of_sources(run), *_address_secrets(run)] if step in _READS_SOURCES else []
+        wanted = [*_of_sources(run), *_address_secrets(run), *_broker_secrets(run)] if step in _READS_SOURCES else []
         if storage_secret is not None and (step in _USES_STORAGE or (step in _READS_SOURCES and own_files)):
             wanted += [_secret(storage_secret, S3_KEYS), _secret(storage_secret, S3_OPTIONAL_KEYS, optional=True)]
+        if storage_secret is not None and step in _LEAVES:
+            wanted += [_beside(storage_secret, S3_KEYS), _beside(storage_secret, S3_OPTIONAL_KEYS, optional=True)]
         if step in _SEARCHES and (study := _study_secret(run)) is not None:
             wanted.append(study)
         if wanted:
@@ -89,6 +94,22 @@ def _address_secrets(run: TrainingRun) -> Iterator[dict[str, Any]]:
             yield {**_secret(source.sql.secret_ref.name, ()), "keyToEnv": keys}
 
 
+def _broker_secrets(run: TrainingRun) -> Iterator[dict[str, Any]]:
+    """User, password and certificates of each Kafka source, in variables of its own."""
+    for source in run.spec.data.sources:
+        if source.kafka is None or source.kafka.secret_ref is None:
+            continue
+        name = source.kafka.secret_ref.name
+        if source.kafka.sasl is not None:
+            yield {**_secret(name, ()), "keyToEnv": _broker_variables(source.name, LOGIN_KEYS)}
+        if source.kafka.tls:
+            yield {**_secret(name, (), optional=True), "keyToEnv": _broker_variables(source.name, TLS_KEYS)}
+
+
+def _broker_variables(source: str, keys: tuple[str, ...]) -> list[dict[str, str]]:
+    return [{"secretKey": key, "envVar": broker_variable(source, key)} for key in keys]
+
+
 def _variables(source: Any) -> Iterator[tuple[str, str]]:
     """Environment variables that a source reads, each with the Secret that it comes from."""
     if source.http is not None and source.http.secret_ref is not None:
@@ -108,6 +129,12 @@ def _study_secret(run: TrainingRun) -> dict[str, Any] | None:
         return None
     found = _secret(tune.storage.secret_ref.name, ())
     return {**found, "keyToEnv": [{"secretKey": "url", "envVar": STUDY_URL_ENV}]}
+
+
+def _beside(name: str, keys: tuple[str, ...], *, optional: bool = False) -> dict[str, Any]:
+    """A Secret of the storage under variables of its own, for a step whose AWS_* are the sources'."""
+    names = [{"secretKey": key, "envVar": f"{STORAGE_PREFIX}{key}"} for key in keys]
+    return {**_secret(name, (), optional=optional), "keyToEnv": names}
 
 
 def _secret(name: str, keys: tuple[str, ...], *, optional: bool = False) -> dict[str, Any]:

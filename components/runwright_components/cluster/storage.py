@@ -15,7 +15,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from runwright_components.contract.artifacts import MANIFEST, Document, PackageManifest
-from runwright_components.contract.cluster import StorageConfig
+from runwright_components.contract.cluster import STORAGE_PREFIX, StorageConfig
 from runwright_components.contract.files import (
     canonical_json,
     disk_errors,
@@ -84,7 +84,8 @@ def place(storage: StorageConfig, uri: str | None = None) -> Place:
         return Folder(Path(rest))
     if scheme == "s3":
         found = S3Address.parse(address)
-        return Objects(Bucket(found.bucket, endpoint=storage.endpoint, region=storage.region), found.key.strip("/"))
+        bucket = Bucket(found.bucket, endpoint=storage.endpoint, region=storage.region, prefix=STORAGE_PREFIX)
+        return Objects(bucket, found.key.strip("/"))
     raise StageError(
         Reason.INVALID_CONFIG,
         f"{scheme}:// is no storage that this version can use",

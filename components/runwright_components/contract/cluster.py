@@ -29,6 +29,8 @@ ANNOTATION_MODEL_DIGEST = f"{GROUP}/model-digest"
 FIELD_MANAGER = "runwright"
 
 CLUSTER_ENV = "RUNWRIGHT_CLUSTER"  # the ClusterRun, for the pods of a training
+STORAGE_PREFIX = "RUNWRIGHT_STORAGE_"  # before AWS_ACCESS_KEY_ID and so on, in a step whose own AWS_* are a source's
+DATA_JOB = "-data"  # what the name of the job that prepares the data has after the revision
 LARGEST_RECORD = 48 * 1024  # bytes of one StageRecord; a ConfigMap holds 1 MiB
 
 
@@ -87,6 +89,23 @@ class ServiceConfig(Config):
     owned: bool = True  # whether it goes when the TrainingRun is deleted
 
 
+class PodAmounts(Config):
+    """What a pod asks for, as Kubernetes quantities."""
+
+    cpu: str
+    memory: str
+
+
+class DataJobConfig(Config):
+    """The job that prepares the data by an engine other than local: a SparkApplication or a RayJob."""
+
+    engine: Literal["spark", "ray"]
+    image: str
+    executors: int
+    driver: PodAmounts
+    executor: PodAmounts
+
+
 class TrialConfig(Config):
     """A trial of a search, as its job sees it: its number, and the metric of the validation split that judges it."""
 
@@ -108,12 +127,28 @@ class ClusterRun(Config):
     service: ServiceConfig | None = None  # None: nothing is deployed
     sources_allowed: tuple[str, ...] = ()  # hosts and networks that HTTP sources may reach, though not public
     trial: TrialConfig | None = None  # None: the training of the revision itself
+    data: DataJobConfig | None = None  # None: the prepare step does its work itself
+    stage: Literal["prepare", "train"] = "train"  # whose job `job` is
 
     @property
     def job_name(self) -> str:
-        """Name of the job that trains: that of the revision's records, or of one trial."""
+        """Name of the job: that of the revision's records, or of one trial, or of what prepares the data."""
         name = record_name(self.name, self.revision)
+        if self.stage == "prepare":
+            return f"{name}{DATA_JOB}"
         return name if self.trial is None else f"{name}-t{self.trial.number}"
+
+    def preparing(self) -> ClusterRun:
+        """The same as the job that prepares the data sees it: its own pods, and a place of its own in storage."""
+        assert self.data is not None
+        job = JobConfig(
+            image=self.data.image,
+            nodes=1 + self.data.executors,
+            failures=self.job.failures,
+            preemptions=self.job.preemptions,
+        )
+        storage = self.storage.model_copy(update={"uri": f"{self.storage.uri}/data"})
+        return self.model_copy(update={"job": job, "storage": storage, "stage": "prepare"})
 
 
 class StageProgress(Document):

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -68,8 +69,28 @@ class Surroundings:
         return str(self.workspace / REGISTRY) if self.workspace else ""
 
     def former(self, stage: StageName, output: str) -> Path | None:
-        """What the revision before this one left, on one machine."""
-        return ResultCache(self.workspace / CACHE).newest(stage, output) if self.workspace else None
+        """What the revision before this one left: the output's folder, on one machine; in a cluster what of it was
+        given to `leave`. None where there is nothing. Raises StageError when the storage cannot be read."""
+        if self.workspace:
+            return ResultCache(self.workspace / CACHE).newest(stage, output)
+        if (cluster := in_cluster()) is None:
+            return None
+        from runwright_components.steps.former import fetch_former
+
+        return fetch_former(cluster.run, stage, output, Path(self._temporary.name) / stage / output)
+
+    def leave(self, stage: StageName, output: str, files: Mapping[str, Path]) -> None:
+        """Leave files of an output, by their names in its folder, for the next revision's `former`. On one machine the
+        result cache has them. Raises StageError."""
+        if self.workspace is None and (cluster := in_cluster()) is not None:
+            from runwright_components.steps.former import leave
+
+            leave(cluster.run, stage, output, files)
+
+    @cached_property
+    def _temporary(self) -> tempfile.TemporaryDirectory[str]:
+        """Goes with this object."""
+        return tempfile.TemporaryDirectory(prefix="runwright-")
 
     @contextmanager
     def checkpoints(self, key: str, *, beside: Path) -> Iterator[Path]:

@@ -44,7 +44,7 @@ def test_the_data_step_gets_the_sources_and_the_others_the_storage() -> None:
     made = run(s3("source"))
     found = executors(with_secrets(pipeline_spec(made), made, "storage"))
     assert set(found) == {"exec-data", "exec-model"}
-    assert {one["secretName"] for one in found["exec-data"]["secretAsEnv"]} == {"source"}
+    assert [one["secretName"] for one in found["exec-data"]["secretAsEnv"]] == ["source", "source", "storage", "storage"]
     assert {one["secretName"] for one in found["exec-model"]["secretAsEnv"]} == {"storage"}
     needed = found["exec-data"]["secretAsEnv"][0]
     assert [one["envVar"] for one in needed["keyToEnv"]] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
@@ -54,7 +54,17 @@ def test_the_data_step_gets_the_sources_and_the_others_the_storage() -> None:
 def test_every_layout_has_the_steps_that_need_secrets() -> None:
     made = run(s3("source"), layout="stages")
     found = executors(with_secrets(pipeline_spec(made), made, "storage"))
-    assert set(found) == {"exec-collect", "exec-train", "exec-register", "exec-deploy"}
+    assert set(found) == {"exec-collect", "exec-prepare", "exec-train", "exec-register", "exec-deploy"}
+
+
+def test_a_step_that_reads_sources_gets_the_storages_keys_under_other_names() -> None:
+    made = run(s3("source"))
+    *_, needed, possible = executors(with_secrets(pipeline_spec(made), made, "storage"))["exec-data"]["secretAsEnv"]
+    assert needed["keyToEnv"] == [
+        {"secretKey": key, "envVar": f"RUNWRIGHT_STORAGE_{key}"}
+        for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    ]
+    assert (needed["optional"], possible["optional"]) == (False, True)
 
 
 def test_the_step_that_searches_gets_the_address_of_the_studys_database() -> None:

@@ -91,3 +91,23 @@ def test_addresses():
 )
 def test_public_url(url, shown):
     assert public_url(url) == shown
+
+
+def test_the_runs_own_storage_has_keys_beside_those_of_a_source(web, monkeypatch):
+    asked = []
+
+    def answer(handler):
+        asked.append(handler.headers["Authorization"])
+        web.status(404)(handler)
+
+    web.answers["/bucket/a"] = answer
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OF-A-SOURCE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("OWN_AWS_ACCESS_KEY_ID", "OF-THE-STORAGE")
+    monkeypatch.setenv("OWN_AWS_SECRET_ACCESS_KEY", "another")
+    for prefix in ("", "OWN_", "UNSET_"):
+        bucket = Bucket("bucket", endpoint=web.url, region=None, prefix=prefix)
+        with pytest.raises(StageError):
+            bucket.read("a")
+    keys = [text.partition("Credential=")[2].partition("/")[0] for text in asked]
+    assert keys == ["OF-A-SOURCE", "OF-THE-STORAGE", "OF-A-SOURCE"]
