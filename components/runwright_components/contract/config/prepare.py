@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from runwright_components.contract.config.base import ColumnType, Config, Modality, TaskKind
 from runwright_components.contract.config.duplicates import DuplicatesBy, NearDuplicates
+from runwright_components.contract.config.engine import EngineName
 from runwright_components.contract.config.expectations import ExpectationConfig
 from runwright_components.contract.config.features import (
     CategoricalRules,
@@ -18,6 +19,7 @@ from runwright_components.contract.config.features import (
     TfidfRules,
 )
 from runwright_components.contract.config.missing import ColumnMissing, MissingRules
+from runwright_components.contract.config.pii import PiiRules
 from runwright_components.contract.config.series import SeriesRules
 
 
@@ -78,6 +80,7 @@ class PrepareConfig(Config):
     modality: Modality
     task: TaskKind
     target: str
+    engine: EngineName = "local"  # tables; the outputs are the same
     columns: tuple[Column, ...] = ()
     missing: MissingRules = MissingRules()
     duplicates: Literal["drop", "keep"] = "drop"
@@ -95,6 +98,7 @@ class PrepareConfig(Config):
     text: TextRules = TextRules()
     image: ImageRules = ImageRules()
     expectations: tuple[ExpectationConfig, ...] = ()
+    pii: PiiRules = PiiRules()
     series: SeriesRules | None = None  # of the modality series
     split: SplitRules = SplitRules()
     pretrained: str | None = None  # folder of a Hugging Face encoder: its tokenizer is used
