@@ -80,9 +80,9 @@ check-generated: setup generate  ## fail when a generated file differs from what
 	  { echo "generated files differ from the code: run 'make generate' and commit the result"; exit 1; }
 
 requirements: setup  ## pin again, with hashes
-	@for pair in dev:dev components:all serve:serve,cluster operator:operator; do \
+	@for pair in dev:dev components:all serve:serve,cluster operator:operator airflow:airflow; do \
 	  name=$${pair%%:*}; extras=$$(echo $${pair##*:} | sed 's/\([a-z]*\),\{0,1\}/--extra \1 /g'); \
-	  constraint=$$(test $$name = dev || echo "-c requirements/dev.txt"); \
+	  constraint=$$(test $$name = dev -o $$name = airflow || echo "-c requirements/dev.txt"); \
 	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    $$extras $$constraint pyproject.toml -o requirements/$$name.txt $(UPGRADE) || exit 1; \
 	done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,17 +44,30 @@ class Expected:
 def asked(file: str, changes_given: tuple[str, ...], target: Target) -> Asked:
     """Read and validate FILE, and find its namespace. Raises SpecError and ClusterError."""
     found, content = read_manifest(file, changes_given)
-    problems = tuple(_out_of_reach(found.run, file))
+    return asked_of(found.run, content, lambda own: Cluster.of(replace(target, namespace=own)), target.namespace, file)
+
+
+def asked_of(
+    run: TrainingRun,
+    content: Mapping[str, Any],
+    opened: Callable[[str | None], Cluster],
+    namespace: str | None,
+    file: str = "",
+) -> Asked:
+    """The same of a TrainingRun as it was written, `content`; `opened` gives the cluster's namespace of that name.
+
+    Raises SpecError and ClusterError.
+    """
+    problems = tuple(_out_of_reach(run, file))
     if problems:
         raise SpecError(problems)
-    own = found.run.metadata.namespace
-    if own and target.namespace and own != target.namespace:
+    own = run.metadata.namespace
+    if own and namespace and own != namespace:
         raise ClusterError(
-            f"--namespace is {target.namespace}, but {file} says metadata.namespace: {own}",
+            f"--namespace is {namespace}, but {file or run.name} says metadata.namespace: {own}",
             "leave one of them out",
         )
-    cluster = Cluster.of(replace(target, namespace=target.namespace or own))
-    return Asked(cluster, found.run, manifest(content))
+    return Asked(opened(namespace or own), run, manifest(content))
 
 
 def expect(question: Asked) -> Expected:

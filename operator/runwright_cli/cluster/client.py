@@ -18,8 +18,9 @@ FIELD_MANAGER = "runwright-cli"
 class Cluster:
     """One namespace of a cluster. Every method raises ClusterError."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, manager: str = FIELD_MANAGER) -> None:
         self._connection = connection
+        self._manager = manager
         self.namespace = connection.namespace
         self.context = connection.context
 
@@ -47,7 +48,7 @@ class Cluster:
 
     def apply(self, manifest: Mapping[str, Any], *, dry_run: bool = False, force: bool = False) -> Object:
         """Server-side apply; gives the object as the API server would store it."""
-        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower(), "fieldValidation": "Strict"}
+        query = {"fieldManager": self._manager, "force": str(force).lower(), "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
         path = self._runs(str(manifest["metadata"]["name"]))
@@ -55,7 +56,7 @@ class Cluster:
 
     def patch(self, name: str, changes: Mapping[str, Any]) -> Object:
         """Change some fields (JSON merge patch)."""
-        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        query = {"fieldManager": self._manager, "fieldValidation": "Strict"}
         try:
             return self._json(
                 "PATCH", self._runs(name), query=query, body=changes, content_type="application/merge-patch+json"
@@ -65,20 +66,10 @@ class Cluster:
 
     def watch(self, name: str, version: str, seconds: int) -> Iterator[tuple[str, Object]]:
         """(type, object) of every change after `version`, for at most `seconds`. Raises ExpiredError and AwayError."""
-        query = {
-            "watch": "true",
-            "fieldSelector": f"metadata.name={name}",
-            "resourceVersion": version,
-            "timeoutSeconds": str(seconds),
-            "allowWatchBookmarks": "true",
-        }
+        query = watch_query(name, version, seconds)
         for line in self._connection.lines(self._runs(), query=query, seconds=seconds + 5.0):
-            if not line.strip():
-                continue
-            kind, content = _event(line)
-            if kind == "ERROR":
-                raise _in_stream(content, self._connection)
-            yield kind, content
+            if line.strip():
+                yield watch_event(line, self._connection)
 
     def pods(self, selector: str) -> list[Object]:
         """Pods by label, the oldest first."""
@@ -115,8 +106,7 @@ class Cluster:
         return NotFoundError(where, f"it has: {there}" if known else "the namespace has none; choose another with -n")
 
     def _runs(self, *parts: str) -> str:
-        base = f"/apis/{names.API_VERSION}/namespaces/{quote(self.namespace, safe='')}/{names.PLURAL}"
-        return "/".join((base, *(quote(part, safe="") for part in parts)))
+        return runs_path(self.namespace, *parts)
 
     def _core(self, *parts: str) -> str:
         base = f"/api/v1/namespaces/{quote(self.namespace, safe='')}"
@@ -147,12 +137,33 @@ class Cluster:
         return content
 
 
-def _event(line: bytes) -> tuple[str, Object]:
+def runs_path(namespace: str, *parts: str) -> str:
+    """The path of a namespace's TrainingRuns, or of one."""
+    base = f"/apis/{names.API_VERSION}/namespaces/{quote(namespace, safe='')}/{names.PLURAL}"
+    return "/".join((base, *(quote(part, safe="") for part in parts)))
+
+
+def watch_query(name: str, version: str, seconds: int) -> dict[str, str]:
+    """The query of a watch on one object after `version`, which the API server ends after `seconds`."""
+    return {
+        "watch": "true",
+        "fieldSelector": f"metadata.name={name}",
+        "resourceVersion": version,
+        "timeoutSeconds": str(seconds),
+        "allowWatchBookmarks": "true",
+    }
+
+
+def watch_event(line: bytes | str, connection: Connection) -> tuple[str, Object]:
+    """(type, object) of a line of a watch. Raises ExpiredError, AwayError and ClusterError."""
     try:
-        content = json.loads(line)
-        return str(content["type"]), dict(content["object"])
+        event = json.loads(line)
+        kind, content = str(event["type"]), dict(event["object"])
     except (ValueError, KeyError, TypeError) as error:
         raise AwayError("the watch broke off in the middle of an event") from error
+    if kind == "ERROR":
+        raise _in_stream(content, connection)
+    return kind, content
 
 
 def _in_stream(status: Mapping[str, Any], connection: Connection) -> ClusterError:

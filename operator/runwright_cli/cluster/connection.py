@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class Connection:
         import urllib3
         from urllib3.exceptions import HTTPError
 
-        headers = {"Accept": "application/json, */*", "Content-Type": content_type, **self._credentials()}
+        headers = {"Accept": "application/json, */*", "Content-Type": content_type, **self.credentials()}
         try:
             answer = self._pool.request_encode_url(
                 method,
@@ -104,9 +105,21 @@ class Connection:
         except HTTPError as error:
             raise self._unreachable(error) from error
 
-    def _credentials(self) -> dict[str, str]:
+    def credentials(self) -> dict[str, str]:
+        """The headers that say who asks."""
         settings = self._configuration.auth_settings().values()
         return {item["key"]: item["value"] for item in settings if item["in"] == "header" and item["value"]}
+
+    def tls(self) -> ssl.SSLContext:
+        """Whom to trust and the client's own certificate, for a client that waits without a thread."""
+        given = self._configuration
+        context = ssl.create_default_context(cafile=given.ssl_ca_cert)
+        if not given.verify_ssl:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if given.cert_file:
+            context.load_cert_chain(given.cert_file, given.key_file)
+        return context
 
     def _unreachable(self, error: Exception) -> ClusterError:
         from urllib3.exceptions import (

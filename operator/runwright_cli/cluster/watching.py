@@ -105,14 +105,14 @@ class View(Protocol):
 
 
 def view_for(console: Console, name: str) -> View:
-    return LiveView(console, name) if console.is_terminal else LineView(console, name)
+    return LiveView(console, name) if console.is_terminal else ConsoleView(console)
 
 
 class LineView:
-    """One line for each change that matters, and for the progress every few seconds."""
+    """One line for each change that matters, and for the progress every few seconds, told to `tell`."""
 
-    def __init__(self, console: Console, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console, self._name, self._clock = console, name, clock
+    def __init__(self, tell: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
+        self._tell, self._clock = tell, clock
         self._last, self._progress = 0.0, ""
         self.status: TrainingRunStatus | None = None
 
@@ -138,7 +138,14 @@ class LineView:
         self.status = status
 
     def say(self, text: str) -> None:
-        self._console.print(Text(f"{time.strftime('%H:%M:%S')} {text}"), soft_wrap=True)
+        self._tell(text)
+
+
+class ConsoleView(LineView):
+    """The same on a terminal that is none, with the time in front."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(lambda text: console.print(Text(f"{time.strftime('%H:%M:%S')} {text}"), soft_wrap=True))
 
 
 class LiveView:
