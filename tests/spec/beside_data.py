@@ -42,6 +42,8 @@ BESIDE: Mapping[str, Spec] = {
     },
     "spec.data.sources[].delta": _source(s3={"uri": "s3://lake/table/"}, format="delta"),
     "spec.data.sources[].sql": _sql(table="orders"),
+    "spec.data.sources[].incremental": _source(s3={"uri": "s3://lake/days/"}),
+    "spec.data.sources[].incremental.cursor": _sql(table="orders"),
     "spec.data.sources[].sql.query": _sql(),
     "spec.data.sources[].sql.table": _sql(),
     "spec.data.sources[].sql.path": _source(sql={"dialect": "sqlite", "table": "orders"}),
@@ -65,6 +67,7 @@ BESIDE: Mapping[str, Spec] = {
         f"spec.prepare.expectations[].{predicate}": _expecting(column="alpha")
         for predicate in ("range", "oneOf", "matches", "notNull")
     },
+    "spec.prepare.pii.salt": {"prepare": {"pii": {"action": "hash"}}},
     "spec.prepare.nearDuplicates": {"train": {"task": "text-classification"}},
 }
 
@@ -73,6 +76,7 @@ VALUES: Mapping[str, tuple[tuple[Any, Spec], ...]] = {
     "spec.data.sources[].logs.grok": (("%{WORD:word}", {}), ("%{NUMBER:number}", {})),
     "spec.data.joins[].source": (("third", {}), ("last", {})),
     "spec.prepare.expectations[].oneOf[]": ((["red"], {}), (["green"], {})),
+    "spec.prepare.pii.action": (("mask", {}), ("drop", {})),
     "spec.prepare.expectations[].notNull": ((True, {}), (False, _expecting(**_EXPECTATION))),
     "spec.prepare.expectations[].range.earliest": (("2020-01-31", {}), ("2021-01-31", {})),
     "spec.prepare.expectations[].range.latest": (("2020-01-31", {}), ("2021-01-31", {})),

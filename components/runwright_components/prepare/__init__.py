@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from importlib import import_module
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from runwright_components.contract.files import new_folder
 from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_components.contract.progress import Progress
 from runwright_components.prepare.labels import require_target
+from runwright_components.prepare.pii import forget, guard
 from runwright_components.prepare.raw import open_raw
 
 __all__ = ["prepare"]
@@ -28,12 +30,19 @@ def prepare(config: PrepareConfig, *, raw: Path, out: Path, progress: Progress) 
     # Each modality's module has write(config, data, folder, progress) -> PreparedManifest, which also writes it.
     name = "corpus" if config.task == "generation" else config.modality
     modality = import_module(f"runwright_components.prepare.{name}")
-    with new_folder(out) as folder:
+    with (
+        new_folder(out) as folder,
+        tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.scratch.") as scratch,
+    ):
+        raw_data, (data, left_out) = data, guard(config, data, Path(scratch), folder)
         verdicts = None
         if config.expectations:
             from runwright_components.prepare.expectations import meet
 
-            data, verdicts = meet(config, data, folder, progress)
+            data, verdicts = meet(config, raw_data, folder, progress, shown=data)
+        for finding in data.findings:
+            progress.warning(finding.text)
+        config, data = forget(config, left_out), data.without(left_out)
         manifest: PreparedManifest = modality.write(config, data, folder, progress)
         if verdicts is not None and verdicts.quarantined:
             manifest = manifest.model_copy(update={"quarantine": QUARANTINE, "quarantined": verdicts.aside})

@@ -376,6 +376,7 @@ def _quality(
             outputs.measure("tokens", "tokens of a document", written.lengths),
             outputs.measure("bytes_per_token", "bytes a token", written.sizes / np.maximum(written.lengths, 1)),
         ),
+        findings=data.findings,
         warnings=tuple(_warnings(config, written)),
     )
 

@@ -25,8 +25,12 @@ RULE, REASON = "quarantine_rule", "quarantine_reason"  # columns of QUARANTINE, 
 _CURE = "mend the source, correct the rule, or set `onFailure: quarantine` to leave such rows out"
 
 
-def meet(config: PrepareConfig, data: RawData, folder: Path, progress: Progress) -> tuple[RawData, Verdicts]:
-    """The data without the rows in quarantine, which are written to `folder` with the reason, and the verdicts.
+def meet(
+    config: PrepareConfig, data: RawData, folder: Path, progress: Progress, *, shown: RawData
+) -> tuple[RawData, Verdicts]:
+    """`shown` without the rows in quarantine, which are written to `folder` with the reason, and the verdicts.
+
+    Rules look at `data`; `shown` are the same rows as they may be shown and kept.
 
     Raises StageError (DataInvalid) that names every rule that ends the run, its columns, the rows and first values.
     """
@@ -36,7 +40,7 @@ def meet(config: PrepareConfig, data: RawData, folder: Path, progress: Progress)
     for rule, rows in zip(rules, found, strict=True):
         if rule.on_failure == "quarantine":
             left_out[rows] = True
-    by_row = {id(rule): _verdict(rule, rows, data) for rule, rows in zip(rules, found, strict=True)}
+    by_row = {id(rule): _verdict(rule, rows, shown) for rule, rows in zip(rules, found, strict=True)}
     left = data.rows - int(left_out.sum())
     verdicts = [by_row.get(id(rule)) or _counted(rule, left) for rule in config.expectations]
     _require(config.expectations, verdicts, data.rows, left)
@@ -46,10 +50,10 @@ def meet(config: PrepareConfig, data: RawData, folder: Path, progress: Progress)
     document = Verdicts(verdicts=tuple(verdicts), quarantined=data.rows - left)
     document.write(folder, EXPECTATIONS)
     if not left_out.any():
-        return data, document
+        return shown, document
     aside = [(rule, rows) for rule, rows in zip(rules, found, strict=True) if rule.on_failure == "quarantine"]
-    _put_aside(data, left_out, aside, folder / QUARANTINE)
-    return replace(data, left_out=left_out), document
+    _put_aside(shown, left_out, aside, folder / QUARANTINE)
+    return replace(shown, left_out=left_out), document
 
 
 def _verdict(rule: ExpectationConfig, rows: NDArray[np.int64], data: RawData) -> Verdict:

@@ -41,7 +41,7 @@ def signature(
         task=config.task,
         modality=config.modality,
         inputs=(field,),
-        ignored=tuple(name for name in data.columns if name != field.name),
+        ignored=(*(name for name in data.columns if name != field.name), *data.unread),
         labels=labels,
         target=config.target,
         tensors=tensors,
@@ -85,6 +85,7 @@ def quality(
         strategy=config.split.strategy,
         splits=selection.splits,
         measures=tuple(measures),
+        findings=data.findings,
         warnings=(*selection.warnings, *warnings),
     )
 

@@ -186,7 +186,7 @@ def _state(
             task=config.task,
             modality=config.modality,
             inputs=(values, stamp),
-            ignored=tuple(name for name in data.columns if name not in (values.name, stamp.name)),
+            ignored=(*(name for name in data.columns if name not in (values.name, stamp.name)), *data.unread),
             target=config.target,
             tensors=(Tensor(name=HISTORY, dtype="float32", shape=(None, context)),),
             example={field.name: field.example for field in (values, stamp)},
@@ -357,6 +357,7 @@ def _quality(config: PrepareConfig, data: RawData, kept: pl.DataFrame, plan: _Pl
         strategy=config.split.strategy,
         splits=tuple(SplitQuality(name=name, rows=rows, share=rows / total) for name, rows in plan.rows.items()),
         measures=(outputs.measure("steps", "steps of a series", np.diff(table.offsets)),),
+        findings=data.findings,
         warnings=tuple(_warnings(short, table, plan)),
     )
 

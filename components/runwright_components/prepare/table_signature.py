@@ -52,7 +52,7 @@ def signature_of(
         task=config.task,
         modality="tabular",
         inputs=tuple(fields),
-        ignored=tuple(plan.name for plan in plans if plan.role != "input"),
+        ignored=(*(plan.name for plan in plans if plan.role != "input"), *data.unread),
         labels=() if config.task in UNSUPERVISED else state.target.labels,
         target=config.target,
         tensors=tuple(tensors),

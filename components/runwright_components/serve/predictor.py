@@ -28,6 +28,7 @@ from runwright_components.contract.artifacts import (
 from runwright_components.contract.files import files_digest, verify_files
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features import Predictions, Preprocessing
+from runwright_components.features.pii import Masking
 from runwright_components.features.tabular import TabularPreprocessing
 from runwright_components.serve.cells import ReadWords
 from runwright_components.serve.encoding import TableEncoder, frame_of
@@ -60,6 +61,7 @@ class Predictor:
             _verify(folder, self.manifest)
         self.preprocessing = Preprocessing.load(folder / PREPROCESSING)
         self.signature: Signature = self.preprocessing.signature
+        self._masking = Masking.beside(folder / PREPROCESSING)
         self._session = _session(folder / ONNX, threads or 1)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._inputs = frozenset(value.name for value in self._session.get_inputs())
@@ -86,6 +88,8 @@ class Predictor:
     def predict(self, frame: pl.DataFrame) -> Predictions:
         """Predictions for raw rows, as `frame` gives them or as they come from the source. Beyond the answers, memory
         does not grow with the rows. Raises StageError for rows of another schema than the training data's."""
+        if self._masking is not None:
+            frame = self._masking.frame(frame)
         if self.forecaster is not None:
             return self.forecaster.predict(frame)
         parts = (self.preprocessing.transform(part) for part in frame.iter_slices(self._batch))
@@ -119,6 +123,8 @@ class Predictor:
         return read_sampling(parameters)
 
     def _predict_cells(self, columns: Columns, root: Root, sampling: Sampling | None = None) -> Predictions:
+        if self._masking is not None:
+            columns = self._masking.cells(columns)
         if self.generator is not None and sampling is not None:
             (prompts,) = columns.values()
             return Predictions(generations=self.generator.generate([str(prompt) for prompt in prompts], sampling))

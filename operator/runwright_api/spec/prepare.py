@@ -19,6 +19,7 @@ from runwright_api.spec.features import (
     TfidfRules,
 )
 from runwright_api.spec.missing import ORDER_RULE, MissingRules
+from runwright_api.spec.pii import PiiRules
 from runwright_api.spec.series import Series
 from runwright_api.spec.shared import Scalar
 from runwright_api.spec.split import Split
@@ -171,6 +172,8 @@ class PrepareSpec(Part):
     """Missing values."""
     expectations: Expectations = ()
     """What rows and columns must be like, and what becomes of those that are not."""
+    pii: PiiRules = PiiRules()
+    """Data about persons. Default: they are told of."""
     duplicates: Literal["drop", "keep"] = "drop"
     """Rows that are equal in every column. Default: drop."""
     duplicates_by: DuplicatesBy | None = None

@@ -38,10 +38,13 @@ from runwright_components.contract.config.features import (
     TfidfRules,
 )
 from runwright_components.contract.config.hub import HubConfig
+from runwright_components.contract.config.incremental import IncrementalConfig
 from runwright_components.contract.config.joins import AsOfConfig, JoinConfig
+from runwright_components.contract.config.kafka import KafkaConfig
 from runwright_components.contract.config.language import LoraConfig
 from runwright_components.contract.config.logs import LogConfig, LogLayout
 from runwright_components.contract.config.missing import MissingRules
+from runwright_components.contract.config.pii import PiiRules
 from runwright_components.contract.config.prepare import (
     Column,
     FormatRules,
@@ -87,7 +90,9 @@ __all__ = [
     "FormatRules",
     "HubConfig",
     "ImageRules",
+    "IncrementalConfig",
     "JoinConfig",
+    "KafkaConfig",
     "LogConfig",
     "LogLayout",
     "LoraConfig",
@@ -98,6 +103,7 @@ __all__ = [
     "OutlierRules",
     "PackageConfig",
     "ParameterConfig",
+    "PiiRules",
     "Polynomial",
     "PrepareConfig",
     "RangeRule",
