@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -16,9 +16,12 @@ from runwright_components.prepare import labels
 from runwright_components.prepare.clean import Cleaned, Mask, compared, first_of_each
 from runwright_components.prepare.fit_categorical import by_key, counts
 from runwright_components.prepare.infer import Plan
-from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates
+from runwright_components.prepare.memory import Memory, Recall, lost, remembers
+from runwright_components.prepare.parts import Part
+from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates, KeptSplits
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.repeated import key_plans, repeats
+from runwright_components.prepare.row_digests import digested, row_digests
 from runwright_components.prepare.split import assign
 from runwright_components.prepare.split_columns import content, digest, named_splits
 
@@ -33,6 +36,8 @@ class Selection:
     duplicates: Duplicates
     dropped: tuple[Dropped, ...]
     warnings: tuple[str, ...] = ()
+    memory: Memory | None = None
+    kept_splits: KeptSplits | None = None
 
     @property
     def kept(self) -> Mask:
@@ -49,7 +54,7 @@ class Selection:
         if not rows.any():
             return self
         codes = np.where(rows, np.uint8(LEFT_OUT), self.codes)
-        return Selection(codes, self.duplicates, (*self.dropped, _dropped(rows, reason, column)), self.warnings)
+        return replace(self, codes=codes, dropped=(*self.dropped, _dropped(rows, reason, column)))
 
 
 def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: PrepareConfig) -> Selection:
@@ -95,11 +100,27 @@ def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: Prepa
     if target is not None:
         _check_target(target, cleaned, usable, config)
     codes = np.full(cleaned.rows, LEFT_OUT, dtype=np.uint8)
-    codes[usable] = assign(int(usable.sum()), config.split, _by(data, plans, cleaned, usable, config))
-    selection = Selection(codes, duplicates, tuple(dropped), tuple(warnings))
+    recall = _recall(data, plans, cleaned, usable, config) if remembers(config.split) else None
+    known = None if recall is None else recall.known
+    codes[usable] = assign(int(usable.sum()), config.split, _by(data, plans, cleaned, usable, config), known)
+    memory, kept = (None, None) if recall is None else recall.record(codes[usable])
+    if kept is not None:
+        warnings.extend(lost(kept))
+    selection = Selection(codes, duplicates, tuple(dropped), tuple(warnings), memory, kept)
     if target is None or config.task != "classification":
         return selection
     return _without_unseen(selection, target, cleaned)
+
+
+def _recall(data: RawData, plans: Sequence[Plan], cleaned: Cleaned, usable: Mask, config: PrepareConfig) -> Recall:
+    columns = [plan.name for plan in plans if digested(plan.dtype)]
+    return Recall.of(
+        data.memory,
+        lambda names: row_digests(data, cleaned, plans, names)[usable],
+        columns=columns,
+        target=config.target,
+        by=config.split.by if config.split.by in columns else None,
+    )
 
 
 def _with_target(target: Plan, cleaned: Cleaned, usable: Mask, config: PrepareConfig) -> tuple[Mask, list[Dropped]]:
@@ -134,8 +155,10 @@ def _by(
 ) -> pl.Series | None:
     """The class, group, time, digest or split of each usable row."""
     strategy = config.split.strategy
-    if strategy == "random" or (strategy == "hash" and config.split.by is None):
-        return None if strategy == "random" else _digests(data, data.columns, config).filter(pl.Series(usable))
+    if strategy == "random":
+        return None
+    if strategy == "hash" and config.split.by is None:
+        return _digests(data, cleaned, data.columns, config).filter(pl.Series(usable))
     if strategy == "stratified":
         if config.task != "classification":
             raise StageError(
@@ -156,7 +179,7 @@ def _by(
             cure=f"name one of the columns: {', '.join([plan.name for plan in plans][:20])}",
         )
     if strategy == "hash":
-        return _digests(data, [plan.name], config).filter(pl.Series(usable))
+        return _digests(data, cleaned, [plan.name], config).filter(pl.Series(usable))
     if strategy == "predefined":
         return named_splits(data.source.select(plan.name).collect().to_series().filter(pl.Series(usable)))
     if plan.spelled:
@@ -164,11 +187,24 @@ def _by(
     return cleaned.column(plan.name).filter(pl.Series(usable)).fill_nan(None)
 
 
-def _digests(data: RawData, columns: Sequence[str], config: PrepareConfig) -> pl.Series:
+def _digests(data: RawData, cleaned: Cleaned, columns: Sequence[str], config: PrepareConfig) -> pl.Series:
     """Of the rows, the target apart: a label that is mended later must not move its row."""
-    schema = data.source.collect_schema()
-    row = content(schema, [name for name in columns if name != config.target])
-    return data.source.select(digest(row, config.split.seed).alias("digest")).collect(engine="streaming").to_series()
+    looked_at = tuple(name for name in columns if name != config.target)
+    return pl.concat(cleaned.engine.run(_Digests(data.source, looked_at, config.split.seed), cleaned.parts))
+
+
+@dataclass(frozen=True)
+class _Digests:
+    """The digests of a part's rows, UInt64 [rows]."""
+
+    source: pl.LazyFrame
+    columns: tuple[str, ...]
+    seed: int
+
+    def __call__(self, part: Part) -> pl.Series:
+        row = content(self.source.collect_schema(), self.columns)
+        query = part.of(self.source).select(digest(row, self.seed).alias("digest"))
+        return query.collect(engine="streaming").to_series()
 
 
 def _without_unseen(selection: Selection, target: Plan, cleaned: Cleaned) -> Selection:
@@ -184,7 +220,7 @@ def _without_unseen(selection: Selection, target: Plan, cleaned: Cleaned) -> Sel
     names = by_key(spelled, counts(cleaned.column(target.name), chosen, len(spelled.texts))[0])["label"]
     left = selection.leave_out(unseen, "the training split lacks the label", target.name)
     warning = f"the training split lacks the labels {', '.join(repr(name) for name in names[:5])}"
-    return Selection(left.codes, left.duplicates, left.dropped, (*left.warnings, warning))
+    return replace(left, warnings=(*left.warnings, warning))
 
 
 def _duplicates(repeated: Mask, data: RawData, plans: Sequence[Plan], *, drop: bool) -> Duplicates:

@@ -1,12 +1,13 @@
 """Preparing a table: plan the columns, read them once, choose the rows, fit on the training split, write the splits.
 
-Memory is bounded by a few columns at a time: the raw rows stream into an Arrow file of cleaned columns, statistics map
-one of them after the other, and the splits stream out of it.
+Memory is bounded by a few columns at a time: the raw rows stream into Arrow files of cleaned columns, statistics map
+one of them after the other, and the splits stream out of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from runwright_components.contract.files import files_digest, folder_files
 from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
+from runwright_components.engines import Engine, engine_for
 from runwright_components.features.tabular import TabularPreprocessing
 from runwright_components.features.values import holds_text
 from runwright_components.prepare import infer, label_errors, labels, typos
@@ -32,11 +34,17 @@ from runwright_components.prepare.sampling import evidence, sample
 from runwright_components.prepare.select import select
 from runwright_components.prepare.write_table import write_splits
 
-_CLEANED = ".cleaned.arrow"
-
 
 def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress) -> PreparedManifest:
     """Prepare the table `data` into `folder`."""
+    with engine_for(config.engine) as engine:
+        return write_on(engine, config, data, folder, progress)
+
+
+def write_on(
+    engine: Engine, config: PrepareConfig, data: RawData, folder: Path, progress: Progress
+) -> PreparedManifest:
+    """The same on this engine: the passes over all rows are its tasks, what is told of one column is the driver's."""
     total = len(data.columns) + 4
     done = 0
 
@@ -47,9 +55,12 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
 
     plans: Sequence[Plan] = infer.plan(sample(data), config, lambda column: evidence(data, column))
     tick("reading")
-    plans, cleaned = read_columns(data, plans, config, folder / _CLEANED)
+    plans, cleaned = read_columns(data, plans, config, folder, engine)
     tick("selecting rows")
     selection = select(data, cleaned, plans, config)
+    if selection.memory is not None:
+        selection.memory.write(folder)
+        selection = replace(selection, memory=None)
     plans, findings = judge(cleaned, plans, selection, config)
     if config.categorical.typos == "merge":
         cleaned, plans, merged = typos.merge(cleaned, plans, selection)
@@ -73,11 +84,11 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
         update={
             "missing_together": missing_patterns(related),
             "relations": relations(related),
-            "findings": tuple(findings),
+            "findings": (*data.findings, *findings),
         }
     )
     quality.write(folder, QUALITY)
-    cleaned.path.unlink()
+    cleaned.unlink()
     manifest = PreparedManifest(
         digest=files_digest(folder_files(folder)),
         modality="tabular",
@@ -99,15 +110,15 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
 
 
 def read_columns(
-    data: RawData, plans: Sequence[Plan], config: PrepareConfig, path: Path
+    data: RawData, plans: Sequence[Plan], config: PrepareConfig, folder: Path, engine: Engine
 ) -> tuple[Sequence[Plan], Cleaned]:
     """Read the columns. One whose inferred type does not hold beyond the sample is read again, as categories."""
-    cleaned = clean(data.source, plans, labels.words(config), path, data.rows)
+    cleaned = clean(data.source, plans, labels.words(config), folder, data.rows, engine)
     wrong = {plan.name: found for plan in plans if (found := _unreadable(plan, data, cleaned))}
     if not wrong:
         return plans, cleaned
     mended = [plan.as_categories(wrong[plan.name]) if plan.name in wrong else plan for plan in plans]
-    return mended, clean(data.source, mended, labels.words(config), path, data.rows)
+    return mended, clean(data.source, mended, labels.words(config), folder, data.rows, engine)
 
 
 def _unreadable(plan: Plan, data: RawData, cleaned: Cleaned) -> str:
@@ -173,5 +184,6 @@ def _quality(data: RawData, config: PrepareConfig, fitted: FittedTable, splits: 
         dropped=fitted.selection.dropped,
         strategy=config.split.strategy,
         splits=splits,
+        kept=fitted.selection.kept_splits,
         warnings=(*fitted.selection.warnings, *fitted.warnings),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,9 @@ from runwright_components.features.target import UNLABELLED
 from runwright_components.prepare.clean import Cleaned
 from runwright_components.prepare.fit_encodings import OutOfFold
 from runwright_components.prepare.fit_imputation import Gaps
+from runwright_components.prepare.parts import Part, assemble, replacing, write_parquet
 from runwright_components.prepare.raw import RawData
 from runwright_components.prepare.select import Selection
-
-ROW_GROUP = 65_536 * 4  # rows; fixed, so that the files' bytes do not depend on the machine
 
 
 def write_splits(
@@ -37,12 +37,39 @@ def write_splits(
     """Write `{train,validation,test}.parquet` and the raw rows of the test split. `gaps` are what training rows are
     filled with in their order, `out_of_fold` what they get of their categories."""
     encoder = _Encoder(cleaned, preprocessing, gaps, out_of_fold)
-    source = pl.scan_ipc(cleaned.path, row_index_name=ROW_ID).select(ROW_ID, *encoder.columns)
-    for code, name in enumerate(SPLITS):
-        rows = source.filter(_in_split(selection.codes, code))
-        encoded = rows.map_batches(encoder, schema=encoder.schema, streamable=True, validate_output_schema=False)
-        _sink(encoded, folder / f"{name}.parquet")
-    _sink(data.frame.filter(_in_split(selection.codes, SPLITS.index("test"))), folder / RAW_TEST)
+    rows = [(part, selection.codes[part.first : part.first + part.rows]) for part in cleaned.parts]
+    cleaned.engine.run(_Writing(encoder, data.frame, folder), rows)
+    for name in (*(f"{split}.parquet" for split in SPLITS), RAW_TEST):
+        assemble([_piece(folder, name, part) for part in cleaned.parts], folder / name)
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """Writes the pieces of the splits that a part has, and of the raw test rows."""
+
+    encoder: _Encoder
+    raw: pl.LazyFrame
+    folder: Path
+
+    def __call__(self, given: tuple[Part, NDArray[np.uint8]]) -> None:
+        part, codes = given
+        encoder = self.encoder
+        cleaned = pl.scan_ipc(part.path, row_index_name=ROW_ID, row_index_offset=part.first)
+        source = cleaned.select(ROW_ID, *encoder.columns)
+        for code, name in enumerate(SPLITS):
+            rows = source.filter(_in_split(codes, part.first, code))
+            encoded = rows.map_batches(encoder, schema=encoder.schema, streamable=True, validate_output_schema=False)
+            self._sink(encoded, f"{name}.parquet", part)
+        test = _in_split(codes, part.first, SPLITS.index("test"))
+        self._sink(part.of(self.raw).filter(test), RAW_TEST, part)
+
+    def _sink(self, frame: pl.LazyFrame, name: str, part: Part) -> None:
+        with replacing(_piece(self.folder, name, part)) as path:
+            write_parquet(frame, path)
+
+
+def _piece(folder: Path, name: str, part: Part) -> Path:
+    return folder / f".{part.path.stem}.{name}"
 
 
 class _Encoder:
@@ -103,12 +130,10 @@ class _Encoder:
         return pl.DataFrame([*columns, pl.Series(TARGET, values.astype(np.float32))])
 
 
-def _in_split(codes: NDArray[np.uint8], code: int) -> pl.Expr:
+def _in_split(codes: NDArray[np.uint8], first: int, code: int) -> pl.Expr:
+    """Whether the row of this `row_id` is in the split; `codes` are of the rows from `first` on."""
     return pl.col(ROW_ID).map_batches(
-        lambda rows: pl.Series(codes[rows.to_numpy()] == code), return_dtype=pl.Boolean, is_elementwise=True
+        lambda rows: pl.Series(codes[rows.to_numpy() - np.uint32(first)] == code),
+        return_dtype=pl.Boolean,
+        is_elementwise=True,
     )
-
-
-def _sink(frame: pl.LazyFrame, path: Path) -> None:
-    # lz4: the files are read back at once by training, and random digits gain nothing from zstd.
-    frame.sink_parquet(path, compression="lz4", row_group_size=ROW_GROUP, maintain_order=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +12,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from runwright_components.contract.config import PrepareConfig, TaskKind
+from runwright_components.contract.config import PiiRules, PrepareConfig, TaskKind
+from runwright_components.contract.config.pii import PII_KINDS
 from runwright_components.contract.kinds import LABELLED
+from runwright_components.engines.engine import Local
+from runwright_components.prepare import pii
 from runwright_components.prepare.clean import Cleaned, compared, first_of_each
 from runwright_components.prepare.describe import categories, numbers
 from runwright_components.prepare.fit_categorical import by_key, repairs
-from runwright_components.prepare.infer import Plan, plan
+from runwright_components.prepare.infer import SAMPLE, Plan, plan
 from runwright_components.prepare.quality import SAMPLES, ColumnQuality, Duplicates, Summary
 from runwright_components.prepare.raw import RawData, open_raw
 from runwright_components.prepare.relations import missing_patterns, relations, sampled_columns
@@ -49,8 +53,10 @@ def survey(raw: Path, *, name: str, target: str, task: TaskKind) -> Profile:
     data = open_raw(raw)
     config = PrepareConfig(modality="tabular", task=task, target=target)
     with tempfile.TemporaryDirectory(prefix="runwright-profile-") as scratch:
+        personal = pii.survey(data, pii.text_columns(data), PII_KINDS)
+        data = _hidden(data, config, [name for name, seen in personal.items() if seen.rows], Path(scratch))
         plans: Sequence[Plan] = plan(sample(data), config, lambda column: evidence(data, column))
-        plans, cleaned = read_columns(data, plans, config, Path(scratch) / "cleaned.arrow")
+        plans, cleaned = read_columns(data, plans, config, Path(scratch), Local())
         with ThreadPoolExecutor(_WORKERS) as pool:
             looked = list(pool.map(lambda each: _look(each, data, cleaned), plans))
         duplicates = _duplicates(data, cleaned, plans)
@@ -58,6 +64,11 @@ def survey(raw: Path, *, name: str, target: str, task: TaskKind) -> Profile:
         leaks = suspicions.leaks(sampled, target)
     related = relations(sampled)
     findings = [finding for each in looked for finding in each.findings]
+    findings += [
+        Finding(kind="personal", column=name, note=seen.said(exact=data.rows <= SAMPLE))
+        for name, seen in personal.items()
+        if seen.rows
+    ]
     findings += [
         Finding(kind="leakage", column=column, note=f"tells {target!r} alone: {share:.1%} of what a guess leaves open")
         for column, share in leaks.items()
@@ -90,6 +101,14 @@ def survey(raw: Path, *, name: str, target: str, task: TaskKind) -> Profile:
             )
         ),
     )
+
+
+def _hidden(data: RawData, config: PrepareConfig, columns: Sequence[str], scratch: Path) -> RawData:
+    """The data with hashes for what is personal in these columns: different ones stay different, none is shown."""
+    if not columns:
+        return data
+    rules = PiiRules(action="hash", columns=tuple(columns), salt=secrets.token_hex())
+    return pii.guard(config.model_copy(update={"pii": rules}), data, scratch, scratch).data
 
 
 def _look(plan: Plan, data: RawData, cleaned: Cleaned) -> _Looked:

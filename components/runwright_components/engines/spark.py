@@ -1,0 +1,71 @@
+"""Tasks on Spark. In a cluster a SparkApplication or spark-submit starts the driver; else Spark runs here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from runwright_components.engines.engine import parts_on
+from runwright_components.engines.outcome import Task, gave_up, missing, results
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+class Spark:
+    """Tasks of a Spark session."""
+
+    def __init__(self, spark: Any) -> None:
+        self._context = spark.sparkContext
+
+    def parts(self, rows: int) -> int:
+        return parts_on(self._context.defaultParallelism, rows)
+
+    def run(self, do: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+        from py4j.protocol import Py4JJavaError
+
+        try:
+            return results(self._context.parallelize(parts, len(parts)).map(Task(do)).collect())
+        except Py4JJavaError as error:
+            said = str(error.java_exception.getMessage() or "").splitlines()
+            raise gave_up("Spark", error, next((line for line in reversed(said) if line.strip()), "")) from error
+
+
+@contextmanager
+def session() -> Iterator[Spark]:
+    """The active session, or a new one of the master that the environment names, which ends with the block."""
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise missing("spark", "pyspark, which is not installed", 'pip install "runwright[spark]"') from error
+    found = SparkSession.getActiveSession()
+    if found is not None:
+        yield Spark(found)
+        return
+    _require_java()
+    spark = (
+        SparkSession.builder.appName("runwright")
+        .config("spark.pyspark.python", sys.executable)
+        .config("spark.executorEnv.POLARS_MAX_THREADS", "1")  # Spark runs as many tasks at a time as there are cores
+        .config("spark.driver.maxResultSize", "0")  # the values of categories, which the driver has room for or not
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .getOrCreate()
+    )
+    try:
+        yield Spark(spark)
+    finally:
+        spark.stop()
+
+
+def _require_java() -> None:
+    home = os.environ.get("JAVA_HOME")
+    if shutil.which("java") or (home and Path(home, "bin", "java").is_file()):
+        return
+    cure = "install Java 17 (Debian: openjdk-17-jre-headless), or set JAVA_HOME"
+    raise missing("spark", "Java, which is not on this machine", cure)
