@@ -91,7 +91,7 @@ def holds_texts(dtype: pl.DataType) -> bool:
     return holds_text(dtype)
 
 
-def _inner(dtype: Any) -> pl.DataType:
+def _inner(dtype: pl.DataType | type[pl.DataType]) -> pl.DataType:
     return dtype() if isinstance(dtype, type) else dtype
 
 

@@ -58,6 +58,11 @@ class Seen:
                 self.samples.append(first + place)
             self.shown = self.shown or obscured(next(iter(hits.values())))
 
+    def said(self, *, exact: bool) -> str:
+        """The kinds with their shares, and the value."""
+        kinds = ", ".join(f"{kind} in {self.share(kind):.1%}" for kind, _ in self.by_kind.most_common())
+        return f"{kinds} of its {'values' if exact else 'sampled values'}, such as {self.shown}"
+
     def share(self, kind: PiiKind) -> float:
         return self.by_kind[kind] / max(self.present, 1)
 
@@ -142,8 +147,6 @@ def tell(looked: Mapping[str, Seen], rules: PiiRules, rows: int, *, whole: bool)
         if not seen.rows:
             continue
         exact = whole or rows <= SAMPLE  # then the sample is the table
-        kinds = ", ".join(f"{kind} in {seen.share(kind):.1%}" for kind, _ in seen.by_kind.most_common())
-        values = "values" if exact else "sampled values"
         yield Finding(
             kind="personal",
             severity="high" if any(kind in _GRAVE for kind in seen.by_kind) else "medium",
@@ -151,7 +154,7 @@ def tell(looked: Mapping[str, Seen], rules: PiiRules, rows: int, *, whole: bool)
             score=max(seen.share(kind) for kind in seen.by_kind),
             rows=seen.rows,
             samples=tuple(seen.samples) if exact else (),
-            text=f"column {name!r} holds personal data: {kinds} of its {values}, such as {seen.shown}"
+            text=f"column {name!r} holds personal data: {seen.said(exact=exact)}"
             + (f"; {done}" if done else "; prepare.pii: {action: mask} hides them"),
         )
 
@@ -186,7 +189,7 @@ def _rewrite(data: RawData, masking: Masking, scratch: Path) -> tuple[RawData, d
     seen = {name: Seen(kinds) for name, kinds in masking.columns.items()}
     size = sum((data.folder / name).stat().st_size for name in data.manifest.files)
     step = max(1, min(_BATCH_ROWS, data.rows * _BATCH_BYTES // max(size, 1)))
-    files = []
+    files: list[Path] = []
     for start in range(0, data.rows, step):
         rows = data.source.slice(start, step).collect(engine="streaming")
         for name, each in seen.items():

@@ -11,7 +11,17 @@ from runwright_components.contract.config import TaskKind
 from runwright_components.prepare.quality import ColumnQuality, Duplicates, MissingPattern, Relation
 
 FindingKind = Literal[
-    "unused", "constant", "sentinel", "outliers", "leakage", "copy", "typos", "missing", "imbalance", "dates"
+    "unused",
+    "constant",
+    "sentinel",
+    "outliers",
+    "leakage",
+    "copy",
+    "typos",
+    "missing",
+    "imbalance",
+    "dates",
+    "personal",
 ]
 
 
@@ -29,7 +39,7 @@ class Proposal(Document):
     What is not `sure` depends on what the data mean: it is written as a comment, for a person to decide.
     """
 
-    field: Literal["target", "columns", "missing", "duplicates", "split", "expectations"]
+    field: Literal["target", "columns", "missing", "pii", "duplicates", "split", "expectations"]
     value: JsonValue
     reason: str
     sure: bool = True

@@ -38,7 +38,15 @@ class Evidence:
 
 def propose(found: Evidence) -> tuple[Proposal, ...]:
     """The section's lines, in its order."""
-    return (*_target(found), *_columns(found), *_missing(found), *_duplicates(found), *_split(found), *_keys(found))
+    return (
+        *_target(found),
+        *_columns(found),
+        *_missing(found),
+        *_personal(found),
+        *_duplicates(found),
+        *_split(found),
+        *_keys(found),
+    )
 
 
 def _target(found: Evidence) -> Iterator[Proposal]:
@@ -103,6 +111,14 @@ def _missing(found: Evidence) -> Iterator[Proposal]:
     )
     reason = f"numbers that stand for a missing value ({shown}), in every column"
     yield Proposal(field="missing", value={"words": words}, reason=reason)
+
+
+def _personal(found: Evidence) -> Iterator[Proposal]:
+    columns = [finding.column for finding in found.findings if finding.kind == "personal"]
+    if columns:
+        shown = ", ".join(columns[:_LISTED]) + (" and others" if len(columns) > _LISTED else "")
+        reason = f"data about persons in {shown}; hash keeps equal ones equal, drop leaves the columns out"
+        yield Proposal(field="pii", value={"action": "mask"}, reason=reason, sure=False)
 
 
 def _duplicates(found: Evidence) -> Iterator[Proposal]:

@@ -118,3 +118,23 @@ def test_a_target_that_is_not_there(table: Path) -> None:
     with pytest.raises(StageError, match="no column 'Label'") as caught:
         command.callback(str(table), "Label", None, None, False)  # type: ignore[misc]
     assert "did you mean 'label'" in caught.value.cure
+
+
+def test_personal_data_are_told_of_and_shown_nowhere(tmp_path: Path) -> None:
+    rows = range(60)
+    frame = pl.DataFrame(
+        {
+            "contact": [f"ann{i % 6}@example.com" for i in rows],
+            "x": list(rows),
+            "label": [("a", "b")[i % 2] for i in rows],
+        }
+    )
+    path = tmp_path / "people.csv"
+    frame.write_csv(path)
+    result = CliRunner().invoke(cli, ["profile", str(path), "--html", str(tmp_path / "page.html")])
+    assert result.exit_code == 0, result.output
+    assert "# pii: {action: mask}  # data about persons in contact" in result.stdout
+    assert "email in 100.0% of its values, such as a***@*******.***" in result.stderr
+    assert "6 distinct" in result.stderr
+    for shown in (result.stdout, result.stderr, (tmp_path / "page.html").read_text()):
+        assert "@example" not in shown
