@@ -107,6 +107,7 @@ def _source(source: ApiSource, *, labelled: bool) -> Source:
             "csv": _same(source.csv),
             "excel": _same(source.excel),
             "labelled": labelled,
+            "incremental": None if source.incremental is None else _same(source.incremental),
             **_place(source),
         }
     )
@@ -128,6 +129,10 @@ def _place(source: ApiSource) -> dict[str, Any]:
     if source.logs:
         place = _same_s3(source.logs.s3) if source.logs.s3 else {"uri": source.logs.path}
         return {**place, "logs": _same(source.logs, without={"path", "s3"})}
+    if source.kafka:
+        broker = source.kafka.bootstrap.partition(",")[0]
+        kafka = _same(source.kafka, without={"secret_ref"})
+        return {"uri": f"kafka://{broker}/{source.kafka.topic}", "kafka": kafka}
     if source.synthetic:
         return {"uri": f"synthetic://{source.synthetic.kind}", "synthetic": _same(source.synthetic)}
     if source.sql:

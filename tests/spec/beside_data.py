@@ -16,6 +16,10 @@ def _sql(**fields: Any) -> Spec:
     return _source(sql={"dialect": "postgresql", "secretRef": {"name": "database"}, **fields})
 
 
+def _kafka(**fields: Any) -> Spec:
+    return _source(kafka={"bootstrap": "kafka.example.com:9092", "topic": "orders", **fields})
+
+
 def _logs(**fields: Any) -> Spec:
     return _source(logs=fields)
 
@@ -47,6 +51,9 @@ BESIDE: Mapping[str, Spec] = {
     "spec.data.sources[].sql.query": _sql(),
     "spec.data.sources[].sql.table": _sql(),
     "spec.data.sources[].sql.path": _source(sql={"dialect": "sqlite", "table": "orders"}),
+    "spec.data.sources[].kafka": _kafka(),
+    "spec.data.sources[].kafka.columns": _kafka(valueFormat="csv"),
+    "spec.data.sources[].kafka.secretRef": _kafka(tls=True),
     "spec.data.sources[].logs": _logs(s3=_LOGS_IN_S3, layout="combined"),
     "spec.data.sources[].logs.path": _logs(layout="combined"),
     "spec.data.sources[].logs.layout": _logs(s3=_LOGS_IN_S3),
@@ -74,6 +81,7 @@ BESIDE: Mapping[str, Spec] = {
 VALUES: Mapping[str, tuple[tuple[Any, Spec], ...]] = {
     "spec.data.sources[].logs.pattern": ((r"(?P<word>\w+)", {}), (r"(?P<number>\d+)", {})),
     "spec.data.sources[].logs.grok": (("%{WORD:word}", {}), ("%{NUMBER:number}", {})),
+    "spec.data.sources[].kafka.valueFormat": (("json", {}), ("text", {})),
     "spec.data.joins[].source": (("third", {}), ("last", {})),
     "spec.prepare.expectations[].oneOf[]": ((["red"], {}), (["green"], {})),
     "spec.prepare.pii.action": (("mask", {}), ("drop", {})),

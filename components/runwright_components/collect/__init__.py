@@ -4,6 +4,6 @@ Memory is bounded: tables stream through Polars, class folders are written in sh
 """
 
 from runwright_components.collect.fingerprints import fingerprint
-from runwright_components.collect.stage import collect
+from runwright_components.collect.stage import collect, left_for_the_next
 
-__all__ = ["collect", "fingerprint"]
+__all__ = ["collect", "fingerprint", "left_for_the_next"]

@@ -51,6 +51,11 @@ def unpacked(
     return sorted(found, key=lambda file: file.name)
 
 
+def is_archive(name: str) -> bool:
+    """Whether a file's name ends as an archive's does."""
+    return _SUFFIX.search(name) is not None
+
+
 def _archive(file: SourceFile, *, excel: bool) -> str | None:
     """zip or tar, by the name's end or by the first bytes; workbooks are zip files of their own."""
     ending = _SUFFIX.search(file.name)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from runwright_components.collect.files import SourceFile
 from runwright_components.collect.patterns import compiled
-from runwright_components.collect.transfer import Downloaded, Sign, side_by_side
+from runwright_components.collect.transfer import Downloaded, Listing, Sign, side_by_side
 from runwright_components.contract.config import Source
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
@@ -22,6 +22,26 @@ from runwright_components.storage.reach import Reach
 def object_files(source: Source, *, scratch: Callable[[], Path], progress: Progress) -> list[SourceFile]:
     """The objects that the URI names, downloaded side by side; names are relative to the prefix."""
     store, found = _objects(source)
+    return _brought(source, store, found, scratch, progress)
+
+
+def list_objects(source: Source, *, scratch: Callable[[], Path], progress: Progress) -> Listing:
+    """The same, listed and not downloaded."""
+    store, found = _objects(source)
+
+    def fetch(names: Collection[str]) -> list[SourceFile]:
+        return _brought(source, store, [one for one in found if one[0] in names], scratch, progress)
+
+    return Listing(_signs(found), fetch)
+
+
+def _brought(
+    source: Source,
+    store: ObjectStore,
+    found: list[tuple[str, ObjectInfo]],
+    scratch: Callable[[], Path],
+    progress: Progress,
+) -> list[SourceFile]:
     counted = Downloaded(progress, source.name, sum(info.size for _, info in found))
     targets = [scratch() for _ in found]
     side_by_side(
@@ -38,6 +58,10 @@ def object_files(source: Source, *, scratch: Callable[[], Path], progress: Progr
 def object_signs(source: Source) -> list[Sign]:
     """Name, size, ETag and time of each object."""
     _, found = _objects(source)
+    return _signs(found)
+
+
+def _signs(found: list[tuple[str, ObjectInfo]]) -> list[Sign]:
     return [(name, info.size, info.etag, info.modified) for name, info in found]
 
 

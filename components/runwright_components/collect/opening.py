@@ -12,6 +12,7 @@ from runwright_components.collect.archives import unpacked
 from runwright_components.collect.compressed import Expansion, uncompressed
 from runwright_components.collect.files import Sign, SourceFile, choose_format, file_sign, of_format
 from runwright_components.collect.logs import open_logs
+from runwright_components.collect.reading_on import Reading
 from runwright_components.collect.sources import source_files
 from runwright_components.collect.tables import Table, explain_broken, open_table
 from runwright_components.contract.config import CollectConfig, Source, SyntheticConfig
@@ -30,6 +31,7 @@ class Opened:
     bytes: int
     tables: list[Table]
     signs: dict[SourceFile, Sign]  # of the files as they were found, for what must not change while it is read
+    reading: Reading | None = None  # of an incremental source: what was read before, and what is new
 
     def check_unchanged(self) -> None:
         """Raise StageError when a file is not what it was when it was opened."""

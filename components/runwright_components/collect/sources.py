@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runwright_components.collect.files import SourceFile, file_sign, local_files
-from runwright_components.collect.transfer import Sign
+from runwright_components.collect.transfer import Listing, Sign
 from runwright_components.contract.config import Source
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
@@ -47,8 +47,33 @@ def source_files(
             from runwright_components.collect.sql.reading import sql_files
 
             return sql_files(source, base, scratch=scratch, limit=limit, progress=progress)
+        case "kafka":
+            from runwright_components.collect.kafka.reading import kafka_files
+
+            return kafka_files(source, scratch=scratch, limit=limit, progress=progress)
         case other:
             raise _unknown(other, source)
+
+
+def source_listing(source: Source, base: str, *, scratch: Callable[[], Path], progress: Progress) -> Listing:
+    """The files of a source, of which only some are to be brought here. Raises StageError like `source_files`."""
+    match _scheme(source.uri):
+        case "file":
+            found = local_files(source, base)
+            return Listing(
+                [file_sign(file) for file in found], lambda names: [file for file in found if file.name in names]
+            )
+        case "s3" | "gs" | "az":
+            from runwright_components.collect.buckets import list_objects
+
+            return list_objects(source, scratch=scratch, progress=progress)
+        case other:
+            raise StageError(
+                Reason.INVALID_CONFIG,
+                f"{other}:// is read whole each time",
+                where=f"{source.name}, incremental",
+                cure="remove incremental; it is for path, s3, gcs, azure and sql",
+            )
 
 
 def source_signs(source: Source, base: str) -> list[Sign]:
@@ -76,6 +101,10 @@ def source_signs(source: Source, base: str) -> list[Sign]:
             from runwright_components.collect.sql.reading import sql_signs
 
             return sql_signs(source, base)
+        case "kafka":
+            from runwright_components.collect.kafka.reading import kafka_signs
+
+            return kafka_signs(source)
         case "synthetic":
             from runwright_components.collect.synthetic import VERSION
 

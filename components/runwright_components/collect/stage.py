@@ -15,6 +15,8 @@ from runwright_components.collect.class_folders import decode_text, verify_image
 from runwright_components.collect.files import SourceFile
 from runwright_components.collect.joins import Joined, join
 from runwright_components.collect.opening import Opened, open_source
+from runwright_components.collect.read_before import INCREMENTAL, ReadBefore
+from runwright_components.collect.reading_on import Kept
 from runwright_components.collect.sources import public_uri
 from runwright_components.collect.tables import common_schema, write_table
 from runwright_components.contract.artifacts import MANIFEST, Lineage, RawManifest, SourceRecord
@@ -27,11 +29,13 @@ from runwright_components.storage.reading import polars_disk_errors
 DATA = "data"
 
 
-def collect(config: CollectConfig, *, out: Path, progress: Progress) -> RawManifest:
+def collect(config: CollectConfig, *, out: Path, progress: Progress, former: Path | None = None) -> RawManifest:
     """Read all sources in the given order into `out`: manifest.json and data/*.parquet.
 
     Rows keep the source's form (CSV: strings). Memory is bounded whatever the sources' size. `digest` depends on the
     content of the files and on what decides the rows, never on where the files lie.
+    `former` is the raw data of the revision before, or what `left_for_the_next` named of it: of incremental sources
+    only what is new is read then, and the rows are the same.
     Of an environment the rows are what was seen in episodes played by chance, and its files are kept beside them.
     Raises StageError for what a person can mend; then `out` does not exist and no temporary file is left.
     """
@@ -52,16 +56,44 @@ def collect(config: CollectConfig, *, out: Path, progress: Progress) -> RawManif
         def new_scratch() -> Path:
             return Path(scratch, f"{next(numbers)}")
 
-        joined = {each.source for each in config.joins}
-        whole = config.model_copy(update={"max_rows": None})
-        opened = [
-            open_source(source, whole if source.name in joined else config, new_scratch, progress)
-            for source in config.sources
-        ]
+        opened = _open_all(config, new_scratch, progress, former)
         manifest = _write(config, opened, folder, new_scratch, progress)
         manifest.write(folder, MANIFEST)
     progress.emit("done", f"{manifest.rows} rows, {len(manifest.columns)} columns", values={"rows": manifest.rows})
     return manifest
+
+
+def left_for_the_next(out: Path) -> dict[str, Path]:
+    """The files of raw data that the next revision reads incremental sources by; none where there are none."""
+    if not (out / INCREMENTAL).is_file():
+        return {}
+    names = (INCREMENTAL, *(read.file for read in ReadBefore.read(out, INCREMENTAL).sources))
+    return {name: out / name for name in names}
+
+
+def _open_all(
+    config: CollectConfig, new_scratch: Callable[[], Path], progress: Progress, former: Path | None
+) -> list[Opened]:
+    joined = {each.source for each in config.joins}
+    whole = config.model_copy(update={"max_rows": None})
+
+    def open_one(source: Source, former: Path | None) -> Opened:
+        if source.incremental is not None and config.max_rows is None:
+            from runwright_components.collect.incremental import open_incremental
+
+            return open_incremental(source, config, new_scratch, progress, former)
+        return open_source(source, whole if source.name in joined else config, new_scratch, progress)
+
+    opened = [open_one(source, former) for source in config.sources]
+    for place, one in enumerate(opened):
+        if one.reading is None:
+            continue
+        alone = one.source.name in joined
+        schema = _schema([one] if alone else [each for each in opened if each.source.name not in joined])
+        if why := one.reading.unlike(schema):
+            progress.warning(f"{one.source.name}: all is read again: {why}")
+            opened[place] = open_one(one.source, None)
+    return opened
 
 
 def _refuse_repeated_names(config: CollectConfig) -> None:
@@ -96,23 +128,25 @@ def _write(
     def new_shard() -> Path:
         return folder / DATA / f"{next(numbers):05}.parquet"
 
+    kept = Kept(folder, apart=bool(config.joins))
     records: list[SourceRecord] = []
     left = config.max_rows
     for one in stacked:
         if left == 0:
             break
-        record = _write_source(one, schema, new_shard, left, on_bytes)
+        record = _write_source(one, schema, new_shard, left, on_bytes, kept)
         left = None if left is None else left - record.rows
         records.append(record)
     rows = sum(record.rows for record in records)
     for rules in config.joins:
         one = next(one for one in opened if one.source.name == rules.source)
-        record, found = _join(one, rules, folder / DATA, new_shard(), new_scratch, on_bytes)
+        record, found = _join(one, rules, folder / DATA, new_shard(), new_scratch, on_bytes, kept)
         schema = found.columns
         records.append(record)
         if found.found < found.rows:
             missed = found.rows - found.found
             progress.warning(f"{missed:,} of {found.rows:,} rows find no row in source {rules.source}")
+    kept.write()
     return RawManifest(
         digest=_digest(config, records),
         rows=rows,
@@ -147,9 +181,13 @@ def _write_source(
     new_shard: Callable[[], Path],
     limit: int | None,
     on_bytes: Callable[[int], None],
+    kept: Kept,
 ) -> SourceRecord:
     if one.tables:
-        rows, digests = write_table(one.tables, schema, new_shard(), source=one.source, limit=limit, on_bytes=on_bytes)
+        shard = new_shard()
+        rows, digests = write_table(one.tables, schema, shard, source=one.source, limit=limit, on_bytes=on_bytes)
+        if one.reading is not None:
+            kept.add(one.source.name, one.reading, one.format, digests, shard, rows)
     else:
         images = one.format == "images"
         digests, rows = write_shards(
@@ -180,10 +218,11 @@ def _join(
     target: Path,
     new_scratch: Callable[[], Path],
     on_bytes: Callable[[int], None],
+    kept: Kept,
 ) -> tuple[SourceRecord, Joined]:
     """Put the source's columns beside the rows of the shards in `data`, which `target`, another shard, replaces."""
     source, shards = new_scratch(), sorted(data.iterdir())
-    record = _write_source(one, _schema([one]), lambda: source, None, on_bytes)
+    record = _write_source(one, _schema([one]), lambda: source, None, on_bytes, kept)
     found = join(shards, source, rules, target, new_scratch())
     for shard in shards:
         shard.unlink()

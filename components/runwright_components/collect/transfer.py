@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
+from runwright_components.collect.files import SourceFile
 from runwright_components.contract.progress import Progress
 
 _WORKERS = 8
 Sign = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of a source, sorted by name, by their signs, each of which begins with the name. `fetch` brings those
+    of some names to this machine, in that order."""
+
+    signs: Sequence[Sign]
+    fetch: Callable[[Collection[str]], list[SourceFile]]
 
 
 class Downloaded:

@@ -34,6 +34,7 @@ from runwright_components.contract.config import (
 from runwright_components.contract.databases import address_variable
 from runwright_components.contract.files import file_digest, write_bytes
 from runwright_components.contract.kinds import KINDS
+from runwright_components.contract.outcome import StageError
 from runwright_components.contract.progress import Progress
 from runwright_components.contract.tuning import tuning_of
 from runwright_components.steps import clustered, fingerprints, metadata
@@ -70,8 +71,11 @@ def collect(*, config: str, base: str, raw_data: Artifact) -> None:
 
     def make(progress: Progress, _key: str) -> None:
         from runwright_components.collect import collect as run
+        from runwright_components.collect import left_for_the_next
 
-        run(parsed, out=out, progress=progress)
+        run(parsed, out=out, progress=progress, former=_read_before(parsed, here, progress))
+        if left := left_for_the_next(out):
+            here.leave("collect", "raw_data", left)
 
     def say() -> str:
         manifest = RawManifest.read(out)
@@ -79,6 +83,17 @@ def collect(*, config: str, base: str, raw_data: Artifact) -> None:
         return f"{manifest.rows:,} rows, {len(manifest.columns)} columns"
 
     here.kept("collect", config=given.digest(), inputs=sources, outputs={"raw_data": out}, make=make, say=say)
+
+
+def _read_before(config: CollectConfig, here: Surroundings, progress: Progress) -> Path | None:
+    """The raw data of the revision before, where a source is read on from them."""
+    if not here.use_cache or not config.reads_on:
+        return None
+    try:
+        return here.former("collect", "raw_data")
+    except StageError as error:
+        progress.warning(f"all is read again: what the revision before has read cannot be had: {error}")
+        return None
 
 
 def _addresses(config: CollectConfig) -> Iterator[str]:
@@ -94,21 +109,27 @@ def prepare(*, config: str, base: str, raw_data: Artifact, prepared_data: Artifa
     given: PrepareConfig = parse(PrepareConfig, config)
     parsed = given.model_copy(update={"base": base})
     raw, out, page = Path(raw_data.path), Path(prepared_data.path), Path(data_quality.path)
-    here = Surroundings.of(os.environ)
+    here, cluster = Surroundings.of(os.environ), in_cluster()
 
     def inputs() -> dict[str, str]:
         return {"raw_data": RawManifest.read(raw).digest, **fingerprints.pretrained(parsed.pretrained, base)}
 
     def make(progress: Progress, _key: str) -> None:
+        from runwright_components.prepare import left_for_the_next
         from runwright_components.prepare import prepare as run
         from runwright_components.prepare.drift import drift_since, sentences
         from runwright_components.report import quality_page
 
-        run(parsed, raw=raw, out=out, progress=progress)
-        found = drift_since(here.former("prepare", "prepared_data"), out)
+        former = here.former("prepare", "prepared_data")
+        if cluster is not None and cluster.run.data is not None:
+            clustered.prepare(cluster, given, raw=raw, out=out, progress=progress)
+        else:
+            run(parsed, raw=raw, out=out, progress=progress, former=former)
+        found = drift_since(former, out)
         for sentence in sentences(found):
             progress.warning(sentence)
         write_bytes(page, quality_page(out, found).encode())
+        here.leave("prepare", "prepared_data", left_for_the_next(out))
 
     def say() -> str:
         manifest = PreparedManifest.read(out)

@@ -10,9 +10,13 @@ from pydantic import Field, model_validator
 
 from runwright_api.part import Lax, Part, Path, Rule, fill, unless
 from runwright_api.spec.clouds import AzureSource, GcsSource
+from runwright_api.spec.data_cluster import CLUSTER_RULE, DataCluster
 from runwright_api.spec.delta import DeltaOptions
 from runwright_api.spec.hub import HuggingFaceSource
+from runwright_api.spec.incremental import SOURCE_RULES as INCREMENTAL_RULES
+from runwright_api.spec.incremental import Incremental
 from runwright_api.spec.joins import DATA_RULES, Join
+from runwright_api.spec.kafka import KafkaSource
 from runwright_api.spec.logs import LogSource
 from runwright_api.spec.s3 import S3Source
 from runwright_api.spec.shared import SecretRef
@@ -74,7 +78,7 @@ class ExcelOptions(Part):
     """Row that holds the column names, from 1; rows above it are left out. Default: 1."""
 
 
-PLACES = ("path", "http", "s3", "gcs", "azure", "sql", "logs", "huggingFace", "pvc", "synthetic")
+PLACES = ("path", "http", "s3", "gcs", "azure", "sql", "logs", "kafka", "huggingFace", "pvc", "synthetic")
 """The fields of a source of which exactly one is given."""
 
 
@@ -106,6 +110,8 @@ class Source(Part):
     """Rows of a SQL database."""
     logs: LogSource | None = None
     """Log files."""
+    kafka: KafkaSource | None = None
+    """Records of a Kafka topic."""
     hugging_face: HuggingFaceSource | None = None
     """A dataset of the Hugging Face Hub."""
     pvc: PvcSource | None = None
@@ -121,6 +127,8 @@ class Source(Part):
     """Which part of a workbook is read."""
     delta: DeltaOptions = DeltaOptions()
     """Which version of a Delta Lake table is read, with `format: delta`."""
+    incremental: Incremental | None = None
+    """Read only what is new since the revision before. Default: all, each time."""
 
     rules = (
         Rule(
@@ -130,13 +138,12 @@ class Source(Part):
             cure="give one of them; several places are several sources",
         ),
         Rule(
-            message="logs, sql and synthetic have no format",
+            message="logs, sql, kafka and synthetic have no format",
             broken=lambda source: unless(
-                source.format is None or (source.logs is None and source.sql is None and source.synthetic is None),
-                "format",
+                source.format is None or not any((source.logs, source.sql, source.kafka, source.synthetic)), "format"
             ),
-            cel="!has(self.format) || (!has(self.logs) && !has(self.sql) && !has(self.synthetic))",
-            cure="remove it; logs.layout says how lines are cut",
+            cel="!has(self.format) || (!has(self.logs) && !has(self.sql) && !has(self.kafka) && !has(self.synthetic))",
+            cure="remove it; logs.layout says how lines are cut, kafka.valueFormat what a record is",
         ),
         Rule(
             message="a Delta Lake table lies in a folder or in object storage",
@@ -155,6 +162,7 @@ class Source(Part):
             cel="!has(self.delta) || !has(self.delta.version) || (has(self.format) && self.format == 'delta')",
             cure="set `format: delta`, or remove the version",
         ),
+        *INCREMENTAL_RULES,
     )
 
 
@@ -174,6 +182,8 @@ class DataSpec(Part):
     """Sources whose columns are put beside the rows of the others, by a key or as of a time."""
     max_rows: Annotated[int | None, Field(ge=1, le=2**53)] = None
     """Read at most this many rows, to try things out. Default: all."""
+    cluster: DataCluster | None = None
+    """The pods of the engines spark and ray. Used in a cluster only; needed there."""
 
     rules = (
         Rule(
@@ -186,6 +196,7 @@ class DataSpec(Part):
             cure="give each source a name of its own, or none",
         ),
         *DATA_RULES,
+        CLUSTER_RULE,
     )
 
     @model_validator(mode="before")

@@ -12,6 +12,13 @@ LOGS = {"path": "logs", "layout": "common"}
 SERVER = {"dialect": "postgresql", "table": "orders"}
 FILE = {"dialect": "duckdb", "table": "orders", "path": "shop.db"}
 
+TOPIC = {"bootstrap": "kafka:9092", "topic": "orders"}
+
+
+def offsets(offset: int, *partitions: int) -> dict[str, Any]:
+    return {"offsets": [{"partition": partition, "offset": offset} for partition in partitions]}
+
+
 FILES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ("logs nowhere", source(logs={"layout": "common"}), f"{PLACE}.logs.path", "exactly one of path and s3"),
     (
@@ -42,6 +49,57 @@ FILES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("a table of Delta over HTTP", source(http={"url": "https://x.example/t"}, format="delta"), f"{PLACE}.format", ""),
     ("a version of a CSV", source(path="t.csv", delta={"version": 7}), f"{PLACE}.delta.version", "format: delta"),
+    (
+        "rows of a generator that are new",
+        source(synthetic={"kind": "text"}, incremental={}),
+        f"{PLACE}.incremental",
+        "read whole",
+    ),
+    ("new images", source(path="shots", format="images", incremental={}), f"{PLACE}.incremental", "read whole"),
+    ("a database without a cursor", source(sql=SERVER, incremental={}), f"{PLACE}.incremental.cursor", "only grows"),
+    ("a cursor of files", source(path="a", incremental={"cursor": "id"}), f"{PLACE}.incremental.cursor", "remove it"),
+    (
+        "a cursor and a watermark",
+        source(sql={**SERVER, "watermark": "id"}, incremental={"cursor": "id"}),
+        f"{PLACE}.sql.watermark",
+        "remove sql.watermark",
+    ),
+    ("records of a format", source(kafka=TOPIC, format="csv"), f"{PLACE}.format", "kafka.valueFormat"),
+    ("rows without names", source(kafka={**TOPIC, "valueFormat": "csv"}), f"{PLACE}.kafka.columns", "name the fields"),
+    ("names of objects", source(kafka={**TOPIC, "columns": ["a"]}), f"{PLACE}.kafka.columns", "remove them otherwise"),
+    (
+        "a point twice",
+        source(kafka={**TOPIC, "start": {"time": "2026-01-01T00:00:00Z", **offsets(1, 0)}}),
+        f"{PLACE}.kafka.start.offsets",
+        "remove one",
+    ),
+    (
+        "a partition twice",
+        source(kafka={**TOPIC, "end": offsets(1, 0, 0)}),
+        f"{PLACE}.kafka.end.offsets[1].partition",
+        "once",
+    ),
+    ("the end first", source(kafka={**TOPIC, "start": offsets(2, 0), "end": offsets(1, 0)}), f"{PLACE}.kafka.end", ""),
+    (
+        "the end first, by zones",
+        source(
+            kafka={
+                **TOPIC,
+                "start": {"time": "2026-01-01T00:00:00Z"},
+                "end": {"time": "2026-01-01T00:30:00+01:00"},
+            }
+        ),
+        f"{PLACE}.kafka.end",
+        "exchange them",
+    ),
+    ("a Secret for nothing", source(kafka={**TOPIC, "secretRef": {"name": "k"}}), f"{PLACE}.kafka.secretRef", "sasl"),
+    (
+        "no day",
+        source(kafka={**TOPIC, "end": {"time": "2026-02-31T00:00:00Z"}}),
+        f"{PLACE}.kafka.end.time",
+        "is no day of the calendar",
+    ),
+    ("a broker without a port", source(kafka={**TOPIC, "bootstrap": "kafka"}), f"{PLACE}.kafka.bootstrap", "9092"),
     ("rows of a format", source(synthetic={"kind": "text"}, format="csv"), f"{PLACE}.format", "remove it"),
 ]
 
@@ -52,6 +110,24 @@ FILES_USED_WELL: list[tuple[str, dict[str, Any]]] = [
     ("a server's table", source(sql={**SERVER, "partition": {"column": "id", "parts": 2}, "watermark": "id"})),
     ("a file's query", source(sql={"dialect": "sqlite", "query": "SELECT 1 AS one", "path": "shop.db"})),
     ("a version of a table", source(path="table", format="delta", delta={"version": 7})),
+    ("new rows of a table", source(sql=SERVER, incremental={"cursor": "id"})),
+    ("new files", source(s3={"uri": "s3://lake/days/"}, format="csv", incremental={})),
+    ("a topic", source(kafka={**TOPIC, "start": offsets(7, 0), "end": offsets(7, 0, 1), "maxBad": 0.1})),
+    (
+        "a topic's rows of a day",
+        source(
+            kafka={
+                **TOPIC,
+                "start": {"time": "2026-01-01T00:00:00Z"},
+                "end": {"time": "2026-01-02T00:00:00Z"},
+                "valueFormat": "csv",
+                "columns": ["a", "b"],
+                "tls": True,
+                "sasl": "SCRAM-SHA-512",
+                "secretRef": {"name": "kafka"},
+            }
+        ),
+    ),
     ("made rows", source(synthetic={"kind": "images", "rows": 10, "seed": 1, "classes": 4, "noise": 0})),
     ("a sheet", source(path="a.xlsx", excel={"sheet": "Sales", "headerRow": 3})),
     ("an Avro file", source(path="part-0", format="avro")),

@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+import polars as pl
+
 from runwright_components.collect.files import SourceFile
+from runwright_components.collect.read_before import Mark
 from runwright_components.collect.sql import statements
 from runwright_components.collect.sql.addresses import address_of, secrets_of, without
+from runwright_components.collect.sql.cursor import highest, mark_of, none_of, up_to, went_back
 from runwright_components.collect.sql.database import Database, Driver, Fault, Place, RowsError
 from runwright_components.collect.sql.parquet import write_rows
 from runwright_components.collect.transfer import Sign
@@ -97,18 +101,16 @@ def sql_files(
         targets = [scratch() for _ in selects]
         rows = _read_all(opening, databases, selects, targets, limit, progress)
     if rows == 0:
-        raise StageError(
-            Reason.DATA_INVALID,
-            "the result has no rows",
-            where=source.name,
-            cure="check the conditions of sql.query, and that this user may see the rows",
-        )
+        raise _no_rows(source)
     return [SourceFile(f"part-{index:03}.parquet", target, _what(config)) for index, target in enumerate(targets)]
 
 
 def sql_signs(source: Source, base: str) -> list[Sign]:
-    """The watermark and the number of rows; else size and time of a file, and of a server something new each time."""
+    """The watermark and the number of rows; else size and time of a file, and of a server something new each time. Of
+    an incremental source the cursor's greatest value and the columns."""
     config = _config(source)
+    if source.incremental is not None:
+        return [_incremental_sign(source, config, base)]
     if config.watermark is None:
         return _file_signs(source, config, base) if config.path is not None else [(uuid.uuid4().hex,)]
     select = statements.watermark(statements.select(config, source.name), config.watermark, config.dialect)
@@ -117,6 +119,96 @@ def sql_signs(source: Source, base: str) -> list[Sign]:
         with opening.told(), closing(opening.driver.connect(opening.place)) as database:
             high, number = database.rows(select).first()
     return [(str(high), int(number))]
+
+
+def _no_rows(source: Source) -> StageError:
+    return StageError(
+        Reason.DATA_INVALID,
+        "the result has no rows",
+        where=source.name,
+        cure="check the conditions of sql.query, and that this user may see the rows",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The rows beyond a mark. `replaced`: that mark does not hold any more, and all rows were read."""
+
+    files: list[SourceFile]
+    mark: Mark
+    replaced: bool
+
+
+def sql_since(
+    source: Source, base: str, before: Mark | None, *, scratch: Callable[[], Path], progress: Progress
+) -> Since:
+    """The rows whose cursor is beyond `before`, all by default, as Parquet files; none where nothing came.
+
+    Raises StageError, also for rows without a value of the cursor: they would never be seen as new.
+    """
+    config = _config(source)
+    cursor = _cursor(source)
+    select = statements.select(config, source.name)
+    spilling = scratch()
+    spilling.mkdir()
+    opening = _opening(source, config, base, spilling)
+    with ExitStack() as stack:
+        with opening.told():
+            first = stack.enter_context(closing(opening.driver.connect(opening.place)))
+            high = _highest(first, select, cursor, config)
+            if high is None:
+                raise _no_rows(source)
+            replaced = before is not None and went_back(before, high)
+            select = up_to(select, cursor, None if replaced else before, high, config.dialect)
+            selects = _parts(first, select, config, source.name)
+            databases = [first, *(stack.enter_context(closing(first.twin())) for _ in selects[1:])]
+        targets = [scratch() for _ in selects]
+        _read_all(opening, databases, selects, targets, None, progress)
+    for target in targets:
+        _refuse_nulls(target, cursor, source)
+    files = [SourceFile(f"part-{index:03}.parquet", target, _what(config)) for index, target in enumerate(targets)]
+    return Since(files, high, replaced)
+
+
+def _highest(database: Database, select: str, cursor: str, config: SqlConfig) -> Mark | None:
+    """The cursor's greatest value; None where there is no row."""
+    try:
+        (value,) = database.rows(highest(select, cursor, config.dialect)).first()
+    except (ValueError, OverflowError):
+        raise RowsError(Fault.VALUE, f"column {cursor!r}, the cursor, holds a date of infinity") from None
+    return None if value is None else mark_of(value, cursor, config.dialect)
+
+
+def _refuse_nulls(file: Path, cursor: str, source: Source) -> None:
+    without = pl.scan_parquet(file, glob=False).select(pl.col(cursor).null_count()).collect().item()
+    if without:
+        raise StageError(
+            Reason.DATA_INVALID,
+            f"{without} row(s) have no value of the cursor {cursor!r}, and would never be seen as new",
+            where=f"{source.name}, incremental.cursor",
+            cure="leave them out by sql.query, or name a column that every row has",
+        )
+
+
+def _incremental_sign(source: Source, config: SqlConfig, base: str) -> Sign:
+    select = statements.select(config, source.name)
+    with tempfile.TemporaryDirectory(prefix="runwright-sql-") as spilling:
+        opening = _opening(source, config, base, Path(spilling))
+        with opening.told(), closing(opening.driver.connect(opening.place)) as database:
+            mark = _highest(database, select, _cursor(source), config)
+            schema = database.rows(none_of(select)).schema
+    return (mark.value if mark else "", str(schema))
+
+
+def _cursor(source: Source) -> str:
+    if source.incremental is None or source.incremental.cursor is None:
+        raise StageError(
+            Reason.INVALID_CONFIG,
+            "nothing tells new rows of the database from old ones",
+            where=f"{source.name}, incremental",
+            cure="name in incremental.cursor a column that only grows, such as a number that the database gives",
+        )
+    return source.incremental.cursor
 
 
 def _what(config: SqlConfig) -> str:

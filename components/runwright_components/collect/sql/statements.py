@@ -115,7 +115,7 @@ def parts(statement: str, column: str, low: Any, high: Any, number: int, dialect
     if low is None:
         return [statement]
     name = quoted([column], dialect)
-    marks = [_literal(cut, dialect) for cut in _cuts(_bound(low), _bound(high), number)]
+    marks = [literal(cut, dialect) for cut in _cuts(_bound(low), _bound(high), number)]
     if not marks:
         return [statement]
     conditions = [
@@ -151,9 +151,11 @@ def _cuts(low: Any, high: Any, number: int) -> list[Bound]:
     return sorted({cut for cut in cuts if cut > low})
 
 
-def _literal(value: Bound, dialect: SqlDialect) -> str:
+def literal(value: Bound, dialect: SqlDialect) -> str:
+    """A number or a date as the database writes it; MySQL's sessions are in UTC."""
     if isinstance(value, datetime):
-        kind = "TIMESTAMPTZ" if value.tzinfo is not None and dialect == "postgresql" else "TIMESTAMP"
+        zoned = value.tzinfo is not None and dialect in ("postgresql", "duckdb")
+        kind = "TIMESTAMPTZ" if zoned else "TIMESTAMP"
         moment = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo is not None else value
         return f"{kind} '{moment.isoformat(' ')}{'+00' if kind == 'TIMESTAMPTZ' else ''}'"
     if isinstance(value, date):

@@ -8,7 +8,9 @@ from runwright_components.contract.config.base import Config, Format
 from runwright_components.contract.config.delta import DeltaConfig
 from runwright_components.contract.config.environment import EnvironmentConfig
 from runwright_components.contract.config.hub import HubConfig
+from runwright_components.contract.config.incremental import IncrementalConfig
 from runwright_components.contract.config.joins import JoinConfig
+from runwright_components.contract.config.kafka import KafkaConfig
 from runwright_components.contract.config.logs import LogConfig
 from runwright_components.contract.config.reach import ReachConfig
 from runwright_components.contract.config.sql import SqlConfig
@@ -45,6 +47,8 @@ class Source(Config):
     synthetic: SyntheticConfig | None = None  # rows are made; `uri` is synthetic://KIND
     delta: DeltaConfig | None = None  # `uri` is the folder of a Delta Lake table
     sql: SqlConfig | None = None  # rows of a database; `uri` is sql://DIALECT/...
+    incremental: IncrementalConfig | None = None  # what the revision before has read is not read again
+    kafka: KafkaConfig | None = None  # records of a topic; `uri` is kafka://BROKER/TOPIC
     hub: HubConfig | None = None  # a dataset of the Hugging Face Hub; `uri` is hf://datasets/OWNER/NAME
     endpoint: str | None = None  # S3-compatible servers
     region: str | None = None
@@ -63,6 +67,11 @@ class CollectConfig(Config):
     base: str = "."  # folder that relative paths start from
     joins: tuple[JoinConfig, ...] = ()  # sources whose columns stand beside the rows of the others
     max_rows: int | None = None
+
+    @property
+    def reads_on(self) -> bool:
+        """Whether a source is read from where the revision before has stopped."""
+        return self.max_rows is None and any(source.incremental is not None for source in self.sources)
 
     def within(self, reach: ReachConfig) -> CollectConfig:
         """The same, its sources bound to `reach`."""
