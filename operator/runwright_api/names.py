@@ -42,6 +42,10 @@ LONGEST_RUN_NAME = 50
 LONGEST_NAME = 63
 
 
+DATA_JOB = "-data"
+"""What the name of the job that prepares the data of a revision has after that of the one that trains."""
+
+
 def child_name(run: str, *parts: str | int) -> str:
     """The deterministic name of an object made for a run: `run-part-part`.
 
@@ -59,9 +63,9 @@ def training_job_name(run: str, revision: int) -> str:
 
 
 def is_job_of(job: str, run: str, revision: int) -> bool:
-    """Whether a job of the run's trains the revision, or a trial of its search."""
+    """Whether a job of the run's trains the revision, or a trial of its search, or prepares its data."""
     rest = job.removeprefix(training_job_name(run, revision))
-    return rest == "" or (rest != job and rest.startswith("-t") and rest[2:].isdigit())
+    return rest in ("", DATA_JOB) or (rest != job and rest.startswith("-t") and rest[2:].isdigit())
 
 
 def inference_service_name(run: str) -> str:

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from runwright_api.part import Lax, Part
 from runwright_api.spec.backend import RUN_RULES
+from runwright_api.spec.data_cluster import RUN_RULE as DATA_RULE
 from runwright_api.spec.run import TrainingRunSpec
 from runwright_api.spec.trials import RUN_RULES as TRIAL_RULES
 from runwright_api.status import TrainingRunStatus
@@ -52,7 +53,7 @@ class TrainingRun(Part):
     status: TrainingRunStatus = TrainingRunStatus()
     """What the operator saw and did."""
 
-    rules = (*RUN_RULES, *TRIAL_RULES)
+    rules = (*RUN_RULES, DATA_RULE, *TRIAL_RULES)
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ CLUSTER_ONLY = (
     "train.retries",
     "train.timeout",
     "train.backend",
+    "data.cluster",
     "train.image",
     "storage",
     "deploy.resources",

@@ -23,7 +23,7 @@ from runwright_operator.brain.decision import (
     StopAttempt,
     StopPipeline,
 )
-from runwright_operator.resources import CONFIG_MAP, INFERENCE_SERVICE, JOBS, TRAINING_RUN, Key
+from runwright_operator.resources import CONFIG_MAP, EVERY_JOB, INFERENCE_SERVICE, TRAINING_RUN, Key
 from runwright_pipelines.compiling import CLUSTER, RUN_NAME
 
 Raw = Mapping[str, Any]
@@ -57,7 +57,7 @@ class Effects:
             case ArchivePipeline(run_id):
                 await self._pipelines.archive(run_id)
             case DeleteJob(name, kind):
-                resource = next(one for one in JOBS.values() if one.kind == kind)
+                resource = next(one for one in EVERY_JOB if one.kind == kind)
                 await self._kubernetes.delete(resource, key.namespace, name)
             case DeleteRecord(revision):
                 await self._kubernetes.delete(CONFIG_MAP, key.namespace, record_name(key.name, revision))

@@ -18,14 +18,14 @@ from runwright_api import names
 from runwright_operator.adapters.access import Access
 from runwright_operator.resources import (
     CONFIG_MAP,
+    EVERY_JOB,
     INFERENCE_SERVICE,
-    JOBS,
     POD,
     TRAINING_RUN,
     Resource,
 )
 
-CHILDREN = (*JOBS.values(), INFERENCE_SERVICE, CONFIG_MAP, POD)
+CHILDREN = (*EVERY_JOB, INFERENCE_SERVICE, CONFIG_MAP, POD)
 WATCHED = (TRAINING_RUN, *CHILDREN)
 CHUNK = 500  # objects a page
 LOGIN_PAUSES = (0.0, 1.0, 2.0, 5.0, 10.0)

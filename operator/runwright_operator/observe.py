@@ -29,12 +29,12 @@ from runwright_operator.reading import (
     read_status,
     service_is_kept,
 )
-from runwright_operator.resources import CONFIG_MAP, INFERENCE_SERVICE, JOBS, POD, Key
+from runwright_operator.resources import CONFIG_MAP, EVERY_JOB, INFERENCE_SERVICE, POD, Key
 
 SETTLING = timedelta(minutes=2)
 """For so long after its start, a run is looked up by its name, to find a duplicate that a lost answer left."""
 
-_JOB_KINDS = {resource.kind for resource in JOBS.values()}
+_JOB_KINDS = {resource.kind for resource in EVERY_JOB}
 _STATES: Mapping[PipelineState, Seen] = {
     PipelineState.SUCCEEDED: "succeeded",
     PipelineState.SKIPPED: "succeeded",

@@ -19,12 +19,13 @@ from runwright_api.status import Condition, Revision, TrainingRunStatus
 from runwright_api.trainingrun import TrainingRun
 from runwright_components.contract.cluster import StageRecord
 from runwright_operator.brain.observed import RecordsSeen
-from runwright_operator.resources import JOBS, OPTIONAL, Key, Resource
+from runwright_operator.resources import DATA_JOBS, JOBS, OPTIONAL, Key, Resource
 from runwright_pipelines.secrets import clashes
 
 MOST_PROBLEMS = 5
 
 _INSTALL = {"trainjob": "Kubeflow Trainer 2 and JobSet", "rayjob": "KubeRay"}
+_INSTALL_ENGINE = {"spark": "the Kubeflow Spark operator", "ray": "KubeRay"}
 
 # What a status may lose and still say what was trained: what an older operator does not know of a newer one's.
 _DISPENSABLE = ("failure", "checks", "metrics", "trigger", "gpuSeconds", "cost", "deployTime", "startTime", "request")
@@ -77,12 +78,19 @@ def _unreachable(run: TrainingRun) -> Iterable[str]:
             yield f"spec.data.sources[{index}].sql.path: {cure}, or a database server"
         elif source.sql is not None and source.sql.secret_ref is None:
             yield f"spec.data.sources[{index}].sql.secretRef: name the Secret whose key uri holds the address"
+        if source.kafka is not None and source.kafka.sasl is not None and source.kafka.secret_ref is None:
+            yield f"spec.data.sources[{index}].kafka.secretRef: name the Secret that holds username and password"
         if source.logs is not None and source.logs.path is not None and "://" not in source.logs.path:
             yield f"spec.data.sources[{index}].logs.path: a pod cannot read a path of your machine; give logs.s3"
     if run.spec.train.model.pretrained is not None:  # nothing fetches one from storage yet
         yield "spec.train.model.pretrained: a pod has no such folder; use textcnn or transformer, or one machine"
     yield from _own_code_out_of_reach(run.spec.train)
     yield from _environment_out_of_reach(run.spec.train)
+    if run.spec.data.engine != "local" and run.spec.data.cluster is None:
+        yield (
+            f"spec.data.cluster: `engine: {run.spec.data.engine}` needs an image with the engine and Runwright, and a"
+            " volume that all its pods mount; docs/data/engines.md says how"
+        )
     if run.spec.train.backend == "rayjob" and run.spec.train.image is None:  # our own images are without Ray
         yield "spec.train.image: `backend: rayjob` needs an image with Ray and Runwright; docs/backends.md says how"
 
@@ -116,6 +124,12 @@ def _not_installed(run: TrainingRun, missing: Collection[Resource]) -> Iterable[
         yield (
             f"spec.train.backend: this cluster has no {resource.kind} ({resource.api_version}); install "
             f"{_INSTALL[backend]}, or use `backend: pytorchjob`"
+        )
+    engine = DATA_JOBS.get(run.spec.data.engine)
+    if engine is not None and engine in missing:
+        yield (
+            f"spec.data.engine: this cluster has no {engine.kind} ({engine.api_version}); install "
+            f"{_INSTALL_ENGINE[run.spec.data.engine]}, or use `engine: local`"
         )
 
 

@@ -11,7 +11,9 @@ from runwright_api.text import seconds
 from runwright_api.trainingrun import TrainingRun
 from runwright_components.contract.cluster import (
     ClusterRun,
+    DataJobConfig,
     JobConfig,
+    PodAmounts,
     ServiceConfig,
     StorageConfig,
     Toleration,
@@ -47,6 +49,7 @@ def cluster_run(
         recipe=recipe,
         storage=storage.model_copy(update={"uri": home}),
         job=_job(run, defaults),
+        data=_data_job(run),
         service=service_of(run, defaults) if deploys else None,
         sources_allowed=defaults.sources_allowed,
     )
@@ -109,6 +112,21 @@ def _job(run: TrainingRun, defaults: Defaults) -> JobConfig:
         failures=train.retries.failures,
         preemptions=train.retries.preemptions,
         timeout_seconds=seconds(train.timeout) if train.timeout else None,
+    )
+
+
+def _data_job(run: TrainingRun) -> DataJobConfig | None:
+    """The job that prepares the data; None where the prepare step does it itself."""
+    data = run.spec.data
+    if data.engine == "local" or data.cluster is None:  # without a cluster, it is refused before
+        return None
+    return DataJobConfig(
+        engine=data.engine,
+        image=data.cluster.image,
+        claim=data.cluster.claim_name,
+        executors=data.cluster.executors,
+        driver=PodAmounts(cpu=data.cluster.driver.cpu, memory=data.cluster.driver.memory),
+        executor=PodAmounts(cpu=data.cluster.executor.cpu, memory=data.cluster.executor.memory),
     )
 
 

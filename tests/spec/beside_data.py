@@ -39,7 +39,18 @@ def _join(**fields: Any) -> Spec:
 _LOGS_IN_S3 = {"uri": "s3://logs/app/"}
 _EXPECTATION = {"column": "alpha", "type": "numeric"}
 
+_PODS = {"image": "registry.example/runwright-spark:1", "claimName": "shared"}
+
+
+def _pods_without(field: str) -> Spec:
+    return {"data": {"engine": "spark", "cluster": {name: value for name, value in _PODS.items() if name != field}}}
+
+
 BESIDE: Mapping[str, Spec] = {
+    "spec.data.engine": {"data": {"cluster": _PODS}},
+    "spec.data.cluster": {"data": {"engine": "spark", "cluster": _PODS}},
+    "spec.data.cluster.image": _pods_without("image"),
+    "spec.data.cluster.claimName": _pods_without("claimName"),
     **{
         f"spec.data.sources[].{place}": _source()
         for place in ("path", "s3", "gcs", "azure", "huggingFace", "pvc", "synthetic")

@@ -28,7 +28,18 @@ UNSEEN = "must be created before the TrainJob"  # Trainer's webhook, of a runtim
 MOST_UNSEEN = 30  # looks
 
 
-class PyTorchJobHandle(JobHandle):
+class TrainingHandle(JobHandle):
+    """A job that trains, as the train step handles it."""
+
+    def __init__(
+        self, kubernetes: Kubernetes, run: ClusterRun, run_id: str, *, config: TrainConfig, prepared_uri: str
+    ) -> None:
+        super().__init__(kubernetes, run, run_id)
+        self._config = config
+        self._prepared_uri = prepared_uri
+
+
+class PyTorchJobHandle(TrainingHandle):
     """A PyTorchJob of the training operator."""
 
     resource = Resource(pytorchjob.API_VERSION, pytorchjob.PLURAL)
@@ -50,7 +61,7 @@ class PyTorchJobHandle(JobHandle):
         return name.startswith((f"{self._name}-master-", f"{self._name}-worker-"))
 
 
-class TrainJobHandle(JobHandle):
+class TrainJobHandle(TrainingHandle):
     """A TrainJob of Kubeflow Trainer 2, which makes a JobSet, which makes one indexed Job of all nodes."""
 
     resource = Resource(trainjob.API_VERSION, trainjob.PLURAL)
@@ -94,14 +105,11 @@ class TrainJobHandle(JobHandle):
         return found if found is not None and owned_by(found, uid_of(job)) else None
 
 
-class RayJobHandle(JobHandle):
+class OnRay(JobHandle):
     """A RayJob of KubeRay, which makes a RayCluster of its own name and some letters."""
 
     resource = Resource(rayjob.API_VERSION, rayjob.PLURAL)
     kind = rayjob.KIND
-
-    def manifest(self, *, resume: bool) -> Manifest:  # noqa: ARG002 (its program is ours, and looks itself)
-        return ray_job(self._run, config=self._config, prepared_uri=self._prepared_uri)
 
     def pods(self, job: Mapping[str, Any]) -> list[Manifest]:
         cluster = self._cluster(job)
@@ -126,7 +134,14 @@ class RayJobHandle(JobHandle):
         return text(dig(job, "status", "rayClusterName"))
 
 
-_HANDLES: dict[Backend, type[JobHandle]] = {
+class RayJobHandle(OnRay, TrainingHandle):
+    """A RayJob that trains."""
+
+    def manifest(self, *, resume: bool) -> Manifest:  # noqa: ARG002 (its program is ours, and looks itself)
+        return ray_job(self._run, config=self._config, prepared_uri=self._prepared_uri)
+
+
+_HANDLES: dict[Backend, type[TrainingHandle]] = {
     "pytorchjob": PyTorchJobHandle,
     "trainjob": TrainJobHandle,
     "rayjob": RayJobHandle,

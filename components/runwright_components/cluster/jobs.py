@@ -6,11 +6,11 @@ What every kind of job has in common; `backends` has the kinds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from runwright_components.cluster.client import Kubernetes, Resource
-from runwright_components.cluster.manifests.faults import TAKEN_AWAY_EVENTS, event_time
+from runwright_components.cluster.manifests.faults import TAKEN_AWAY_EVENTS, Fault, event_time
 from runwright_components.cluster.manifests.fields import dig, items, mapping, moment, text
 from runwright_components.cluster.manifests.job_states import job_state
 from runwright_components.cluster.manifests.pods import LABEL_MANAGED_BY, MANAGED_BY, Manifest
@@ -22,7 +22,6 @@ from runwright_components.contract.cluster import (
     LABEL_RUN_UID,
     ClusterRun,
 )
-from runwright_components.contract.config import TrainConfig
 from runwright_components.contract.outcome import Reason, StageError
 
 PODS = Resource("v1", "pods")
@@ -51,26 +50,31 @@ def uid_of(value: Mapping[str, Any]) -> str:
     return text(dig(value, "metadata", "uid"))
 
 
+def phase_of(pod: Mapping[str, Any]) -> str:
+    return text(dig(pod, "status", "phase"))
+
+
 def owned_by(value: Mapping[str, Any], uid: str) -> bool:
     owners = map(mapping, items(dig(value, "metadata", "ownerReferences")))
     return any(owner.get("uid") == uid for owner in owners)
 
 
 class JobHandle(ABC):
-    """The job of one revision, as the train step of the KFP run `run_id` handles it."""
+    """The job of one revision, as the step of the KFP run `run_id` that makes it handles it."""
 
     resource: ClassVar[Resource]
     kind: ClassVar[str]
 
-    def __init__(
-        self, kubernetes: Kubernetes, run: ClusterRun, run_id: str, *, config: TrainConfig, prepared_uri: str
-    ) -> None:
+    def __init__(self, kubernetes: Kubernetes, run: ClusterRun, run_id: str) -> None:
         self._kubernetes = kubernetes
         self._run = run
         self._run_id = run_id
-        self._config = config
-        self._prepared_uri = prepared_uri
         self._name = run.job_name
+
+    @property
+    def done(self) -> str:
+        """What the record's result has once the job has succeeded."""
+        return "trained"
 
     @abstractmethod
     def manifest(self, *, resume: bool) -> Manifest:
@@ -93,8 +97,20 @@ class JobHandle(ABC):
         return name.startswith(f"{self._name}-")
 
     def needed(self, pods: Iterable[Manifest]) -> Iterable[Manifest]:
-        """Those of its pods without which the training cannot go on, be they replaced or not."""
+        """Those of its pods without which the job cannot go on, be they replaced or not."""
         return pods
+
+    def at_work(self, pods: Sequence[Manifest]) -> bool:
+        """Whether the pods of a job that runs do what they are there for."""
+        return len(pods) == self._run.job.nodes and all(phase_of(pod) == "Running" for pod in pods)
+
+    def blamed(self, pods: Sequence[Manifest]) -> Sequence[Manifest]:
+        """Those of its pods, of a job that failed, in which the cause is to be looked for."""
+        return pods
+
+    def explained(self, fault: Fault) -> Fault:
+        """The fault with the cure that fits this kind of job."""
+        return fault
 
     def removed(self, job: Mapping[str, Any]) -> list[Manifest]:  # noqa: ARG002 (kinds that tell need it)
         """Pods that ended and that the controller removed at once, as far as it tells of them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,6 +87,14 @@ def train_in_cluster(
     store_folder(prepared, there)
     job = job_handle(kubernetes, run, run_id, config=config, prepared_uri=there.uri)
     follower = Follower(job, run, record=record, fence=fence, progress=progress, pace=pace, clock=clock, sleep=sleep)
+    follow_to_its_end(follower, job, fence)
+    progress.note("fetching the model")
+    fetch_folder(storage.under(MODEL), out)
+    return ModelManifest.read(out)
+
+
+def follow_to_its_end(follower: Follower, job: JobHandle, fence: Fence) -> None:
+    """Follow the job; one that nobody is to follow any more is deleted. Raises what `Follower.follow` raises."""
     try:
         follower.follow()
     except ClusterError as error:
@@ -98,9 +106,6 @@ def train_in_cluster(
             if not _goes_on(error, fence):
                 job.give_up()
         raise
-    progress.note("fetching the model")
-    fetch_folder(storage.under(MODEL), out)
-    return ModelManifest.read(out)
 
 
 def _goes_on(error: BaseException, fence: Fence) -> bool:
@@ -158,7 +163,7 @@ class Follower:
     def look(self) -> bool:
         """One look at the job, and what follows from it; tells whether it has succeeded. Raises as `follow` does."""
         self._check_fence()
-        if self._record.record.result.get("trained"):
+        if self._record.record.result.get(self._job.done):
             return True
         if self._clock() < self._rests_until:
             return False
@@ -190,7 +195,7 @@ class Follower:
             self._restart(live, fault)
             return False
         if state == "succeeded":
-            self._record.note(result={**self._record.record.result, "trained": now()}, waiting=None)
+            self._record.note(result={**self._record.record.result, self._job.done: now()}, waiting=None)
             self._job.clean(live)
             return True
         pods = self._job.pods(live)
@@ -216,10 +221,10 @@ class Follower:
             return None
         return faults.job_fault(live, self._known(live, self._job.pods(live)), self._job.disruptions(live))
 
-    def _known(self, live: Manifest, pods: list[Manifest]) -> list[Manifest]:
+    def _known(self, live: Manifest, pods: list[Manifest]) -> Sequence[Manifest]:
         """The pods, and those that are gone as they were seen last, by us or by their controller."""
         seen = [pod for name, pod in self._seen.items() if name not in _names(pods)]
-        return [*pods, *seen, *self._job.removed(live)]
+        return self._job.blamed([*pods, *seen, *self._job.removed(live)])
 
     def _gone(self, pods: list[Manifest]) -> Manifest | None:
         """A pod that vanished, or came back as another: the controller makes a new one for it, which the others do not
@@ -236,8 +241,7 @@ class Follower:
         return faults.gone_fault(gone, events)
 
     def _going_on(self, live: Manifest, pods: list[Manifest], *, running: bool) -> None:
-        all_run = len(pods) == self._limits.nodes and all(dig(pod, "status", "phase") == "Running" for pod in pods)
-        if running and all_run:
+        if running and self._job.at_work(pods):
             self._ran = True
             self._waiting = None
             self._check_time()
@@ -260,6 +264,7 @@ class Follower:
             if self._waiting is None:
                 self._record.update()
             return
+        fault = self._job.explained(fault)
         changed = self._waiting is None or self._waiting[0] != fault.reason
         if self._waiting is None or changed:
             self._waiting = (fault.reason, self._clock())
@@ -313,7 +318,7 @@ class Follower:
             self._rests_until = self._clock() + pause
 
     def _spend(self, fault: Fault, **changes: Any) -> None:
-        record = self._record.record
+        record, fault = self._record.record, self._job.explained(fault)
         what = "preemptions" if fault.preemption else "failures"
         spent, budget = getattr(record, what), getattr(self._limits, what)
         if not fault.retryable or spent >= budget:

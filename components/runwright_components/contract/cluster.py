@@ -101,6 +101,7 @@ class DataJobConfig(Config):
 
     engine: Literal["spark", "ray"]
     image: str
+    claim: str  # PersistentVolumeClaim that all its pods mount: they hand each other files
     executors: int
     driver: PodAmounts
     executor: PodAmounts

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runwright_components.contract.artifacts import Deployment, Evaluation, ModelManifest, PackageManifest, Registration
-from runwright_components.contract.config import RegisterConfig, TrainConfig
+from runwright_components.contract.config import PrepareConfig, RegisterConfig, TrainConfig
 from runwright_components.contract.progress import Progress
 from runwright_components.contract.tuning import Tuning
 from runwright_components.steps.surroundings import InCluster, in_cluster
@@ -25,6 +25,16 @@ def train(here: InCluster, config: TrainConfig, *, prepared: Path, out: Path, pr
         from runwright_components.cluster.search.step import search_in_cluster as work
     record = here.record("train")
     work(here.kubernetes, here.run, here.run_id, config, prepared=prepared, out=out, record=record, progress=progress)
+
+
+def prepare(here: InCluster, config: PrepareConfig, *, raw: Path, out: Path, progress: Progress) -> None:
+    """Prepare as a job of the engine."""
+    from runwright_components.cluster.data_jobs import prepare_in_cluster
+
+    record = here.record("prepare")
+    prepare_in_cluster(
+        here.kubernetes, here.run, here.run_id, config, raw=raw, out=out, record=record, progress=progress
+    )
 
 
 def in_storage(config: RegisterConfig) -> RegisterConfig:

@@ -60,7 +60,7 @@ class ArchivePipeline:
 
 @dataclass(frozen=True)
 class DeleteJob:
-    """Delete a training job that nobody follows any more."""
+    """Delete a job that nobody follows any more."""
 
     name: str
     kind: str = "PyTorchJob"

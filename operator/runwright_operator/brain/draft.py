@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from runwright_api.status import Revision, Serving, TrainingRunStatus
 from runwright_components.cluster.manifests.fields import dig, items, mapping
 from runwright_components.contract.cluster import StageRecord
 from runwright_operator.brain.decision import Action, DeleteJob
-from runwright_operator.brain.observed import Observed, PipelineSeen
+from runwright_operator.brain.observed import JobSeen, Observed, PipelineSeen
 from runwright_pipelines.cluster import Defaults
 
 ACTIVE = ("Pending", "Running")
@@ -110,11 +111,11 @@ class Draft:
         self.revisions[number] = changed
         return changed
 
-    def delete_jobs(self, number: int | None = None, *, but: str = "") -> None:
-        """Delete the training jobs of a revision, those of its trials too, or of all; `but` is a kind that stays."""
+    def delete_jobs(self, number: int | None = None, *, but: Callable[[JobSeen], bool] = lambda _: False) -> None:
+        """Delete the jobs of a revision, those of its trials too, or of all; `but` tells which stay."""
         name = self.seen.key.name
         found = (job for job in self.seen.jobs if number is None or is_job_of(job.name, name, number))
-        found = (job for job in found if job.kind != but)
+        found = (job for job in found if not but(job))
         self.before.extend(DeleteJob(job.name, job.kind) for job in found)
 
     def look_again(self, seconds: float) -> None:

@@ -7,16 +7,20 @@ all the same, the oldest is kept.
 
 from __future__ import annotations
 
+from functools import partial
+
 from pydantic import ValidationError
 
-from runwright_api.names import FINALIZER
+from runwright_api.names import DATA_JOB, FINALIZER
 from runwright_api.reasons import Reason
 from runwright_api.status import Failure, PipelineRun, Revision
+from runwright_api.trainingrun import TrainingRun
 from runwright_components.contract.cluster import ClusterRun
 from runwright_components.contract.outcome import StageError
 from runwright_operator.brain.decision import AddFinalizer, StartPipeline, StopPipeline
 from runwright_operator.brain.draft import Draft
-from runwright_operator.resources import JOBS
+from runwright_operator.brain.observed import JobSeen
+from runwright_operator.resources import DATA_JOBS, JOBS
 from runwright_pipelines.cluster import cluster_run, storage_of, with_registry
 from runwright_pipelines.compiling import Images, parameter, pipeline_spec
 from runwright_pipelines.retries import with_retries
@@ -120,6 +124,13 @@ def _adopt_or_start(draft: Draft, revision: Revision) -> None:
     _start(draft, revision, run)
 
 
+def _asked_for(run: TrainingRun, job: JobSeen) -> bool:
+    """Whether the job is of the kind that the run asks for, to prepare its data or to train."""
+    prepares = job.name.endswith(DATA_JOB)
+    resource = DATA_JOBS.get(run.spec.data.engine) if prepares else JOBS[run.spec.train.backend]
+    return resource is not None and job.kind == resource.kind
+
+
 def _start(draft: Draft, revision: Revision, run: PipelineRun) -> None:
     seen, rules = draft.seen, draft.rules
     assert seen.run is not None
@@ -132,6 +143,7 @@ def _start(draft: Draft, revision: Revision, run: PipelineRun) -> None:
     except (StageError, ValidationError, ValueError, KeyError) as error:  # a defect of ours must not start anything
         draft.compile_error = str(error)[:1000]
         return
-    draft.delete_jobs(revision.number, but=JOBS[seen.run.spec.train.backend].kind)  # of before the backend was changed
+    asked = partial(_asked_for, seen.run)
+    draft.delete_jobs(revision.number, but=asked)  # of before the backend or the engine was changed
     draft.then.append(StartPipeline(revision.number, run.attempt, pipeline, parameter(told)))
     draft.look_again(0.0)

@@ -43,7 +43,7 @@ class RecordsSeen:
 
 
 class JobSeen(NamedTuple):
-    """A training job, by its kind."""
+    """A job that trains or prepares data, by its kind."""
 
     name: str
     kind: str = "PyTorchJob"
@@ -55,7 +55,7 @@ class Observed:
 
     `run` is None when the spec is refused, and `problems` say why. `pipelines` are the KFP runs of the attempt that
     status names, oldest first; None when there is nothing to ask for or KFP did not answer (`pipelines_error`).
-    `submit_error`: KFP refused the run that was just handed in. `jobs` are its training jobs, `service`
+    `submit_error`: KFP refused the run that was just handed in. `jobs` are its jobs, `service`
     and `service_pods` the InferenceService of its name and its pods. `history` is what a backup brought
     back, where there is no status.
     """

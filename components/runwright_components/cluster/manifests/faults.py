@@ -14,7 +14,7 @@ from typing import Any
 
 from runwright_components.cluster.manifests.beside import has_helpers
 from runwright_components.cluster.manifests.fields import condition, dig, integer, items, mapping, moment, text
-from runwright_components.cluster.manifests.job_states import failure_message, is_suspended
+from runwright_components.cluster.manifests.job_states import failure_message, is_suspended, not_submitted
 from runwright_components.cluster.manifests.redacting import redacted
 from runwright_components.contract.cluster import StageFault
 from runwright_components.contract.command import command_error
@@ -175,7 +175,20 @@ def job_fault(job: Mapping[str, Any], pods: Iterable[Any], events: Iterable[Any]
         return Fault(str(Reason.INVALID_CONFIG), said)
     if (told := _of_program(said)) is not None:
         return told
-    return Fault(NODE_LOST, f"the pods of the training are gone and left no word: {said}".removesuffix(": "))
+    if (told := _of_submission(job, said)) is not None:
+        return told
+    return Fault(NODE_LOST, f"the pods of the job are gone and left no word: {said}".removesuffix(": "))
+
+
+def _of_submission(job: Mapping[str, Any], said: str) -> Fault | None:
+    """Why the Spark operator could not start a SparkApplication, by the last words of spark-submit. None where its
+    driver did start."""
+    if not not_submitted(job):
+        return None
+    if (refused := _refusal(said)) is not None:
+        return refused
+    last = next((line for line in reversed(said.splitlines()) if "Exception" in line), said)
+    return Fault(Reason.WORKER_FAILED, f"the Spark operator could not start the driver: {last.strip()}")
 
 
 def _precedence(fault: Fault) -> tuple[int, datetime]:
@@ -201,10 +214,17 @@ def _refused(events: Iterable[Any]) -> Fault | None:
         said = text(event.get("message"))
         if "already exists" in said or "being deleted" in said:
             continue
-        if "exceeded quota" in said:
-            return Fault(QUOTA, said, waiting=True)
-        if "forbidden" in said or "denied" in said or "PodSecurity" in said or "no PriorityClass" in said:
-            return Fault(NOT_ALLOWED, said, waiting=True)
+        if (refused := _refusal(said)) is not None:
+            return replace(refused, waiting=True)
+    return None
+
+
+def _refusal(said: str) -> Fault | None:
+    """What the API server has against a pod."""
+    if "exceeded quota" in said:
+        return Fault(QUOTA, said)
+    if "forbidden" in said or "denied" in said or "PodSecurity" in said or "no PriorityClass" in said:
+        return Fault(NOT_ALLOWED, said)
     return None
 
 

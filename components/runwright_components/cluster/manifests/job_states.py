@@ -1,7 +1,7 @@
 """What a job's status says of it, in the same words for every kind of job.
 
 Reads any JSON, and never raises. What decides is written by Kubernetes' condition conventions in a PyTorchJob and a
-TrainJob, and by two words of its own in a RayJob.
+TrainJob, by two words of its own in a RayJob, and by one in a SparkApplication.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from runwright_components.cluster.manifests import rayjob, trainjob
+from runwright_components.cluster.manifests import rayjob, sparkapplication, trainjob
 from runwright_components.cluster.manifests.fields import condition, dig, integer, items, mapping, text
 
 JobState = Literal["created", "suspended", "running", "restarting", "succeeded", "failed"]
@@ -22,6 +22,20 @@ _RAY: dict[str, JobState] = {
     "Failed": "failed",
     "ValidationFailed": "failed",
 }
+_SPARK: dict[str, JobState] = {
+    "RUNNING": "running",
+    "SUCCEEDING": "running",
+    "FAILING": "running",
+    "UNKNOWN": "running",  # the operator lost sight of the driver, and looks again
+    "COMPLETED": "succeeded",
+    "FAILED": "failed",
+    "SUBMISSION_FAILED": "failed",
+    "PENDING_RERUN": "restarting",
+    "INVALIDATING": "restarting",
+    "SUSPENDING": "suspended",
+    "SUSPENDED": "suspended",
+    "RESUMING": "suspended",
+}
 
 
 def job_state(job: Mapping[str, Any]) -> JobState:
@@ -31,6 +45,8 @@ def job_state(job: Mapping[str, Any]) -> JobState:
             return _train_job(job)
         case rayjob.KIND:
             return _ray_job(job)
+        case sparkapplication.KIND:
+            return _SPARK.get(_spark_word(job), "created")
     for kind, state in _PYTORCH:
         if _holds(job, kind):
             return state
@@ -56,7 +72,20 @@ def failure_message(job: Mapping[str, Any]) -> str:
     """What the controller says of a job that failed."""
     if mapping(job).get("kind") == rayjob.KIND:
         return ": ".join(filter(None, (text(dig(job, "status", "reason")), text(dig(job, "status", "message")))))
+    if mapping(job).get("kind") == sparkapplication.KIND:
+        return text(dig(job, "status", "applicationState", "errorMessage"))
     return text(condition(job, "Failed").get("message"))
+
+
+def not_submitted(job: Mapping[str, Any]) -> bool:
+    """Whether this is a SparkApplication whose driver was never started."""
+    if mapping(job).get("kind") != sparkapplication.KIND:
+        return False
+    return _spark_word(job) == "SUBMISSION_FAILED" or "failed to run spark-submit" in failure_message(job)
+
+
+def _spark_word(job: Mapping[str, Any]) -> str:
+    return text(dig(job, "status", "applicationState", "state"))
 
 
 def _train_job(job: Mapping[str, Any]) -> JobState:

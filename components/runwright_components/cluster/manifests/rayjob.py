@@ -10,6 +10,7 @@ We own retries and time limits, as with a PyTorchJob. Ray itself replaces worker
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from runwright_components.cluster.manifests.pods import Manifest
@@ -57,26 +58,27 @@ def removed_head(message: str) -> Manifest | None:
 
 def ray_job(run: ClusterRun, *, config: TrainConfig, prepared_uri: str) -> Manifest:
     """The job of `run`'s revision, its name the same as that of the revision's records (`record_name`)."""
+    pod = with_container(
+        training_pod(run, CONTAINER, label_job=LABEL_OF, shared_memory=True),
+        env=training_environment(run, config, prepared_uri),
+        resources=training_resources(run.job),
+    )
+    return job_on_ray(run, COMMAND, head=pod, worker=pod)
+
+
+def job_on_ray(run: ClusterRun, command: Sequence[str], *, head: Manifest, worker: Manifest) -> Manifest:
+    """A RayJob whose head runs `command`, with pods after those templates."""
     job = run.job
-    group: dict[str, Any] = {
-        "rayStartParams": {},
-        "template": with_container(
-            training_pod(run, CONTAINER, label_job=LABEL_OF, shared_memory=True),
-            env=training_environment(run, config, prepared_uri),
-            resources=training_resources(job),
-        ),
-    }
-    group["template"]["spec"]["restartPolicy"] = "Never"
     cluster: Manifest = {
         "rayVersion": OLDEST_RAY,
         "authOptions": {"mode": "token"},
-        "headGroupSpec": group,
+        "headGroupSpec": _group(head),
     }
     if (workers := job.nodes - 1) > 0:
         count = {"replicas": workers, "minReplicas": workers, "maxReplicas": workers}
-        cluster["workerGroupSpecs"] = [{"groupName": GROUP, **count, **group}]
+        cluster["workerGroupSpecs"] = [{"groupName": GROUP, **count, **_group(worker)}]
     spec: Manifest = {
-        "entrypoint": " ".join(COMMAND),
+        "entrypoint": " ".join(command),
         "submissionMode": "HTTPMode",
         "backoffLimit": 0,
         "shutdownAfterJobFinishes": True,
@@ -86,3 +88,7 @@ def ray_job(run: ClusterRun, *, config: TrainConfig, prepared_uri: str) -> Manif
     if job.queue:
         spec["suspend"] = True  # Kueue starts it when the queue has room
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": job_metadata(run), "spec": spec}
+
+
+def _group(pod: Manifest) -> dict[str, Any]:
+    return {"rayStartParams": {}, "template": {**pod, "spec": {**pod["spec"], "restartPolicy": "Never"}}}

@@ -48,11 +48,11 @@ NCCL = {
 def job_labels(run: ClusterRun) -> dict[str, str]:
     """Labels of a revision's job, and of all that is made for it."""
     trial = {} if run.trial is None else {LABEL_TRIAL: str(run.trial.number)}
-    return {**labels(run=run.name, uid=run.uid, revision=run.revision), LABEL_STAGE: "train", **trial}
+    return {**labels(run=run.name, uid=run.uid, revision=run.revision), LABEL_STAGE: run.stage, **trial}
 
 
 def job_metadata(run: ClusterRun) -> Manifest:
-    """Metadata of a job that trains; the TrainingRun owns it."""
+    """Metadata of a job; the TrainingRun owns it."""
     queue = {LABEL_QUEUE: run.job.queue} if run.job.queue else {}
     return {
         "name": run.job_name,
