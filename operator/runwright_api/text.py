@@ -7,6 +7,7 @@ they find it. Patterns are in the common subset of RE2 (the API server), Rust's 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -35,6 +36,12 @@ _PARAMETER = r"^[a-z][A-Za-z0-9]*(\.[a-z][A-Za-z0-9]*)*$"
 _CRON = r"^(@(hourly|daily|weekly|monthly)|[0-9*,/-]+( [0-9A-Za-z*,/?#L-]+){4})$"
 _IMAGE = r"^[a-z0-9]([a-z0-9._:/-]*[a-z0-9])?(:[A-Za-z0-9._-]+)?(@sha256:[a-f0-9]{64})?$"
 _ENTRY_POINT = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(:[A-Za-z_][A-Za-z0-9_]*)?$"
+_BROKERS = r"^[A-Za-z0-9][A-Za-z0-9._-]*:[0-9]{1,5}(,[A-Za-z0-9][A-Za-z0-9._-]*:[0-9]{1,5})*$"
+_TOPIC = r"^[A-Za-z0-9._-]+$"
+_INSTANT = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
 _SLICE = r"^(\{?[^={\x00-\x1f\x7f])+=(\{?[^{\x00-\x1f\x7f])*\{?$"
 
 _TURNS_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -44,6 +51,15 @@ def keeps_direction(text: str) -> str:
     """Refuse what makes a reviewer read another text than the machine does (CVE-2021-42574)."""
     if _TURNS_DIRECTION.search(text):
         raise PydanticCustomError("direction", "must not hold characters that turn the direction of text")
+    return text
+
+
+def _is_a_day(text: str) -> str:
+    """Refuse the 31st of February, which no pattern tells."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise PydanticCustomError("instant", "is no day of the calendar") from None
     return text
 
 
@@ -74,6 +90,12 @@ DatasetName = Annotated[str, Field(min_length=1, max_length=193, pattern=_DATASE
 """Name of a dataset of the Hugging Face Hub: OWNER/NAME, or NAME."""
 HubName = Annotated[str, Field(min_length=1, max_length=128, pattern=_HUB_NAME)]
 """Name of a configuration or a split of such a dataset."""
+Brokers = Annotated[str, Field(max_length=1024, pattern=_BROKERS)]
+"""Addresses of servers: HOST:PORT, several with commas between."""
+TopicName = Annotated[str, Field(min_length=1, max_length=249, pattern=_TOPIC)]
+"""Name of a topic of Kafka."""
+Instant = Annotated[str, Field(max_length=40, pattern=_INSTANT), AfterValidator(_is_a_day)]
+"""A moment with its zone, as RFC 3339 writes it."""
 Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=_DURATION)]
 """A span of time: 90s, 15m, 12h, 2d, 1h30m."""
 Frequency = Annotated[str, Field(min_length=2, max_length=8, pattern=_FREQUENCY)]
@@ -112,6 +134,9 @@ _PATTERNS: dict[str, tuple[str, str]] = {
     _AZURE_ACCOUNT: ("the name of an Azure storage account: 3 to 24 lowercase letters and digits", ""),
     _DATASET: ("the name of a dataset of the Hugging Face Hub", "for example: stanfordnlp/imdb"),
     _HUB_NAME: ("the name of a configuration or split: letters, digits, '_', '-' and '.'", "for example: train"),
+    _BROKERS: ("addresses of brokers, HOST:PORT", "for example: kafka-1.example.com:9092,kafka-2.example.com:9092"),
+    _TOPIC: ("the name of a topic: letters, digits, '.', '_' and '-'", "for example: orders.v1"),
+    _INSTANT: ("a moment with its zone", "for example: 2026-01-31T00:00:00Z"),
     _DURATION: ("a span of time in d, h, m and s", "for example: 90s, 15m, 12h or 1h30m"),
     _FREQUENCY: ("a step of s, m, h, d, w, mo, q or y", "for example: 15m, 1h, 1d or 1mo (a month)"),
     _QUANTITY: ("a Kubernetes quantity", 'for example: "4", 500m or 16Gi'),

@@ -26,6 +26,8 @@ _TEXTS = (
     ("s3://bucket/a", "s3://bucket/b"),
     ("gs://bucket/a", "gs://bucket/b"),
     ("az://container/a", "az://container/b"),
+    ("kafka-1.example.com:9092", "kafka-2.example.com:9092"),
+    ("2026-01-31T00:00:00Z", "2026-02-28T12:30:00+01:00"),
     ("15m", "2h"),
     ("@daily", "0 3 * * 1"),
     (";", "|"),

@@ -122,7 +122,14 @@ def test_the_fullest_status_fits_into_etcd() -> None:
 
 def test_list_maps_have_required_keys() -> None:
     found = {path: schema for path, schema in places() if schema.get("x-kubernetes-list-type") == "map"}
-    assert set(found) == {".spec.prepare.columns", ".spec.tune.searchSpace", ".status.conditions", ".status.revisions"}
+    assert set(found) == {
+        ".spec.data.sources[].kafka.start.offsets",
+        ".spec.data.sources[].kafka.end.offsets",
+        ".spec.prepare.columns",
+        ".spec.tune.searchSpace",
+        ".status.conditions",
+        ".status.revisions",
+    }
     for schema in found.values():
         assert set(schema["x-kubernetes-list-map-keys"]) <= set(schema["items"]["required"])
     for _, schema in places():
