@@ -44,7 +44,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
             "runNamespaces": ["team-a"],
             "replicas": 2,
             "image": {"digest": f"sha256:{'0' * 64}", "pullSecrets": ["registry"]},
-            "run": {"networkPolicy": True, "annotations": {"example.com/role": "training"}},
+            "run": {"networkPolicy": True, "spark": {"enabled": True}, "annotations": {"example.com/role": "training"}},
             "storage": {"uri": "s3://models/runwright", "secret": "models"},
             "pipelines": {
                 "endpoint": "https://pipelines.example.com",

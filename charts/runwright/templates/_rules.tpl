@@ -16,6 +16,9 @@ missing one says so itself. */}}
 - apiGroups: [ray.io]
   resources: [rayjobs]
   verbs: [list, watch, delete]
+- apiGroups: [sparkoperator.k8s.io]
+  resources: [sparkapplications]
+  verbs: [list, watch, delete]
 - apiGroups: [serving.kserve.io]
   resources: [inferenceservices]
   verbs: [get, list, watch, create, patch, delete]
@@ -62,6 +65,9 @@ missing one says so itself. */}}
 - apiGroups: [ray.io]
   resources: [rayjobs]
   verbs: [get, create, patch, delete]
+- apiGroups: [sparkoperator.k8s.io]
+  resources: [sparkapplications]
+  verbs: [get, create, patch, delete]
 - apiGroups: [serving.kserve.io]
   resources: [inferenceservices]
   verbs: [get, create, patch]
@@ -82,4 +88,14 @@ missing one says so itself. */}}
   resourceNames: [{{ . }}]
   verbs: [get]
 {{- end }}
+{{- end }}
+
+{{- /* What the driver of a SparkApplication may do in its namespace: make executors and end them. */}}
+{{- define "runwright.sparkRules" -}}
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, create, patch, delete, deletecollection]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create, patch, deletecollection]
 {{- end }}

@@ -51,7 +51,9 @@ def spark_application(run: ClusterRun, module: str, environment: list[Manifest])
     driver = driver_pod(run, DRIVER, environment, label_job=LABEL_APP)
     driver["spec"]["automountServiceAccountToken"] = True  # it makes the executors
     _with_program(driver, module)
-    executor = {"instances": run.data.executors, "deleteOnTermination": False}
+    amounts = _amounts(run.data.executor, "executor")
+    tasks = run.data.executors * amounts["cores"]  # as many at a time; Spark itself counts before executors are there
+    executor = {"instances": run.data.executors, "deleteOnTermination": False, **amounts}
     spec = {
         "type": "Python",
         "pythonVersion": "3",
@@ -60,13 +62,9 @@ def spark_application(run: ClusterRun, module: str, environment: list[Manifest])
         "image": run.data.image,
         "mainApplicationFile": f"local://{_PROGRAM}/main.py",
         "restartPolicy": {"type": "Never"},
-        "sparkConf": dict(_CONF),
+        "sparkConf": {**_CONF, "spark.default.parallelism": str(tasks)},
         "driver": {"serviceAccount": ACCOUNT, "template": driver, **_amounts(run.data.driver, "driver")},
-        "executor": {
-            **executor,
-            "template": worker_pod(run, EXECUTOR, label_job=LABEL_APP),
-            **_amounts(run.data.executor, "executor"),
-        },
+        "executor": {"template": worker_pod(run, EXECUTOR, label_job=LABEL_APP), **executor},
     }
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": job_metadata(run), "spec": spec}
 
@@ -83,7 +81,8 @@ def _with_program(pod: Manifest, module: str) -> None:
 
 
 def _amounts(given: PodAmounts, who: str) -> dict[str, Any]:
-    """Half of a pod's memory is the JVM's heap, the other half Python's: Spark knows the two apart only."""
+    """A quarter of a pod's memory is the JVM's heap, the rest Python's, which does the work: Spark wants to be told of
+    each."""
     mebibytes = int(_number(given.memory) / 2**20)
     if mebibytes < LEAST_MEMORY:
         raise StageError(
@@ -92,7 +91,7 @@ def _amounts(given: PodAmounts, who: str) -> dict[str, Any]:
             where=f"data.cluster.{who}.memory",
             cure=f"give {LEAST_MEMORY // 1024}Gi or more",
         )
-    heap = mebibytes // 2
+    heap = max(LEAST_MEMORY // 2, mebibytes // 4)
     return {
         "cores": max(1, math.ceil(_number(given.cpu))),
         "coreRequest": given.cpu,
