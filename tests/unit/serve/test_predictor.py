@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runwright_components.contract.artifacts import PREPROCESSING, STATE
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.features.pii import MASKING, Masking
 from runwright_components.serve.predictor import Limits, Predictor, RequestError
 
 Row = dict[str, Any]
@@ -277,3 +279,20 @@ def test_it_needs_neither_torch_nor_kserve(penguins: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(penguins)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_request_is_masked_as_the_training_data_were(tmp_path: Path, penguins: Path) -> None:
+    model = shutil.copytree(penguins, tmp_path / "masked")
+    state = model / PREPROCESSING / STATE
+    state.write_text(state.read_text().replace('"torgersen"', '"<email>"'))
+    unmasked = Predictor(model, verify=False)
+    Masking(action="mask", columns={"island": ("email",)}).write(model / PREPROCESSING, MASKING)
+    masked = Predictor(model, verify=False)
+    example = masked.signature.example
+    rows = [{**example, "island": island} for island in ("ann@example.com", "Dream")]
+    expected = unmasked.predict_rows([{**example, "island": island} for island in ("<email>", "Dream")])
+    other = unmasked.predict_rows(rows)
+    columns = {name: [row[name] for row in rows] for name in example}
+    for answer in (masked.predict_rows(rows), masked.predict_columns(columns), masked.predict(masked.frame(rows))):
+        np.testing.assert_array_equal(answer.probabilities, expected.probabilities)
+    assert (other.probabilities[0] != expected.probabilities[0]).any()
