@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from runwright_components.contract.artifacts import QUARANTINE, PreparedManifest
+from runwright_components.contract.artifacts import QUALITY, QUARANTINE, PreparedManifest
 from runwright_components.contract.config import PrepareConfig
 from runwright_components.contract.files import new_folder
 from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_components.contract.progress import Progress
 from runwright_components.prepare.labels import require_target
+from runwright_components.prepare.memory import FILE, Memory
 from runwright_components.prepare.pii import forget, guard
 from runwright_components.prepare.raw import open_raw
 
-__all__ = ["prepare"]
+__all__ = ["left_for_the_next", "prepare"]
 
 
-def prepare(config: PrepareConfig, *, raw: Path, out: Path, progress: Progress) -> PreparedManifest:
+def prepare(
+    config: PrepareConfig, *, raw: Path, out: Path, progress: Progress, former: Path | None = None
+) -> PreparedManifest:
     """Prepare the raw data in `raw` as the new folder `out`, which appears only when everything is in it.
+
+    `former` is what the revision before prepared, whose rows keep their splits.
 
     Raises StageError for data and settings that a person can mend.
     """
-    data = open_raw(raw)
+    data = replace(open_raw(raw), memory=Memory.read(former))
     # What learns from the inputs alone may do without.
     if config.task not in ("generation", "control") and not (config.task in UNSUPERVISED and not config.target):
         require_target(data.columns, config)
@@ -49,3 +55,8 @@ def prepare(config: PrepareConfig, *, raw: Path, out: Path, progress: Progress) 
             manifest.write(folder)
     progress.emit("done", f"{sum(manifest.rows.values())} of {data.rows} rows prepared")
     return manifest
+
+
+def left_for_the_next(prepared: Path) -> dict[str, Path]:
+    """The files of prepared data that the next revision compares itself with, and keeps its splits by."""
+    return {name: path for name in (QUALITY, FILE) if (path := prepared / name).is_file()}

@@ -18,12 +18,14 @@ from runwright_components.contract.config.duplicates import NearDuplicates
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features.tabular_state import ISO_FORMATS
 from runwright_components.features.target import Target
-from runwright_components.features.values import moment
+from runwright_components.features.values import Words, key, moment
 from runwright_components.prepare import labels
 from runwright_components.prepare.describe import numbers
+from runwright_components.prepare.memory import Memory, Recall, lost, remembers
 from runwright_components.prepare.near_duplicates import Told, of_images, of_texts, without
-from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates, SplitQuality
+from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates, KeptSplits, SplitQuality
 from runwright_components.prepare.raw import RawData
+from runwright_components.prepare.row_digests import digested, text_digests
 from runwright_components.prepare.split import assign
 from runwright_components.prepare.split_columns import content, digest, named_splits
 
@@ -42,6 +44,8 @@ class Selection:
     dropped: tuple[Dropped, ...]
     splits: tuple[SplitQuality, ...]
     warnings: tuple[str, ...]
+    memory: Memory | None = None
+    kept: KeptSplits | None = None
 
     def of(self, split: SplitName) -> pl.DataFrame:
         """`row_id` and `target` of one split."""
@@ -84,10 +88,11 @@ def columns_of(data: RawData, config: PrepareConfig) -> list[pl.Expr]:
     return chosen
 
 
-def select(table: pl.DataFrame, config: PrepareConfig, what: str) -> Selection:
+def select(table: pl.DataFrame, config: PrepareConfig, what: str, former: Memory | None = None) -> Selection:
     """Drop rows without content or target and repeated ones, split the rest, fit the target on the training split.
 
-    `what` names the content ("text", "image") in messages. Raises StageError when nothing is left to learn from.
+    `what` names the content ("text", "image") in messages; `former` is what is known of the rows.
+    Raises StageError when nothing is left to learn from.
     """
     read = labels.read(table[TARGET].rename(config.target), config)
     rows = table.with_columns(read.values.alias(_KEY)).sort(ROW_ID)
@@ -112,7 +117,11 @@ def select(table: pl.DataFrame, config: PrepareConfig, what: str) -> Selection:
         dropped += near.dropped
         warnings += near.warnings
     labels.check(labels.read(rows[TARGET].rename(config.target), config), config)  # without the copies
-    rows = rows.with_columns(pl.Series(SPLIT, assign(len(rows), config.split, _split_by(rows, config))))
+    recall = _recall(rows, config, what, former) if remembers(config.split) else None
+    codes = assign(len(rows), config.split, _split_by(rows, config), None if recall is None else recall.known)
+    memory, told = (None, None) if recall is None else recall.record(codes)
+    warnings += [] if told is None else lost(told)
+    rows = rows.with_columns(pl.Series(SPLIT, codes))
     train = rows.filter(pl.col(SPLIT) == 0)
     target = labels.fit(train[TARGET], train[_KEY], config)
     if config.task == "classification" and len(target.keys) < 2:
@@ -133,6 +142,21 @@ def select(table: pl.DataFrame, config: PrepareConfig, what: str) -> Selection:
         dropped=tuple(each for each in dropped if each.rows),
         splits=tuple(_split_quality(kept, target)),
         warnings=(*warnings, *_warnings(rows, kept, config, what)),
+        memory=memory,
+        kept=told,
+    )
+
+
+def _recall(rows: pl.DataFrame, config: PrepareConfig, what: str, former: Memory | None) -> Recall:
+    columns = {what: rows[CONTENT]}
+    if BY in rows.columns and digested(rows.schema[BY]):
+        columns[config.split.by or BY] = rows.select(key(pl.col(BY), rows.schema[BY], Words(fold_case=True)))[BY]
+    return Recall.of(
+        former,
+        lambda names: text_digests(columns[names[0]]),
+        columns=[*columns],
+        target="",
+        by=config.split.by if config.split.by in columns else None,
     )
 
 

@@ -84,6 +84,7 @@ def quality(
         dropped=selection.dropped,
         strategy=config.split.strategy,
         splits=selection.splits,
+        kept=selection.kept,
         measures=tuple(measures),
         findings=data.findings,
         warnings=(*selection.warnings, *warnings),
@@ -125,6 +126,8 @@ def finish(
     )
     preprocessing.save(folder / PREPROCESSING)
     report.write(folder, QUALITY)
+    if selection.memory is not None:
+        selection.memory.write(folder)
     manifest = PreparedManifest(
         digest=files_digest(folder_files(folder)),
         modality=config.modality,

@@ -144,6 +144,18 @@ class SplitQuality(Document):
     target: Summary | None = None
 
 
+class KeptSplits(Document):
+    """What the memory of splits did. Rows are recognized by `columns`: `known` ones keep the split that they had,
+    `new` ones were dealt; `unrecognizable` ones are like rows of another split and are not remembered. `lost`: a
+    former revision remembered rows, and none of them was recognized."""
+
+    columns: tuple[str, ...]
+    known: int
+    new: int
+    unrecognizable: int = 0
+    lost: bool = False
+
+
 class Measure(Document):
     """A derived quantity a row: tokens of a text, width of an image. `name` is the key, `label` what to print."""
 
@@ -195,6 +207,7 @@ class Quality(Document):
     dropped: tuple[Dropped, ...] = ()
     strategy: str  # of the split
     splits: tuple[SplitQuality, ...]
+    kept: KeptSplits | None = None
     measures: tuple[Measure, ...] = ()
     missing_together: tuple[MissingPattern, ...] = ()
     relations: tuple[Relation, ...] = ()

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from runwright_components.contract.artifacts import MANIFEST, ROW_ID, RawManifest
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.prepare.memory import Memory
 from runwright_components.prepare.quality import Finding
 
 _NEAR = 1000  # rows
@@ -33,6 +34,7 @@ class RawData:
     left_out: NDArray[np.bool_] | None = None  # [rows]: what stands in quarantine
     findings: tuple[Finding, ...] = ()  # about the raw data, for the report
     unread: tuple[str, ...] = ()  # columns of the source that are not in `frame`
+    memory: Memory | None = None  # the splits of the revision before
 
     @property
     def usable(self) -> NDArray[np.bool_]:

@@ -1,5 +1,8 @@
 """Which row goes to which split: random, stratified by class, by group, by time, by digest, by name. Deterministic.
 
+Rows whose split is known from a former revision stay there; the new ones are dealt so that the whole comes as near to
+its shares as they allow.
+
 The sizes are exact for random, stratified (a class at a time) and, but for ties, time; groups stay whole, so their
 splits come as near as the groups allow, and a digest gives the shares by chance.
 """
@@ -14,29 +17,31 @@ from runwright_components.contract.config import SPLITS, SplitRules
 from runwright_components.contract.outcome import Reason, StageError
 
 Codes = NDArray[np.uint8]  # position in SPLITS: 0 train, 1 validation, 2 test
+UNKNOWN = 255  # no former revision says
 
 
-def assign(rows: int, rules: SplitRules, by: pl.Series | None = None) -> Codes:
+def assign(rows: int, rules: SplitRules, by: pl.Series | None = None, known: Codes | None = None) -> Codes:
     """The split of each of `rows` rows, uint8 [rows] (position in `config.SPLITS`).
 
     `by` [rows] is the class (stratified), the group (group; missing values are one group), the time (time; any type
     that sorts; missing values count as the earliest), the digest (hash; UInt64) or the split (predefined; UInt8).
-    Random needs none.
+    Random needs none. `known` [rows] is the split that a row had before, or UNKNOWN; time and predefined take none.
     Raises StageError when the shares are not shares or a split would be empty.
     """
     shares = _shares(rules)
     random = np.random.default_rng(rules.seed)
+    before = np.full(rows, UNKNOWN, dtype=np.uint8) if known is None else known
     if rules.strategy == "random":
-        codes = random.permutation(_blocks(rows, shares))
+        codes = _dealt(before, shares, random)
     else:
         if by is None or len(by) != rows:
             raise ValueError(f"strategy {rules.strategy} needs a value for each of the {rows} rows")
         if rules.strategy == "stratified":
-            codes = _stratified(by, shares, random)
+            codes = _stratified(by, before, shares, random)
         elif rules.strategy == "group":
-            codes = _grouped(by, shares, random)
+            codes = _grouped(by, before, shares, random)
         elif rules.strategy == "hash":
-            codes = _by_digest(by, shares)
+            codes = np.where(before == UNKNOWN, _by_digest(by, shares), before)
         elif rules.strategy == "predefined":
             codes = by.to_numpy()
         else:
@@ -50,7 +55,9 @@ def assign(rows: int, rules: SplitRules, by: pl.Series | None = None) -> Codes:
                 where="prepare.split",
                 cure=f"let column {rules.by} say {name} in some rows"
                 if rules.strategy == "predefined"
-                else f"give more data, or a larger share to {name}",
+                else f"give more data, or a larger share to {name}"
+                if (before == UNKNOWN).all()
+                else "give new rows; or deal all of them anew, with prepare.split: {remember: false}",
             )
     return codes
 
@@ -74,7 +81,7 @@ def _sizes(rows: int, shares: NDArray[np.float64]) -> NDArray[np.int64]:
     sizes = np.floor(exact + 1e-9).astype(np.int64)
     order = np.argsort(sizes - exact, kind="stable")
     sizes[order[: rows - int(sizes.sum())]] += 1
-    for short in np.flatnonzero(sizes == 0):
+    for short in np.flatnonzero((sizes == 0) & (shares > 0)):
         largest = int(sizes.argmax())
         if sizes[largest] > 1:
             sizes[largest] -= 1
@@ -86,27 +93,47 @@ def _blocks(rows: int, shares: NDArray[np.float64]) -> Codes:
     return np.repeat(np.arange(len(SPLITS), dtype=np.uint8), _sizes(rows, shares))
 
 
-def _stratified(classes: pl.Series, shares: NDArray[np.float64], random: np.random.Generator) -> Codes:
+def _dealt(known: Codes, shares: NDArray[np.float64], random: np.random.Generator) -> Codes:
+    """The known rows where they are, the others by chance in what is left of the shares."""
+    codes, new = known.copy(), known == UNKNOWN
+    codes[new] = random.permutation(_blocks(int(new.sum()), _left(known, shares)))
+    return codes
+
+
+def _left(known: Codes, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The shares of the new rows that bring all rows nearest to `shares`."""
+    held = np.bincount(known[known != UNKNOWN], minlength=len(SPLITS))
+    wanted: NDArray[np.float64] = np.maximum(len(known) * shares - held, 0.0)
+    return wanted / wanted.sum() if held.any() and wanted.any() else shares
+
+
+def _stratified(classes: pl.Series, known: Codes, shares: NDArray[np.float64], random: np.random.Generator) -> Codes:
     codes = np.empty(len(classes), dtype=np.uint8)
     dense = classes.rank("dense").fill_null(0).cast(pl.UInt32).to_numpy()
     order = np.argsort(dense, kind="stable")
     ends = np.cumsum(np.bincount(dense))
     for start, end in zip(np.concatenate(([0], ends[:-1])), ends, strict=True):
-        codes[order[start:end]] = random.permutation(_blocks(int(end - start), shares))
+        members = order[start:end]
+        codes[members] = _dealt(known[members], shares, random)
     return codes
 
 
-def _grouped(groups: pl.Series, shares: NDArray[np.float64], random: np.random.Generator) -> Codes:
-    """Whole groups, shuffled, each to the split that is furthest below its share."""
+def _grouped(groups: pl.Series, known: Codes, shares: NDArray[np.float64], random: np.random.Generator) -> Codes:
+    """Whole groups, shuffled, each to the split that is furthest below its share. A group with a row that was in the
+    test is in the test."""
     dense = groups.rank("dense").fill_null(0).cast(pl.UInt32).to_numpy()
     sizes = np.bincount(dense)
     wanted = shares * len(groups)
-    filled = np.zeros(len(SPLITS))
     chosen = np.zeros(len(sizes), dtype=np.uint8)
+    placed = np.zeros(len(sizes), dtype=np.bool_)
+    rows = known != UNKNOWN
+    placed[dense[rows]] = True
+    np.maximum.at(chosen, dense[rows], known[rows])
+    filled = np.bincount(chosen[placed], weights=sizes[placed], minlength=len(SPLITS))
     order = random.permutation(len(sizes))
     # Large groups first: what is small can still level the splits at the end.
     for group in order[np.argsort(-sizes[order], kind="stable")].tolist():
-        if not sizes[group]:
+        if placed[group] or not sizes[group]:
             continue
         split = int(np.argmax((wanted - filled) / shares))
         chosen[group] = split

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runwright_components.prepare.quality import ColumnQuality, Duplicates, Measure, Quality, Repair, Summary, Top
+from runwright_components.prepare.quality import (
+    ColumnQuality,
+    Duplicates,
+    KeptSplits,
+    Measure,
+    Quality,
+    Repair,
+    Summary,
+    Top,
+)
 from runwright_components.prepare.verdicts import Verdict, Verdicts
 from runwright_components.report.charts import Chart, Point, Tone, spark, tick_text
 from runwright_components.report.relations_view import PatternView, RelationsView, patterns_view, relations_view
@@ -106,6 +115,7 @@ class DataView:
     more_columns: tuple[ColumnView, ...]
     unused: tuple[tuple[str, str], ...]  # (name, why)
     split: SplitView
+    kept: str  # what became of rows that had a split before
     measures: tuple[tuple[str, str, Chart | None], ...]
     duplicates: tuple[tuple[str, ...], ...]  # header and sample rows
     duplicates_note: str
@@ -141,6 +151,7 @@ def data_view(quality: Quality, verdicts: Verdicts | None = None) -> DataView:
         more_columns=columns[OPEN_COLUMNS:],
         unused=tuple((column.name, column.reason) for column in quality.columns if column.role == "ignored"),
         split=_split(quality),
+        kept="" if quality.kept is None else _kept(quality.kept),
         measures=tuple(_measure(entry) for entry in quality.measures),
         duplicates=(header, *sample) if sample else (),
         duplicates_note=quality.duplicates.note,
@@ -149,6 +160,13 @@ def data_view(quality: Quality, verdicts: Verdicts | None = None) -> DataView:
         expectations=() if verdicts is None else tuple(_expected(each) for each in verdicts.verdicts),
         warnings=(*quality.warnings, *(finding.text for finding in quality.findings)),
     )
+
+
+def _kept(kept: KeptSplits) -> str:
+    words = [f"{count(kept.known)} rows keep the split of the former revision, {count(kept.new)} are new"]
+    if kept.unrecognizable:
+        words.append(f"{count(kept.unrecognizable)} are like rows of another split and will not be recognized")
+    return "; ".join(words) + "."
 
 
 def _flow(quality: Quality, verdicts: Verdicts | None) -> tuple[Flow, ...]:

@@ -15,6 +15,7 @@ _SPLITS = ("train", "validation", "test")
 _CHANCE = (*_SPLITS, "seed")
 _NEED_BY = ("group", "time", "predefined")
 _TAKE_BY = (*_NEED_BY, "hash")
+_MOVES_ON = ("time", "predefined")
 _SUM_TOLERANCE = 1e-6
 _SUM_CEL = " + ".join(
     f"(has(self.{name}) ? self.{name} : {share})" for name, share in zip(_SPLITS, (0.7, 0.15, 0.15), strict=True)
@@ -48,6 +49,9 @@ class Split(Part):
     """The group or time column, the column that names the split, or the identifier that hash looks at."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Seed of the shuffle, key of the digest. Default: 0."""
+    remember: bool | None = None
+    """Rows keep the split that a former revision gave them, so that a test row never trains a later one; false deals
+    all rows anew. Default: true, but for time and predefined."""
 
     rules = (
         Rule(
@@ -79,5 +83,11 @@ class Split(Part):
             broken=lambda self: [(name,) for name in given(self, _CHANCE) if self.strategy == "predefined"],
             cel=f"!has(self.strategy) || self.strategy != 'predefined' || ({none_given_cel('self', _CHANCE)})",
             cure="remove train, validation, test and seed; the column says where each row goes",
+        ),
+        Rule(
+            message="a time or predefined split remembers no rows",
+            broken=lambda self: unless(not self.remember or self.strategy not in _MOVES_ON, "remember"),
+            cel=f"!has(self.remember) || !self.remember || !has(self.strategy) || !({_among(_MOVES_ON)})",
+            cure="remove `remember`: with time the test moves on, and a column that names the split is the only word",
         ),
     )

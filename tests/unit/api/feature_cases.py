@@ -27,6 +27,12 @@ FEATURES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("random by a column", {SPLIT: {"strategy": "random", "by": "who"}}, f"{SPLIT}.by", "hash or predefined"),
     (
+        "a time split that remembers",
+        {SPLIT: {"strategy": "time", "by": "day", "remember": True}},
+        f"{SPLIT}.remember",
+        "remembers no rows",
+    ),
+    (
         "order without ordinal",
         {"spec.prepare.columns": [{"name": "size", "order": ["S", "M"]}]},
         "spec.prepare.columns[0].order",

@@ -40,12 +40,16 @@ def write_raw(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def prepare_table(tmp_path: Path, write_raw: Callable[..., Path]) -> Callable[..., tuple[Path, PreparedManifest]]:
-    """`prepare_table(frame, name="a", **config)` prepares a table; gives the folder and the manifest."""
+    """`prepare_table(frame, name="a", **config)` prepares a table; gives the folder and the manifest. `former` is the
+    folder that the revision before left."""
 
-    def run(frame: pl.DataFrame, name: str = "a", parts: int = 1, **config: Any) -> tuple[Path, PreparedManifest]:
+    def run(
+        frame: pl.DataFrame, name: str = "a", parts: int = 1, former: Path | None = None, **config: Any
+    ) -> tuple[Path, PreparedManifest]:
         settings: dict[str, Any] = {"modality": "tabular", "task": "classification", "target": "y", **config}
         out = tmp_path / f"prepared-{name}"
         raw = write_raw(frame, f"raw-{name}", parts)
-        return out, prepare(PrepareConfig.model_validate(settings), raw=raw, out=out, progress=silent())
+        parsed = PrepareConfig.model_validate(settings)
+        return out, prepare(parsed, raw=raw, out=out, progress=silent(), former=former)
 
     return run

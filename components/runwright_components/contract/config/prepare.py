@@ -74,6 +74,7 @@ class SplitRules(Config):
     test: float = 0.15
     by: str | None = None  # the group or time column, the split's name, or what hash looks at in place of the row
     seed: int = 0
+    remember: bool | None = None  # whether rows keep the split of a former revision; None: where the strategy lets them
 
 
 class PrepareConfig(Config):
