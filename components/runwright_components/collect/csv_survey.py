@@ -16,6 +16,11 @@ from runwright_components.collect import limits
 
 CHUNK_BYTES = 1 << 20
 _LF, _CR = ord("\n"), ord("\r")
+_STEPS = tuple(np.uint64(1 << power) for power in range(6))
+_LAST = np.uint64(63)
+
+_Bytes = NDArray[np.uint8]
+_Bits = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Survey:
     delimiters: int
     nul: bool
     open_quote: bool
-    long_at: int | None  # byte near which a record of more than limits.MAX_RECORD bytes begins
+    long_at: int | None  # byte at which a record of more than limits.MAX_RECORD bytes begins
 
     def even(self, columns: int) -> bool:
         """Whether no record can be short, given that none is longer than `columns`."""
@@ -46,7 +51,8 @@ class Ragged:
 def survey(
     path: Path, delimiter: str, quote: str | None, *, on_bytes: Callable[[int], None], chunk_bytes: int = CHUNK_BYTES
 ) -> Survey:
-    """Digest and counts in one pass at a few GB/s; `on_bytes` gets the size of each chunk and may raise to stop."""
+    """Digest and counts in one pass, about 0.8 GB/s; `on_bytes` gets the size of each chunk and may raise to stop.
+    A record that is too long ends it."""
     digest = hashlib.sha256()
     size = records = delimiters = 0
     nul = False
@@ -54,6 +60,10 @@ def survey(
     inside = False
     mark = ord(delimiter)
     run, long_at = 0, None  # bytes of chunks without an end of a record
+    ended: tuple[_Bytes, _Bits | None] = (
+        np.empty(0, np.uint8),
+        None,
+    )  # the last chunk with such an end, and what of it lies outside quotes
     with path.open("rb", buffering=0) as file:
         for chunk in iter(lambda: file.read(chunk_bytes), b""):
             digest.update(chunk)
@@ -65,10 +75,12 @@ def survey(
             records += ends
             size += len(chunk)
             run = 0 if ends else run + len(chunk)
-            if run > limits.MAX_RECORD and long_at is None:
-                long_at = size - run
+            ended = (array, outside) if ends else ended
             last = chunk[-1]
             on_bytes(len(chunk))
+            if run > limits.MAX_RECORD:
+                long_at = size - run - _after_last_end(*ended)
+                break
     unfinished = last != _LF
     return Survey("sha256:" + digest.hexdigest(), size, records + unfinished, delimiters, nul, inside, long_at)
 
@@ -83,10 +95,10 @@ def first_ragged(
     inside = False
     for chunk in _chunks(path, chunk_bytes):
         array = np.frombuffer(chunk, np.uint8)
-        outside, inside = _outside_quotes(array, quote, inside)
+        bits, inside = _outside_quotes(array, quote, inside)
         feeds = array == _LF
-        ends = np.flatnonzero(feeds if outside is None else feeds & outside)
-        marks = np.cumsum((array == mark) if outside is None else (array == mark) & outside, dtype=np.int64)
+        ends = np.flatnonzero(_outside(feeds, bits))
+        marks = np.cumsum(_outside(array == mark, bits), dtype=np.int64)
         before = np.concatenate(([0], marks[ends]))
         widths = np.diff(before)
         lengths = np.diff(np.concatenate(([-1], ends))) - 1
@@ -128,18 +140,46 @@ def _chunks(path: Path, size: int) -> Iterator[bytes]:
         yield from iter(lambda: file.read(size), b"")
 
 
-def _count(hits: NDArray[np.bool_], outside: NDArray[np.bool_] | None) -> int:
-    return int(np.count_nonzero(hits if outside is None else hits & outside))
+def _count(hits: NDArray[np.bool_], outside: _Bits | None) -> int:
+    if outside is None:
+        return int(np.count_nonzero(hits))
+    return int(np.bitwise_count(_bits(hits) & outside).sum())
 
 
-def _outside_quotes(array: NDArray[np.uint8], quote: str | None, inside: bool) -> tuple[NDArray[np.bool_] | None, bool]:
-    """Which bytes lie outside quotes (None: all), and whether the chunk ends inside. A doubled quote toggles twice."""
+def _after_last_end(array: _Bytes, outside: _Bits | None) -> int:
+    """Bytes of a chunk that belong to a record which does not end in it."""
+    ends = np.flatnonzero(_outside(array == _LF, outside))
+    return len(array) - 1 - int(ends[-1]) if len(ends) else len(array)
+
+
+def _outside(hits: NDArray[np.bool_], bits: _Bits | None) -> NDArray[np.bool_]:
+    if bits is None:
+        return hits
+    return hits & (np.unpackbits(bits.view(np.uint8), count=len(hits), bitorder="little") > 0)
+
+
+def _bits(hits: NDArray[np.bool_]) -> _Bits:
+    """A bit a byte, the first in the lowest, in words of 64; zeros at the end."""
+    packed = np.zeros(-(-len(hits) // 64), np.uint64)
+    eighths = np.packbits(hits, bitorder="little")
+    packed.view(np.uint8)[: len(eighths)] = eighths
+    return packed
+
+
+def _outside_quotes(array: _Bytes, quote: str | None, inside: bool) -> tuple[_Bits | None, bool]:
+    """Which bytes lie outside quotes, in bits (None: all), and whether the chunk ends inside. A doubled quote toggles
+    twice. The parity of the quotes before a byte is a running exclusive or, within words by doubling steps (Langdale
+    and Lemire 2019, "Parsing gigabytes of JSON per second")."""
     if quote is None:
         return None, False
     quotes = array == ord(quote)
-    number = int(np.count_nonzero(quotes))
-    if not number:
-        return (np.zeros(len(array), np.bool_), True) if inside else (None, False)
-    parity = np.cumsum(quotes, dtype=np.uint8)  # wraps at 256, which keeps the parity
-    outside = ((parity + inside) & 1) == 0
-    return outside, (number + inside) % 2 == 1
+    if not quotes.any():
+        return (np.zeros(-(-len(array) // 64), np.uint64), True) if inside else (None, False)
+    parity = _bits(quotes)
+    for step in _STEPS:
+        parity ^= parity << step
+    ends = np.bitwise_xor.accumulate(parity >> _LAST)  # whether each word ends inside, begun outside
+    ends_inside = bool(ends[-1]) != inside
+    begins = np.concatenate(([np.uint64(inside)], ends[:-1] ^ np.uint64(inside)))
+    parity ^= np.negative(begins)  # all ones where the word begins inside
+    return ~parity, ends_inside

@@ -32,13 +32,14 @@ _WIDE = (
 @dataclass(frozen=True, slots=True)
 class Table:
     """Rows of one file, or of several that are one table. `check` gives the digest of each file, by its name, as it
-    was at the source, and raises StageError for what Polars lets pass; `explain` says why Polars could not read it.
-    Both may run beside the reading."""
+    was at the source, and raises StageError for what Polars lets pass; it may run beside the reading, but for one that
+    goes `ahead`: there it finds what would not fit into memory. `explain` says why Polars could not read it."""
 
     display: str
     frame: pl.LazyFrame
     check: Callable[[OnBytes], Mapping[str, str]]
     explain: Callable[[Exception], StageError]
+    ahead: bool = False
 
 
 def open_table(
@@ -86,7 +87,7 @@ def _csv_table(file: SourceFile, csv: CsvFile, limited: bool) -> Table:
         csv.check(counts, exact=limited)
         return {file.name: counts.digest if csv.path == file.path else _digest(file.path, lambda _size: None)}
 
-    return Table(file.display, csv.scan(), check, csv.explain)
+    return Table(file.display, csv.scan(), check, csv.explain, ahead=True)
 
 
 def _scan_parquet(path: Path, display: str) -> pl.LazyFrame:
@@ -185,7 +186,8 @@ def write_table(
 ) -> tuple[int, dict[str, str]]:
     """Write the tables one after the other to `target`; gives the number of rows and each file's digest.
 
-    The files are read twice at the same time: by Polars for the rows, and by a thread for digests and checks.
+    The files are read twice: by Polars for the rows, and for digests and checks, which a thread does meanwhile unless
+    they go ahead.
     """
     frame = pl.concat([table.frame.select(_cast(table.frame, schema)) for table in tables])
     frame = frame if limit is None else frame.head(limit)
@@ -196,21 +198,26 @@ def write_table(
             raise InterruptedError
         on_bytes(size)
 
-    def check_all() -> dict[str, str]:
-        return {name: digest for table in tables for name, digest in table.check(watched).items()}
+    def check(*, ahead: bool) -> dict[str, str]:
+        return {
+            name: digest for table in tables if table.ahead == ahead for name, digest in table.check(watched).items()
+        }
 
+    digests = check(ahead=True)
     with ThreadPoolExecutor(1) as pool:
-        checks: Future[dict[str, str]] = pool.submit(check_all)
+        checks: Future[dict[str, str]] = pool.submit(check, ahead=False)
         try:
             with polars_disk_errors(target):
-                frame.sink_parquet(target, statistics=False, optimizations=_optimizations(len(schema)))
+                frame.sink_parquet(
+                    target, statistics=False, compression_level=1, optimizations=_optimizations(len(schema))
+                )
         except pl.exceptions.PolarsError as error:
             stop.set()
             raise _culprit(tables, error) from error
         except BaseException:
             stop.set()
             raise
-        digests = checks.result()
+        digests |= checks.result()
     rows = int(pl.scan_parquet(target, glob=False).select(pl.len()).collect().item())
     if rows == 0:
         raise StageError(

@@ -33,6 +33,16 @@ def test_a_long_record_of_csv(workplace, monkeypatch):
     assert workplace.refusal("b.csv").where.endswith("b.csv, line 4")
 
 
+def test_a_long_record_is_found_before_the_rows_are_read(workplace, monkeypatch):
+    """Polars would hold all of it in memory: a quote that is never closed makes one field of the rest of a file."""
+    monkeypatch.setattr(limits, "MAX_RECORD", 2 << 20)
+    monkeypatch.setattr(pl.LazyFrame, "sink_parquet", lambda *_, **__: pytest.fail("rows were read"))
+    workplace.write({"a.csv": 'a,b\n1,"2\n' + "3,4\n" * (1 << 20)})
+    error = workplace.refusal("a.csv")
+    assert "a record of more than 2,097,152 bytes" in error.message
+    assert error.where.endswith("a.csv, line 2")
+
+
 def test_a_long_object(workplace, monkeypatch):
     monkeypatch.setattr(limits, "MAX_RECORD", 2 << 20)
     workplace.write({"a.jsonl": '{"a":"x"}\n{"a":"' + "x" * (5 << 20) + '"}\n'})
