@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from runwright_components.cluster.former import fetch_former
 from runwright_components.cluster.manifests.data_job import OUT_ENV, PREPARE_ENV, RAW_ENV
 from runwright_components.cluster.manifests.data_pod import SHARED
 from runwright_components.cluster.mirror import ProgressMirror
@@ -60,8 +61,9 @@ def work(run: ClusterRun, config: PrepareConfig, *, raw_uri: str, out_uri: str, 
 
     raw, out = folder / "raw", folder / "prepared"
     fetch_folder(place(run.storage, raw_uri), raw)
+    former = fetch_former(run, "prepare", "prepared_data", folder / "former")
     with ProgressMirror(place(run.storage), enabled=True) as told:
-        prepare(config, raw=raw, out=out, progress=Progress("prepare", sink=told))
+        prepare(config, raw=raw, out=out, progress=Progress("prepare", sink=told), former=former)
     store_folder(out, place(run.storage, out_uri))
 
 

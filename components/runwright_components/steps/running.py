@@ -75,7 +75,7 @@ class Surroundings:
             return ResultCache(self.workspace / CACHE).newest(stage, output)
         if (cluster := in_cluster()) is None:
             return None
-        from runwright_components.steps.former import fetch_former
+        from runwright_components.cluster.former import fetch_former
 
         return fetch_former(cluster.run, stage, output, Path(self._temporary.name) / stage / output)
 
@@ -83,7 +83,7 @@ class Surroundings:
         """Leave files of an output, by their names in its folder, for the next revision's `former`. On one machine the
         result cache has them. Raises StageError."""
         if self.workspace is None and (cluster := in_cluster()) is not None:
-            from runwright_components.steps.former import leave
+            from runwright_components.cluster.former import leave
 
             leave(cluster.run, stage, output, files)
 
