@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,13 @@ from runwright_components.cluster.manifests.data_job import ANNOTATION_INPUT, da
 from runwright_components.cluster.manifests.faults import Fault
 from runwright_components.cluster.manifests.fields import dig, text
 from runwright_components.cluster.records import RecordWriter
-from runwright_components.cluster.storage import PREPARED, fetch_folder, place, store_folder
+from runwright_components.cluster.storage import FORMER, PREPARED, RAW, Place, fetch_folder, place, store_folder
 from runwright_components.cluster.training import Follower, Pace, follow_to_its_end
 from runwright_components.contract.artifacts import PreparedManifest, RawManifest
 from runwright_components.contract.cluster import ClusterRun
 from runwright_components.contract.config import PrepareConfig
+from runwright_components.contract.files import files_digest, folder_files
 from runwright_components.contract.progress import Progress
-
-RAW = "raw"
 
 _IMAGE = "see that data.cluster.image is there, and that it holds Runwright and the engine; docs/data/engines.md"
 _ROOM = "ask for less (data.cluster), or make room in the cluster or in the namespace's quota"
@@ -42,23 +41,37 @@ _CURES = {
 }
 
 
+@dataclass(frozen=True)
+class Given:
+    """What is to be prepared: raw data, and what the revision before left, if anything."""
+
+    config: PrepareConfig
+    raw: Path
+    former: Path | None = None
+
+    def digest(self) -> str:
+        """Of all that decides the prepared data."""
+        before = "" if self.former is None else files_digest(folder_files(self.former))
+        decisive = (self.config.digest(), RawManifest.read(self.raw).digest, before)
+        return "sha256:" + hashlib.sha256(" ".join(decisive).encode()).hexdigest()
+
+    def store(self, there: Place) -> None:
+        """Bring the folders to where the job's program looks for them. Raises StageError."""
+        store_folder(self.raw, there.under(RAW))
+        if self.former is not None:
+            store_folder(self.former, there.under(FORMER))
+        else:
+            there.under(FORMER).remove()
+
+
 class DataJobHandle(JobHandle):
     """A job that prepares the data of a revision. `given` is the digest of what it is given."""
 
     def __init__(
-        self,
-        kubernetes: Kubernetes,
-        run: ClusterRun,
-        run_id: str,
-        *,
-        config: PrepareConfig,
-        raw_uri: str,
-        out_uri: str,
-        given: str,
+        self, kubernetes: Kubernetes, run: ClusterRun, run_id: str, *, config: PrepareConfig, out_uri: str, given: str
     ) -> None:
         super().__init__(kubernetes, run, run_id)
         self._config = config
-        self._raw_uri = raw_uri
         self._out_uri = out_uri
         self._given = given
 
@@ -67,7 +80,7 @@ class DataJobHandle(JobHandle):
         return f"prepared {self._given}"
 
     def manifest(self, *, resume: bool) -> Manifest:  # noqa: ARG002 (a preparation begins anew)
-        return data_job(self._run, config=self._config, raw_uri=self._raw_uri, out_uri=self._out_uri, given=self._given)
+        return data_job(self._run, config=self._config, out_uri=self._out_uri, given=self._given)
 
     def ownership(self, job: Mapping[str, Any]) -> Ownership:
         """As of any job; but one that was given other data, or told otherwise, is to be replaced."""
@@ -128,9 +141,8 @@ def prepare_in_cluster(
     kubernetes: Kubernetes,
     run: ClusterRun,
     run_id: str,
-    config: PrepareConfig,
+    given: Given,
     *,
-    raw: Path,
     out: Path,
     record: RecordWriter,
     progress: Progress,
@@ -138,7 +150,7 @@ def prepare_in_cluster(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> PreparedManifest:
-    """Prepare the raw data in `raw` by a job of `run.data`, and bring the prepared data to `out`.
+    """Prepare what is given by a job of `run.data`, and bring the prepared data to `out`.
 
     Raises StageError, as `train_in_cluster` does.
     """
@@ -146,24 +158,11 @@ def prepare_in_cluster(
     fence = Fence(kubernetes, run, run_id)
     fence.enter()
     there, its = place(run.storage).under(PREPARED), run.preparing()
-    raw_there = place(its.storage).under(RAW)
-    store_folder(raw, raw_there)
+    given.store(place(its.storage))
     handle = SparkHandle if run.data.engine == "spark" else RayHandle
-    job = handle(
-        kubernetes,
-        its,
-        run_id,
-        config=config,
-        raw_uri=raw_there.uri,
-        out_uri=there.uri,
-        given=_digest(config, RawManifest.read(raw)),
-    )
+    job = handle(kubernetes, its, run_id, config=given.config, out_uri=there.uri, given=given.digest())
     follower = Follower(job, its, record=record, fence=fence, progress=progress, pace=pace, clock=clock, sleep=sleep)
     follow_to_its_end(follower, job, fence)
     progress.note("fetching the prepared data")
     fetch_folder(there, out)
     return PreparedManifest.read(out)
-
-
-def _digest(config: PrepareConfig, raw: RawManifest) -> str:
-    return "sha256:" + hashlib.sha256(f"{config.digest()} {raw.digest}".encode()).hexdigest()

@@ -17,11 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from runwright_components.cluster.former import fetch_former
-from runwright_components.cluster.manifests.data_job import OUT_ENV, PREPARE_ENV, RAW_ENV
+from runwright_components.cluster.manifests.data_job import OUT_ENV, PREPARE_ENV
 from runwright_components.cluster.manifests.data_pod import SHARED
 from runwright_components.cluster.mirror import ProgressMirror
-from runwright_components.cluster.storage import fetch_folder, place, store_folder
+from runwright_components.cluster.storage import FORMER, RAW, fetch_folder, index_of, place, store_folder
 from runwright_components.cluster.worker import leaving_words
 from runwright_components.contract.cluster import CLUSTER_ENV, ClusterRun
 from runwright_components.contract.config import PrepareConfig, parse
@@ -39,7 +38,7 @@ def _work_as_told() -> None:
     run: ClusterRun = parse(ClusterRun, os.environ.get(CLUSTER_ENV, ""))
     config: PrepareConfig = parse(PrepareConfig, os.environ.get(PREPARE_ENV, ""))
     with _folder(run, Path(SHARED)) as folder:
-        work(run, config, raw_uri=os.environ[RAW_ENV], out_uri=os.environ[OUT_ENV], folder=folder)
+        work(run, config, out_uri=os.environ.get(OUT_ENV, ""), folder=folder)
 
 
 @contextmanager
@@ -55,15 +54,18 @@ def _folder(run: ClusterRun, shared: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def work(run: ClusterRun, config: PrepareConfig, *, raw_uri: str, out_uri: str, folder: Path) -> None:
+def work(run: ClusterRun, config: PrepareConfig, *, out_uri: str, folder: Path) -> None:
     """Prepare in `folder`. Raises StageError."""
     from runwright_components.prepare import prepare
 
-    raw, out = folder / "raw", folder / "prepared"
-    fetch_folder(place(run.storage, raw_uri), raw)
-    former = fetch_former(run, "prepare", "prepared_data", folder / "former")
-    with ProgressMirror(place(run.storage), enabled=True) as told:
-        prepare(config, raw=raw, out=out, progress=Progress("prepare", sink=told), former=former)
+    raw, former, out = folder / "raw", folder / "former", folder / "prepared"
+    storage = place(run.storage)
+    fetch_folder(storage.under(RAW), raw)
+    if index_of(storage.under(FORMER)) is not None:
+        fetch_folder(storage.under(FORMER), former)
+    with ProgressMirror(storage, enabled=True) as told:
+        progress = Progress("prepare", sink=told)
+        prepare(config, raw=raw, out=out, progress=progress, former=former if former.exists() else None)
     store_folder(out, place(run.storage, out_uri))
 
 

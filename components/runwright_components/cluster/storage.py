@@ -32,6 +32,8 @@ from runwright_components.storage.s3 import Bucket
 INDEX = ".index.json"
 
 PREPARED = "prepared"
+RAW = "raw"  # what a job that prepares data is given
+FORMER = "former"  # and what the revision before left for it
 CHECKPOINTS = "checkpoints"
 MODEL = "model"
 RAY = "ray"  # what Ray Train keeps itself

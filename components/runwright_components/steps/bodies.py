@@ -122,7 +122,7 @@ def prepare(*, config: str, base: str, raw_data: Artifact, prepared_data: Artifa
 
         former = here.former("prepare", "prepared_data")
         if cluster is not None and cluster.run.data is not None:
-            clustered.prepare(cluster, given, raw=raw, out=out, progress=progress)
+            clustered.prepare(cluster, given, raw=raw, former=former, out=out, progress=progress)
         else:
             run(parsed, raw=raw, out=out, progress=progress, former=former)
         found = drift_since(former, out)

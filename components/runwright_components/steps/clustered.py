@@ -27,13 +27,20 @@ def train(here: InCluster, config: TrainConfig, *, prepared: Path, out: Path, pr
     work(here.kubernetes, here.run, here.run_id, config, prepared=prepared, out=out, record=record, progress=progress)
 
 
-def prepare(here: InCluster, config: PrepareConfig, *, raw: Path, out: Path, progress: Progress) -> None:
+def prepare(
+    here: InCluster, config: PrepareConfig, *, raw: Path, former: Path | None, out: Path, progress: Progress
+) -> None:
     """Prepare as a job of the engine."""
-    from runwright_components.cluster.data_jobs import prepare_in_cluster
+    from runwright_components.cluster.data_jobs import Given, prepare_in_cluster
 
-    record = here.record("prepare")
     prepare_in_cluster(
-        here.kubernetes, here.run, here.run_id, config, raw=raw, out=out, record=record, progress=progress
+        here.kubernetes,
+        here.run,
+        here.run_id,
+        Given(config, raw, former),
+        out=out,
+        record=here.record("prepare"),
+        progress=progress,
     )
 
 

@@ -12,19 +12,17 @@ from runwright_components.contract.config import PrepareConfig
 
 ANNOTATION_INPUT = f"{GROUP}/input"  # digest of what a job that prepares data was given
 PREPARE_ENV = "RUNWRIGHT_PREPARE"  # JSON of the PrepareConfig
-RAW_ENV = "RUNWRIGHT_RAW"  # where the raw data lie
 OUT_ENV = "RUNWRIGHT_PREPARED"  # where the prepared data go
 PROGRAM = "runwright_components.cluster.preparing"
 
 
-def data_job(run: ClusterRun, *, config: PrepareConfig, raw_uri: str, out_uri: str, given: str) -> Manifest:
+def data_job(run: ClusterRun, *, config: PrepareConfig, out_uri: str, given: str) -> Manifest:
     """The job of `run.preparing()`. `given` is the digest of its input, by which one that is there already is known to
     do the same work. Raises StageError (InvalidConfig) for amounts that the engine cannot live with."""
     assert run.data is not None
     variables = {
         CLUSTER_ENV: run.canonical(),
         PREPARE_ENV: config.canonical(),
-        RAW_ENV: raw_uri,
         OUT_ENV: out_uri,
         **storage_environment(run.storage),
     }
