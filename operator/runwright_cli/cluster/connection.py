@@ -40,7 +40,8 @@ class Connection:
         from kubernetes.client.rest import RESTClientObject
 
         self._configuration = configuration
-        self._pool = RESTClientObject(configuration, maxsize=32).pool_manager
+        configuration.connection_pool_maxsize = 32
+        self._pool = RESTClientObject(configuration).pool_manager
         self.host: str = configuration.host.rstrip("/")
         self.context = context
         self.namespace = namespace

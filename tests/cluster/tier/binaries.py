@@ -161,7 +161,7 @@ def binary(name: str) -> Path:
     """Path of a program, built when it is absent. Raises RuntimeError with the compiler's last words."""
     program, target = PROGRAMS[name], _target(name)
     if not target.exists():
-        with _alone(target):
+        with alone(target):
             if not target.exists():
                 print(f"building {name} {program.version} from its Go module", file=sys.stderr, flush=True)
                 _build(program, target)
@@ -177,7 +177,7 @@ def module(name: str) -> Path:
     program = PROGRAMS[name]
     target = cache() / "modules" / f"{name}-{program.version}"
     if not target.exists():
-        with _alone(target), tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        with alone(target), tempfile.TemporaryDirectory(dir=target.parent) as folder:
             if not target.exists():
                 copy = Path(folder) / "module"
                 shutil.copytree(_download(program), copy, ignore=_not_manifests)
@@ -187,7 +187,7 @@ def module(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(target: Path) -> Iterator[None]:
+def alone(target: Path) -> Iterator[None]:
     """Holds the lock of a target, which the kernel frees should its holder die; makes the target's folder."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_name(f".{target.name}.lock").open("w") as file:
