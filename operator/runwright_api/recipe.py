@@ -1,11 +1,11 @@
 """The recipe: everything that decides the model, and nothing else. Its digest names revisions.
 
 A TrainingRun whose recipe changes gets a new model; any other change must not train again. So left out are: how the
-data are reached (secrets, request headers, watermarks, whether all is read each time), where and when training runs
-(CPU, memory, scheduling, retries, timeout, backend) and an engine (its cluster), how often it is saved (a resumed
-training is bit-exact), how long its processes wait for each other, and what is said about the package (description,
-license) or asked of it (parity tolerance). Nodes, GPUs and processes stay: they set the world size, and with it the
-effective batch.
+data are reached (secrets, request headers, watermarks, whether all is read each time), what prepares them (all engines
+give the same files), where and when training runs (CPU, memory, scheduling, retries, timeout, backend), how often it
+is saved (a resumed training is bit-exact), how long its processes wait for each other, and what is said about the
+package (description, license) or asked of it (parity tolerance). Nodes, GPUs and processes stay: they set the world
+size, and with it the effective batch.
 
 Values equal to their default are left out. So writing a default down changes nothing, and a field that a later version
 adds does not change the recipes of today. A default itself may only change with the version of the API.
@@ -24,13 +24,14 @@ _ACCESS = {"secret_ref": True, "headers_from": True, "watermark": True}
 _LEFT_OUT: dict[str, Any] = {
     "data": {
         "cluster": True,
+        "engine": True,
         "sources": {
             "__all__": {
                 **dict.fromkeys(("http", "s3", "gcs", "azure", "sql", "kafka", "hugging_face"), _ACCESS),
                 "logs": {"s3": _ACCESS},
                 "incremental": True,
             },
-        }
+        },
     },
     "prepare": {},
     "train": {

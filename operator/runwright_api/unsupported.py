@@ -26,8 +26,6 @@ class Refusal:
 _EXPORT = "export the query's result to Parquet and give its path or address"
 
 REFUSALS: tuple[Refusal, ...] = (
-    Refusal("spec.data.engine", "use `engine: local`", "spark"),
-    Refusal("spec.data.engine", "use `engine: local`", "ray"),
     Refusal("spec.data.sources[].sql.dialect", _EXPORT, "mssql"),
     Refusal("spec.data.sources[].sql.dialect", _EXPORT, "snowflake"),
     Refusal("spec.data.sources[].sql.dialect", _EXPORT, "bigquery"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from runwright_api.spec.data import TABLES
 from runwright_api.spec.data import Source as ApiSource
 from runwright_api.spec.joins import Join
 from runwright_api.spec.reinforcement import Reinforcement
@@ -102,8 +103,9 @@ def _source(source: ApiSource, *, labelled: bool) -> Source:
     return Source.model_validate(
         {
             "name": source.name,
-            "format": None if source.format == "delta" else source.format,
+            "format": None if source.format in TABLES else source.format,
             "delta": _same(source.delta) if source.format == "delta" else None,
+            "iceberg": _same(source.iceberg) if source.format == "iceberg" else None,
             "csv": _same(source.csv),
             "excel": _same(source.excel),
             "labelled": labelled,
@@ -156,6 +158,7 @@ def _prepare(spec: TrainingRunSpec) -> PrepareConfig:
     return PrepareConfig.model_validate(
         {
             **same,
+            "engine": spec.data.engine,
             "modality": spec.train.modality,
             "task": spec.train.kind,
             "pretrained": spec.train.model.pretrained,

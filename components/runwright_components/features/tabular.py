@@ -124,7 +124,7 @@ class TabularPreprocessing(Preprocessing):
         if self.state.lookups:
             parts.append(self._lookups.encode(codes))
         parts += [encoder.encode((texts or {})[name]) for name, encoder in self._texts.items()]
-        encoded = parts[0] if len(parts) == 1 else np.concatenate(parts).reshape(-1, rows)
+        encoded = parts[0] if len(parts) == 1 else np.concatenate([part.reshape(len(part), rows) for part in parts])
         return np.concatenate([encoded, self._products.encode(encoded)]) if self.state.products else encoded
 
     def _plan(self, rows: pl.DataFrame, dtypes: tuple[pl.DataType, ...]) -> tuple[list[str], list[str]]:

@@ -132,8 +132,9 @@ class _Encoder:
 
 def _in_split(codes: NDArray[np.uint8], first: int, code: int) -> pl.Expr:
     """Whether the row of this `row_id` is in the split; `codes` are of the rows from `first` on."""
+    # Clipped: Polars also asks for bounds of row groups that lie outside the part.
     return pl.col(ROW_ID).map_batches(
-        lambda rows: pl.Series(codes[rows.to_numpy() - np.uint32(first)] == code),
+        lambda rows: pl.Series(np.take(codes, rows.to_numpy() - np.uint32(first), mode="clip") == code),
         return_dtype=pl.Boolean,
         is_elementwise=True,
     )

@@ -13,6 +13,7 @@ from runwright_api.spec.clouds import AzureSource, GcsSource
 from runwright_api.spec.data_cluster import CLUSTER_RULE, DataCluster
 from runwright_api.spec.delta import DeltaOptions
 from runwright_api.spec.hub import HuggingFaceSource
+from runwright_api.spec.iceberg import IcebergOptions
 from runwright_api.spec.incremental import SOURCE_RULES as INCREMENTAL_RULES
 from runwright_api.spec.incremental import Incremental
 from runwright_api.spec.joins import DATA_RULES, Join
@@ -33,7 +34,10 @@ from runwright_api.text import (
     Word,
 )
 
-Format = Literal["csv", "json", "jsonl", "parquet", "avro", "orc", "arrow", "excel", "delta", "images", "text"]
+Format = Literal["csv", "json", "jsonl", "parquet", "avro", "orc", "arrow", "excel", "delta", "iceberg", "images", "text"]
+
+TABLES = ("delta", "iceberg")
+"""The formats of tables that are folders with a history."""
 
 
 class HttpSource(Part):
@@ -119,14 +123,16 @@ class Source(Part):
     synthetic: SyntheticSource | None = None
     """Generated rows."""
     format: Format | None = None
-    """Format of the files. Default: by their extension. CSV with tabs is csv, Feather is arrow; delta, the folder of a
-    Delta Lake table, is never guessed."""
+    """Format of the files. Default: by their extension. CSV with tabs is csv, Feather is arrow; delta and iceberg,
+    folders of tables, are never guessed."""
     csv: CsvOptions = CsvOptions()
     """How CSV files are written."""
     excel: ExcelOptions = ExcelOptions()
     """Which part of a workbook is read."""
     delta: DeltaOptions = DeltaOptions()
     """Which version of a Delta Lake table is read, with `format: delta`."""
+    iceberg: IcebergOptions = IcebergOptions()
+    """Which rows of an Iceberg table are read, with `format: iceberg`."""
     incremental: Incremental | None = None
     """Read only what is new since the revision before. Default: all, each time."""
 
@@ -146,13 +152,13 @@ class Source(Part):
             cure="remove it; logs.layout says how lines are cut, kafka.valueFormat what a record is",
         ),
         Rule(
-            message="a Delta Lake table lies in a folder or in object storage",
+            message="a table of Delta Lake or Iceberg lies in a folder or in object storage",
             broken=lambda source: unless(
-                source.format != "delta" or any((source.path, source.s3, source.gcs, source.azure)), "format"
+                source.format not in TABLES or any((source.path, source.s3, source.gcs, source.azure)), "format"
             ),
             cel=(
-                "!has(self.format) || self.format != 'delta' || has(self.path) || has(self.s3) || has(self.gcs)"
-                " || has(self.azure)"
+                "!has(self.format) || !(self.format in ['delta', 'iceberg']) || has(self.path) || has(self.s3)"
+                " || has(self.gcs) || has(self.azure)"
             ),
             cure="give its folder with path, s3, gcs or azure",
         ),
@@ -161,6 +167,16 @@ class Source(Part):
             broken=lambda source: unless(source.format == "delta" or source.delta.version is None, "delta", "version"),
             cel="!has(self.delta) || !has(self.delta.version) || (has(self.format) && self.format == 'delta')",
             cure="set `format: delta`, or remove the version",
+        ),
+        Rule(
+            message="iceberg is for `format: iceberg`",
+            broken=lambda source: unless(source.format == "iceberg" or source.iceberg == IcebergOptions(), "iceberg"),
+            cel=(
+                "!has(self.iceberg) || (has(self.format) && self.format == 'iceberg')"
+                " || (!has(self.iceberg.snapshot) && !has(self.iceberg.time) && !has(self.iceberg.filter)"
+                " && (!has(self.iceberg.columns) || self.iceberg.columns.size() == 0))"
+            ),
+            cure="set `format: iceberg`, or remove it",
         ),
         *INCREMENTAL_RULES,
     )
@@ -175,7 +191,7 @@ class DataSpec(Part):
     """Where the raw data come from."""
 
     engine: Literal["local", "spark", "ray"] = "local"
-    """What reads and prepares them. Default: local, Polars on one node. spark and ray are not available yet."""
+    """What prepares them, tables alone: Polars on one node, Spark or Ray. The outputs are the same. Default: local."""
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=16), Lax] = ()
     """The places to read from; their rows are put one below the other, but for those of `joins`."""
     joins: Annotated[tuple[Join, ...], Field(max_length=8), Lax] = ()

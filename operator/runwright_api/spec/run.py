@@ -11,6 +11,7 @@ from runwright_api.part import Broken, Part, Path, Rule, fill, unless
 from runwright_api.spec.cleaning import CLEANING_RULES
 from runwright_api.spec.data import DataSpec
 from runwright_api.spec.delivery import DeploySpec, PackageSpec, RegisterSpec, StorageSpec
+from runwright_api.spec.engines import ENGINE_RULES
 from runwright_api.spec.evaluate import METRICS, EvaluateSpec
 from runwright_api.spec.features import FEATURE_RULES
 from runwright_api.spec.joins import JOIN_RULE
@@ -145,6 +146,7 @@ class TrainingRunSpec(Part):
         *CLEANING_RULES,
         *FEATURE_RULES,
         JOIN_RULE,
+        *ENGINE_RULES,
         Rule(
             message="the metrics of the gate fit the task",
             broken=_foreign_metrics,

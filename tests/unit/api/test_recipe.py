@@ -40,6 +40,7 @@ def digest(run: dict[str, Any], images: dict[str, str] | None = None) -> str:
         {"spec.train.epochs": 50, "spec.train.model": {"name": "mlp"}, "spec.train.earlyStopping": {"enabled": True}},
         {"spec.prepare.split": {"strategy": "stratified", "train": 0.7}, "spec.data.engine": "local"},
         {"spec.data.sources.0.name": "source-0"},
+        {"spec.data.engine": "ray"},
     ],
 )
 def test_the_same_model(make: Make, changes: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from runwright_api.part import Part
 from runwright_api.spec import DataSpec, PrepareSpec, Source, TrainingRunSpec, TrainSpec
 from tests.unit.api.cleaning_cases import CLEANING_BROKEN, CLEANING_USED_WELL
 from tests.unit.api.code_cases import CODE_BROKEN, CODE_USED_WELL
+from tests.unit.api.engine_cases import ENGINES_BROKEN, ENGINES_USED_WELL
 from tests.unit.api.expectation_cases import EXPECTATIONS_BROKEN, EXPECTATIONS_USED_WELL
 from tests.unit.api.feature_cases import FEATURES_BROKEN, FEATURES_USED_WELL
 from tests.unit.api.file_cases import FILES_BROKEN, FILES_USED_WELL
@@ -244,6 +245,7 @@ BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
     *FEATURES_BROKEN,
     *FILES_BROKEN,
     *CLEANING_BROKEN,
+    *ENGINES_BROKEN,
     *UNSUPERVISED_BROKEN,
 ]
 
@@ -318,6 +320,7 @@ USED_WELL: list[tuple[str, dict[str, Any]]] = [
     *FEATURES_USED_WELL,
     *FILES_USED_WELL,
     *CLEANING_USED_WELL,
+    *ENGINES_USED_WELL,
     *UNSUPERVISED_USED_WELL,
 ]
 

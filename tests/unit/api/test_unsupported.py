@@ -14,7 +14,6 @@ Make = Callable[..., dict[str, Any]]
 SECRET = {"secretRef": {"name": "x"}}
 
 USES: dict[str, Any] = {
-    "spec.data.engine": "spark",
     "spec.data.sources.0": {"pvc": {"claimName": "data"}},
     "spec.evaluate.gate": [{"metric": "accuracy", "minGain": 0.0}],
     "spec.evaluate.fairness": {"columns": ["sex"]},
@@ -34,7 +33,6 @@ USES: dict[str, Any] = {
     ("path", "value"),
     [
         *USES.items(),
-        ("spec.data.engine", "ray"),
         *(
             ("spec.data.sources.0", {"sql": {"dialect": dialect, "query": "SELECT 1"} | SECRET})
             for dialect in ("mssql", "snowflake", "bigquery")

@@ -58,6 +58,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "split": {"strategy": "time", "by": "seen"},
         "missing": {"numeric": "interpolate", "order_by": "seen"},
         "dates": {},
+        "formats": {"dates": ["%d %B %Y"]},
         "outliers": {"rule": "iqr", "factor": 1.0, "action": "drop"},
     },
     "grouped": {"target": "", "task": "clustering", "split": {"strategy": "group", "by": "site"}},
