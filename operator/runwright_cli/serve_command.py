@@ -26,6 +26,21 @@ _INLINE = 1000  # characters of a request that still fit a command line
 @click.option("--grpc-port", type=click.IntRange(1, 65535), help="Serve gRPC too, on this port.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of ONNX Runtime for one request; by default 1.")
 @click.option("--access-log", is_flag=True, help="One JSON line a prediction on stderr.")
+@click.option(
+    "--log-predictions",
+    metavar="PLACE",
+    envvar="RUNWRIGHT_LOG_PREDICTIONS",
+    help="Keep what is asked and answered in a folder or s3://BUCKET/PREFIX.",
+)
+@click.option(
+    "--log-share",
+    default=1.0,
+    show_default=True,
+    envvar="RUNWRIGHT_LOG_SHARE",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Of so many requests.",
+)
+@click.option("--log-without", metavar="FIELD", multiple=True, help="Without this field; may be repeated.")
 def serve(
     model: str | None,
     name: str | None,
@@ -34,6 +49,9 @@ def serve(
     grpc_port: int | None,
     threads: int | None,
     access_log: bool,
+    log_predictions: str | None,
+    log_share: float,
+    log_without: tuple[str, ...],
 ) -> None:
     """Serve MODEL: a package's folder, NAME or NAME/VERSION of a run; by default the only model under ./.runwright.
 
@@ -45,10 +63,18 @@ def serve(
     try:
         folder = find_model(model, beside=Path.cwd())
         click.echo(f"Loading {folder}", err=True)
+        from runwright_components.serve.prediction_log import LogOptions
         from runwright_components.serve.server import ServeOptions
         from runwright_components.serve.server import serve as serve_folder
 
-        options = ServeOptions(host=host, port=port, grpc_port=grpc_port, threads=threads, access_log=access_log)
+        options = ServeOptions(
+            host=host,
+            port=port,
+            grpc_port=grpc_port,
+            threads=threads,
+            access_log=access_log,
+            prediction_log=LogOptions(log_predictions, log_share, log_without) if log_predictions else None,
+        )
         serve_folder(
             folder,
             name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -23,22 +24,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--drain-seconds", type=float, default=0.0, help="go on serving for so long after SIGTERM")
     parser.add_argument("--grace-seconds", type=int, default=30, help="then, for requests in flight")
     parser.add_argument("--access-log", action="store_true", help="one JSON line a prediction on stderr")
+    parser.epilog = "RUNWRIGHT_LOG_PREDICTIONS=PLACE logs predictions to a folder or s3:// (docs/data/feedback.md)."
     given = parser.parse_args(arguments)
     sys.argv = sys.argv[:1]  # KServe parses it when it is imported
+    from runwright_components.serve.prediction_log import LogOptions
     from runwright_components.serve.server import ServeOptions, serve
 
-    options = ServeOptions(
-        host=given.host,
-        port=given.port,
-        grpc_port=given.grpc_port,
-        threads=given.threads,
-        max_body_bytes=given.max_body_bytes,
-        max_rows=given.max_rows,
-        access_log=given.access_log,
-        drain_seconds=given.drain_seconds,
-        grace_seconds=given.grace_seconds,
-    )
     try:
+        options = ServeOptions(
+            host=given.host,
+            port=given.port,
+            grpc_port=given.grpc_port,
+            threads=given.threads,
+            max_body_bytes=given.max_body_bytes,
+            max_rows=given.max_rows,
+            access_log=given.access_log,
+            prediction_log=LogOptions.of(os.environ),
+            drain_seconds=given.drain_seconds,
+            grace_seconds=given.grace_seconds,
+        )
         serve(given.model_dir, given.name, options=options, on_ready=lambda port, _model: _say(port))
     except StageError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201

@@ -11,6 +11,7 @@ import asyncio
 import difflib
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -23,6 +24,7 @@ from kserve import ModelRepository
 
 from runwright_components.serve.metrics import ServerMetrics
 from runwright_components.serve.model import RunwrightModel
+from runwright_components.serve.prediction_log import PredictionLog
 from runwright_components.serve.request_error import RequestError
 
 Scope = MutableMapping[str, Any]
@@ -33,6 +35,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _PATH = re.compile(r"/v1/models/(?P<v1>[^/]+):predict|/v2/models/(?P<v2>[^/]+)(?:/versions/[^/]+)?/infer")
 _FOREIGN = (b"inference-header-content-length", b"ce-specversion", b"ce-type")
 _JSON = (b"content-type", b"application/json")
+REQUEST_ID = b"x-request-id"
+_LONGEST_ID = 128
 _LONG_BODY = 64 * 1024  # bytes; beyond it, and for slow models, the answer is computed beside the event loop
 _SLOW_ROW = 0.005  # seconds
 
@@ -47,6 +51,7 @@ class Answer:
     code: int
     body: bytes
     rows: int = 0
+    id: bytes = b""  # of a logged V1 request, which has no place for it in the body
 
 
 class BodyTooLargeError(Exception):
@@ -57,7 +62,7 @@ class PredictionFront:
     """Answers predictions of the repository's models; hands everything else to `behind`.
 
     `body_limit` in bytes holds for every request. With `access_log`, one JSON line a prediction goes to the logger
-    `runwright.access`.
+    `runwright.access`; with a `prediction_log`, what was asked and answered goes there.
     """
 
     def __init__(
@@ -68,12 +73,14 @@ class PredictionFront:
         *,
         body_limit: int,
         access_log: bool = False,
+        prediction_log: PredictionLog | None = None,
     ) -> None:
         self._behind = behind
         self._models = models
         self._metrics = metrics
         self._limit = body_limit
         self._access_log = access_log
+        self._log = prediction_log
         self._paths: dict[str, tuple[str, str]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,6 +100,8 @@ class PredictionFront:
                 await self._behind(scope, _replay(body, receive), send)
                 return
             answer = await self._answer(protocol, name, body)
+            if self._log is not None and answer.code == 200:
+                self._keep(self._log, protocol, name, scope, body, answer)
         await _write(send, answer)
         seconds = time.perf_counter() - start
         if protocol:
@@ -132,6 +141,18 @@ class PredictionFront:
             log.exception("a prediction failed")
             return _error(500, "the server failed at this request; its log says why")
         return Answer(200, content, rows)
+
+    def _keep(self, log: PredictionLog, protocol: str, name: str, scope: Scope, body: bytes, answer: Answer) -> None:
+        """Log a request under its id: V2 has one in its body, of V1 it is the header x-request-id, or a new one."""
+        model = self._models.get_model(name)
+        if model is None or model.predictor is None:
+            return
+        predictor = model.predictor
+        if protocol == "v1":
+            given = next((value for key, value in scope["headers"] if key == REQUEST_ID), b"")
+            answer.id = given[:_LONGEST_ID] or os.urandom(16).hex().encode()
+        said = answer.id.decode("latin-1")
+        log.offer(said, protocol, body, answer.body, model=predictor.model_digest, signature=predictor.signature)
 
     def _unknown(self, name: str) -> str:
         names = list(self._models.get_models())
@@ -173,6 +194,8 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 async def _write(send: Send, answer: Answer) -> None:
     headers = [_JSON, (b"content-length", b"%d" % len(answer.body))]
+    if answer.id:
+        headers.append((REQUEST_ID, answer.id))
     await send({"type": "http.response.start", "status": answer.code, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 

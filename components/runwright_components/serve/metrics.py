@@ -27,6 +27,10 @@ class ServerMetrics:
         self._refused = Counter(
             "runwright_validation_errors_total", "Requests refused, by what was wrong.", ("kind",), registry=registry
         )
+        self._logged = Counter("runwright_logged_requests_total", "Requests whose rows were logged.", registry=registry)
+        self._dropped = Counter(
+            "runwright_dropped_requests_total", "Requests that were to be logged and were not.", registry=registry
+        )
         self._info = Gauge(
             "runwright_model_info",
             "The model that is served; always 1.",
@@ -55,3 +59,11 @@ class ServerMetrics:
     def refused(self, kind: str) -> None:
         """Count one refused request by the kind of its RequestError."""
         self._refused.labels(kind).inc()
+
+    def logged(self, requests: int) -> None:
+        """Count requests whose rows were logged."""
+        self._logged.inc(requests)
+
+    def dropped(self, requests: int) -> None:
+        """Count requests that did not fit into the queue of the log, or whose place could not be written."""
+        self._dropped.inc(requests)

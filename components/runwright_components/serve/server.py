@@ -23,6 +23,7 @@ from runwright_components.serve.draining import Draining
 from runwright_components.serve.front import PredictionFront
 from runwright_components.serve.metrics import ServerMetrics
 from runwright_components.serve.model import RunwrightModel
+from runwright_components.serve.prediction_log import LogOptions, PredictionLog
 from runwright_components.serve.request_error import Limits
 
 
@@ -38,6 +39,7 @@ class ServeOptions:
     max_body_bytes: int = 16 * 2**20
     max_rows: int = 10_000
     access_log: bool = False
+    prediction_log: LogOptions | None = None
     drain_seconds: float = 0.0
     grace_seconds: int = 30
 
@@ -100,12 +102,15 @@ class RunwrightServer(ModelServer):  # type: ignore[misc]
             grace_period=self.grace_period,
             timeout_keep_alive=self.timeout_keep_alive,
         )
+        asked = self.options.prediction_log
+        predictions = None if asked is None else PredictionLog(asked, self._metrics)
         front = PredictionFront(
             kserve_app,
             self.registered_models,
             self._metrics,
             body_limit=self.options.max_body_bytes,
             access_log=self.options.access_log,
+            prediction_log=predictions,
         )
         rest.config.app = draining = Draining(front, seconds=self.options.drain_seconds)
         rest.config.access_log = False
@@ -116,8 +121,12 @@ class RunwrightServer(ModelServer):  # type: ignore[misc]
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, draining.leave)
         rest._server.handle_exit = draining.asked_to_end
-        with asyncio.Runner(loop_factory=rest.config.get_loop_factory()) as runner:
-            runner.run(self._serve_all(rest))
+        try:
+            with asyncio.Runner(loop_factory=rest.config.get_loop_factory()) as runner:
+                runner.run(self._serve_all(rest))
+        finally:
+            if predictions is not None:
+                predictions.close()
 
     async def _serve_all(self, rest: RESTServer) -> None:
         """Run the servers of the asked protocols on one bound socket each."""

@@ -48,6 +48,7 @@ def test_v1_answers_as_the_predictor_to_the_last_bit(server: Any, penguins: Path
     answer = server.predict(rows)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
+    assert "x-request-id" not in answer.headers, "predictions are logged only where a place is given"
     predictor = Predictor(penguins)
     expected = predictor.predict_rows(rows)
     assert expected.labels is not None
