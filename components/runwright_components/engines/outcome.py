@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from runwright_components.contract.outcome import Reason, StageError
+
+_ERROR = re.compile(r"[\w.]+(?:Error|Exception|Interrupt|Exit)\b")
+_SHOWN = 300  # characters
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -41,11 +45,12 @@ def results(outcomes: list[Outcome[Result]]) -> list[Result]:
     return [outcome.result for outcome in outcomes]  # type: ignore[misc]
 
 
-def gave_up(engine: str, error: Exception, last: str) -> StageError:
-    """Of a task that failed as often as the engine tries; `last` is the last line of what it says."""
+def gave_up(engine: str, said: str) -> StageError:
+    """Of a task that failed as often as the engine tries; of the traceback that it tells, the error is the last line."""
+    lines = [line for line in said.splitlines() if _ERROR.match(line)]
     return StageError(
         Reason.WORKER_FAILED,
-        f"{engine} gave up: {last or type(error).__name__}",
+        f"{engine} gave up: {lines[-1] if lines else said.strip()[:_SHOWN]}",
         where="data.engine",
         cure="read the workers' log; one that was killed needs more memory, and each must see the stage's folders",
     )

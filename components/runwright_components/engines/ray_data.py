@@ -38,8 +38,7 @@ class Ray:
         try:
             done = rows.map(one).take_all()
         except ray.exceptions.RayError as error:
-            said = [line for line in str(error).splitlines() if line.strip()]
-            raise gave_up("Ray", error, said[-1] if said else "") from error
+            raise gave_up("Ray", str(error)) from error
         outcomes: list[Outcome[Result]] = [row["outcome"] for row in sorted(done, key=lambda row: row["place"])]
         return results(outcomes)
 

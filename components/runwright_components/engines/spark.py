@@ -28,12 +28,12 @@ class Spark:
 
     def run(self, do: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
         from py4j.protocol import Py4JJavaError
+        from pyspark.errors import PySparkException
 
         try:
             return results(self._context.parallelize(parts, len(parts)).map(Task(do)).collect())
-        except Py4JJavaError as error:
-            said = str(error.java_exception.getMessage() or "").splitlines()
-            raise gave_up("Spark", error, next((line for line in reversed(said) if line.strip()), "")) from error
+        except (Py4JJavaError, PySparkException) as error:
+            raise gave_up("Spark", str(error)) from error
 
 
 @contextmanager
@@ -48,15 +48,16 @@ def session() -> Iterator[Spark]:
         yield Spark(found)
         return
     _require_java()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # of the workers
     spark = (
         SparkSession.builder.appName("runwright")
-        .config("spark.pyspark.python", sys.executable)
         .config("spark.executorEnv.POLARS_MAX_THREADS", "1")  # Spark runs as many tasks at a time as there are cores
         .config("spark.driver.maxResultSize", "0")  # the values of categories, which the driver has room for or not
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .getOrCreate()
     )
+    spark.sparkContext.setLogLevel("ERROR")
     try:
         yield Spark(spark)
     finally:
