@@ -13,7 +13,8 @@ import pyarrow as pa
 
 BATCH_BYTES = 16 << 20  # what a batch should not exceed by much: memory is a few batches for each connection
 BATCH_ROWS = 65_536
-_FIRST_ROWS = 1024  # of a batch whose rows' size is not known yet
+_FIRST_ROWS = 1024  # fetched at once while their size is not known yet
+_ROWS = 4096  # fetched at once: their values are still in the processor's cache when they become columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,18 @@ def in_batches(
     column: Callable[[tuple[Any, ...], pa.Field], pa.Array],
 ) -> Iterator[pa.RecordBatch]:
     """Rows of tuples as Arrow batches of about `BATCH_BYTES`. `fetch` gives at most so many rows; `column` converts."""
-    number = _FIRST_ROWS
+    number, pieces, size = _FIRST_ROWS, list[pa.RecordBatch](), 0
     while rows := fetch(number):
         columns = [column(values, field) for values, field in zip(zip(*rows, strict=True), schema, strict=True)]
-        batch = pa.RecordBatch.from_arrays(columns, schema=schema)
-        yield batch
-        number = max(1, min(BATCH_ROWS, BATCH_BYTES * batch.num_rows // max(1, batch.nbytes)))
+        piece = pa.RecordBatch.from_arrays(columns, schema=schema)
+        pieces.append(piece)
+        size += piece.nbytes
+        if size >= BATCH_BYTES or sum(each.num_rows for each in pieces) >= BATCH_ROWS:
+            yield pa.concat_batches(pieces)
+            pieces, size = [], 0
+        number = max(1, min(_ROWS, BATCH_BYTES * piece.num_rows // max(1, piece.nbytes)))
+    if pieces:
+        yield pa.concat_batches(pieces)
 
 
 def refuse_names(names: list[str]) -> None:

@@ -87,13 +87,11 @@ def _refuse_mixed(names: list[str], least: tuple[int | None, ...], most: tuple[i
 
 
 def _column(values: tuple[Any, ...], field: pa.Field) -> pa.Array:
-    kind = field.type
-    if pa.types.is_floating(kind):
-        return pa.array([None if value is None else float(value) for value in values], kind)
     try:
-        return pa.array(values, kind)
-    except pa.ArrowTypeError:  # numbers among texts
-        return pa.array([None if value is None else str(value) for value in values], kind)
+        return pa.array(values, field.type)
+    except (pa.ArrowTypeError, pa.ArrowInvalid):  # numbers among texts, whole ones that a float rounds
+        of = float if pa.types.is_floating(field.type) else str
+        return pa.array([None if value is None else of(value) for value in values], field.type)
 
 
 def meaning(error: Exception) -> tuple[Fault, str]:

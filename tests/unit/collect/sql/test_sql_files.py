@@ -56,6 +56,11 @@ def test_a_column_of_sqlite_has_the_type_of_all_its_values(sqlite: Reader) -> No
     assert rows[-1] == {"late": "late", "mixed": "x", "number": 0.5, "empty": None, "bytes": b"\x00\xff"}
 
 
+def test_whole_numbers_among_fractions_are_rounded(sqlite: Reader) -> None:
+    sqlite.statements("CREATE TABLE n (x)", "INSERT INTO n VALUES (0.5), (9007199254740993), (NULL), (1)")
+    assert [row["x"] for row in sqlite.rows(table="n")] == [0.5, 9007199254740992.0, None, 1.0]
+
+
 def test_a_sqlite_file_is_unchanged_until_it_is_written(sqlite: Reader) -> None:
     before = sqlite.fingerprint(table="t")
     assert sqlite.rows(table="t", max_rows=2) == [{"id": 1, "word": "a"}, {"id": 2, "word": None}]
