@@ -42,6 +42,7 @@ _INSTANT = (
     r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
     r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 )
+_SNAPSHOT = r"^[0-9]{1,19}$"
 _SLICE = r"^(\{?[^={\x00-\x1f\x7f])+=(\{?[^{\x00-\x1f\x7f])*\{?$"
 
 _TURNS_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -96,6 +97,8 @@ TopicName = Annotated[str, Field(min_length=1, max_length=249, pattern=_TOPIC)]
 """Name of a topic of Kafka."""
 Instant = Annotated[str, Field(max_length=40, pattern=_INSTANT), AfterValidator(_is_a_day)]
 """A moment with its zone, as RFC 3339 writes it."""
+SnapshotId = Annotated[str, Field(max_length=19, pattern=_SNAPSHOT)]
+"""Number of a snapshot of an Iceberg table: 63 bits, more than numbers of JSON are safe for."""
 Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=_DURATION)]
 """A span of time: 90s, 15m, 12h, 2d, 1h30m."""
 Frequency = Annotated[str, Field(min_length=2, max_length=8, pattern=_FREQUENCY)]
@@ -137,6 +140,7 @@ _PATTERNS: dict[str, tuple[str, str]] = {
     _BROKERS: ("addresses of brokers, HOST:PORT", "for example: kafka-1.example.com:9092,kafka-2.example.com:9092"),
     _TOPIC: ("the name of a topic: letters, digits, '.', '_' and '-'", "for example: orders.v1"),
     _INSTANT: ("a moment with its zone", "for example: 2026-01-31T00:00:00Z"),
+    _SNAPSHOT: ("the number of a snapshot", 'in quotes, for example: "6215112342342342000"'),
     _DURATION: ("a span of time in d, h, m and s", "for example: 90s, 15m, 12h or 1h30m"),
     _FREQUENCY: ("a step of s, m, h, d, w, mo, q or y", "for example: 15m, 1h, 1d or 1mo (a month)"),
     _QUANTITY: ("a Kubernetes quantity", 'for example: "4", 500m or 16Gi'),

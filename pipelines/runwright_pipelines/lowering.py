@@ -6,7 +6,7 @@ wrote them; the folder that they start from is known only when the pipeline runs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from runwright_api.spec.data import TABLES
 from runwright_api.spec.data import Source as ApiSource
+from runwright_api.spec.expectations import Expectation
 from runwright_api.spec.joins import Join
 from runwright_api.spec.reinforcement import Reinforcement
 from runwright_api.spec.run import TrainingRunSpec
@@ -36,6 +37,7 @@ from runwright_components.contract.config import (
     Source,
     TrainConfig,
 )
+from runwright_components.contract.config.references import ReferenceConfig
 from runwright_components.contract.config.trees import TREE_MODELS, TreesConfig
 from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_pipelines.lowering_tune import lower_tune
@@ -62,6 +64,7 @@ def lower(run: TrainingRun) -> StageConfigs:
             sources=tuple(_source(one, labelled=spec.train.kind != "generation") for one in spec.data.sources),
             max_rows=spec.data.max_rows,
             joins=tuple(_join(each) for each in spec.data.joins),
+            references=_references(spec.prepare.expectations),
             environment=_environment(spec.train),
         ),
         prepare=_prepare(spec),
@@ -93,6 +96,15 @@ def _join(join: Join) -> JoinConfig:
         relation=join.relation,
         asof=asof,
     )
+
+
+def _references(expectations: Iterable[Expectation]) -> tuple[ReferenceConfig, ...]:
+    """The columns that expectations look into, by source."""
+    columns: dict[str, dict[str, None]] = {}
+    for each in expectations:
+        if each.references is not None:
+            columns.setdefault(each.references.source, {})[each.references.column] = None
+    return tuple(ReferenceConfig(source=source, columns=tuple(names)) for source, names in columns.items())
 
 
 def _environment(train: TrainSpec) -> EnvironmentConfig | None:

@@ -28,12 +28,16 @@ def _expecting(**fields: Any) -> Spec:
     return {"prepare": {"expectations": [fields]}}
 
 
-def _join(**fields: Any) -> Spec:
+def _several_sources(**fields: Any) -> Spec:
     sources = [
         {"name": name, "http": {"url": f"https://data.example.com/{name}.csv"}}
         for name in ("first", "second", "third", "last")
     ]
-    return {"data": {"sources": sources, "joins": [{"source": "second", **fields}]}}
+    return {"data": {"sources": sources, **fields}}
+
+
+def _join(**fields: Any) -> Spec:
+    return _several_sources(joins=[{"source": "second", **fields}])
 
 
 _LOGS_IN_S3 = {"uri": "s3://logs/app/"}
@@ -56,6 +60,7 @@ BESIDE: Mapping[str, Spec] = {
         for place in ("path", "s3", "gcs", "azure", "huggingFace", "pvc", "synthetic")
     },
     "spec.data.sources[].delta": _source(s3={"uri": "s3://lake/table/"}, format="delta"),
+    "spec.data.sources[].iceberg": _source(s3={"uri": "s3://lake/table/"}, format="iceberg"),
     "spec.data.sources[].sql": _sql(table="orders"),
     "spec.data.sources[].incremental": _source(s3={"uri": "s3://lake/days/"}),
     "spec.data.sources[].incremental.cursor": _sql(table="orders"),
@@ -85,6 +90,7 @@ BESIDE: Mapping[str, Spec] = {
         f"spec.prepare.expectations[].{predicate}": _expecting(column="alpha")
         for predicate in ("range", "oneOf", "matches", "notNull")
     },
+    "spec.prepare.expectations[].references": {**_several_sources(), **_expecting(column="alpha")},
     "spec.prepare.pii.salt": {"prepare": {"pii": {"action": "hash"}}},
     "spec.prepare.nearDuplicates": {"train": {"task": "text-classification"}},
 }
@@ -95,6 +101,7 @@ VALUES: Mapping[str, tuple[tuple[Any, Spec], ...]] = {
     "spec.data.sources[].kafka.valueFormat": (("json", {}), ("text", {})),
     "spec.data.joins[].source": (("third", {}), ("last", {})),
     "spec.prepare.expectations[].oneOf[]": ((["red"], {}), (["green"], {})),
+    "spec.prepare.expectations[].references.source": (("third", {}), ("last", {})),
     "spec.prepare.pii.action": (("mask", {}), ("drop", {})),
     "spec.prepare.expectations[].notNull": ((True, {}), (False, _expecting(**_EXPECTATION))),
     "spec.prepare.expectations[].range.earliest": (("2020-01-31", {}), ("2021-01-31", {})),

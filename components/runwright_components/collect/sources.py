@@ -28,6 +28,10 @@ def source_files(
         from runwright_components.collect.delta_tables import delta_files
 
         return delta_files(source, source.delta, base, scratch=scratch, limit=limit, progress=progress)
+    if source.iceberg is not None:
+        from runwright_components.collect.iceberg.reading import iceberg_files
+
+        return iceberg_files(source, source.iceberg, base, scratch=scratch, limit=limit, progress=progress)
     match _scheme(source.uri):
         case "file":
             return local_files(source, base)
@@ -82,6 +86,10 @@ def source_signs(source: Source, base: str) -> list[Sign]:
         from runwright_components.collect.delta_tables import delta_signs
 
         return delta_signs(source, source.delta, base)
+    if source.iceberg is not None:
+        from runwright_components.collect.iceberg.reading import iceberg_signs
+
+        return iceberg_signs(source, source.iceberg, base)
     match _scheme(source.uri):
         case "file":
             return [file_sign(file) for file in local_files(source, base)]

@@ -34,7 +34,9 @@ from runwright_api.text import (
     Word,
 )
 
-Format = Literal["csv", "json", "jsonl", "parquet", "avro", "orc", "arrow", "excel", "delta", "iceberg", "images", "text"]
+Format = Literal[
+    "csv", "json", "jsonl", "parquet", "avro", "orc", "arrow", "excel", "delta", "iceberg", "images", "text"
+]
 
 TABLES = ("delta", "iceberg")
 """The formats of tables that are folders with a history."""
@@ -193,7 +195,8 @@ class DataSpec(Part):
     engine: Literal["local", "spark", "ray"] = "local"
     """What prepares them, tables alone: Polars on one node, Spark or Ray. The outputs are the same. Default: local."""
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=16), Lax] = ()
-    """The places to read from; their rows are put one below the other, but for those of `joins`."""
+    """The places to read from; their rows are put one below the other, but for those of `joins` and those that
+    expectations refer to."""
     joins: Annotated[tuple[Join, ...], Field(max_length=8), Lax] = ()
     """Sources whose columns are put beside the rows of the others, by a key or as of a time."""
     max_rows: Annotated[int | None, Field(ge=1, le=2**53)] = None

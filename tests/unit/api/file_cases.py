@@ -100,6 +100,25 @@ FILES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "is no day of the calendar",
     ),
     ("a broker without a port", source(kafka={**TOPIC, "bootstrap": "kafka"}), f"{PLACE}.kafka.bootstrap", "9092"),
+    (
+        "a table of Iceberg over HTTP",
+        source(http={"url": "https://x.example/t"}, format="iceberg"),
+        f"{PLACE}.format",
+        "",
+    ),
+    ("a snapshot of a CSV", source(path="t.csv", iceberg={"snapshot": "7"}), f"{PLACE}.iceberg", "format: iceberg"),
+    (
+        "a snapshot and a time",
+        source(path="t", format="iceberg", iceberg={"snapshot": "7", "time": "2026-01-01T00:00:00Z"}),
+        f"{PLACE}.iceberg.time",
+        "remove one",
+    ),
+    (
+        "a snapshot as a number",
+        source(path="t", format="iceberg", iceberg={"snapshot": 7}),
+        f"{PLACE}.iceberg.snapshot",
+        "",
+    ),
     ("rows of a format", source(synthetic={"kind": "text"}, format="csv"), f"{PLACE}.format", "remove it"),
 ]
 
@@ -127,6 +146,10 @@ FILES_USED_WELL: list[tuple[str, dict[str, Any]]] = [
                 "secretRef": {"name": "kafka"},
             }
         ),
+    ),
+    (
+        "a snapshot's rows",
+        source(path="t", format="iceberg", iceberg={"snapshot": "7", "columns": ["a"], "filter": "a > 1"}),
     ),
     ("made rows", source(synthetic={"kind": "images", "rows": 10, "seed": 1, "classes": 4, "noise": 0})),
     ("a sheet", source(path="a.xlsx", excel={"sheet": "Sales", "headerRow": 3})),

@@ -38,6 +38,7 @@ from runwright_components.contract.config.features import (
     TfidfRules,
 )
 from runwright_components.contract.config.hub import HubConfig
+from runwright_components.contract.config.iceberg import IcebergConfig
 from runwright_components.contract.config.incremental import IncrementalConfig
 from runwright_components.contract.config.joins import AsOfConfig, JoinConfig
 from runwright_components.contract.config.kafka import KafkaConfig
@@ -89,6 +90,7 @@ __all__ = [
     "Format",
     "FormatRules",
     "HubConfig",
+    "IcebergConfig",
     "ImageRules",
     "IncrementalConfig",
     "JoinConfig",

@@ -8,11 +8,13 @@ from runwright_components.contract.config.base import Config, Format
 from runwright_components.contract.config.delta import DeltaConfig
 from runwright_components.contract.config.environment import EnvironmentConfig
 from runwright_components.contract.config.hub import HubConfig
+from runwright_components.contract.config.iceberg import IcebergConfig
 from runwright_components.contract.config.incremental import IncrementalConfig
 from runwright_components.contract.config.joins import JoinConfig
 from runwright_components.contract.config.kafka import KafkaConfig
 from runwright_components.contract.config.logs import LogConfig
 from runwright_components.contract.config.reach import ReachConfig
+from runwright_components.contract.config.references import ReferenceConfig
 from runwright_components.contract.config.sql import SqlConfig
 from runwright_components.contract.config.synthetic import SyntheticConfig
 
@@ -46,6 +48,7 @@ class Source(Config):
     logs: LogConfig | None = None  # the files hold log lines, whatever their names
     synthetic: SyntheticConfig | None = None  # rows are made; `uri` is synthetic://KIND
     delta: DeltaConfig | None = None  # `uri` is the folder of a Delta Lake table
+    iceberg: IcebergConfig | None = None  # `uri` is the folder of an Iceberg table, or its metadata file
     sql: SqlConfig | None = None  # rows of a database; `uri` is sql://DIALECT/...
     incremental: IncrementalConfig | None = None  # what the revision before has read is not read again
     kafka: KafkaConfig | None = None  # records of a topic; `uri` is kafka://BROKER/TOPIC
@@ -66,7 +69,13 @@ class CollectConfig(Config):
     seed: int = 0
     base: str = "."  # folder that relative paths start from
     joins: tuple[JoinConfig, ...] = ()  # sources whose columns stand beside the rows of the others
+    references: tuple[ReferenceConfig, ...] = ()  # sources that expectations look into
     max_rows: int | None = None
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The sources whose rows do not stand below the others, each once."""
+        return tuple(dict.fromkeys(each.source for each in (*self.joins, *self.references)))
 
     @property
     def reads_on(self) -> bool:

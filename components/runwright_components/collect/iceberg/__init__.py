@@ -1,0 +1,1 @@
+"""Tables of Apache Iceberg, in a folder or in object storage."""
