@@ -111,3 +111,10 @@ def test_the_defaults_on_the_architecture_page_are_true(smallest_yaml: str) -> N
             assert given == default, path
 
     compare(shown["spec"], actual, ())
+
+
+def test_the_jobs_of_a_revision_are_known_by_their_names() -> None:
+    ours = ("churn-r3", "churn-r3-data", "churn-r3-t12")
+    others = ("churn-r33", "churn-r3-date", "churn-r3-t", "churn-r3-data-r1", "churn-data")
+    assert all(names.is_job_of(job, "churn", 3) for job in ours)
+    assert not any(names.is_job_of(job, "churn", 3) for job in others)

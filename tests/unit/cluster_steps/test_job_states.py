@@ -14,6 +14,10 @@ def train_job(*conditions: str, ready: int = 0, suspend: bool = False) -> dict[s
     return {"kind": "TrainJob", "spec": {"suspend": suspend}, "status": {"conditions": found, "jobsStatus": nodes}}
 
 
+def spark_application(state: str) -> dict[str, Any]:
+    return {"kind": "SparkApplication", "status": {"applicationState": {"state": state}}}
+
+
 def ray_job(deployment: str, program: str = "", **status: Any) -> dict[str, Any]:
     return {"kind": "RayJob", "status": {"jobDeploymentStatus": deployment, "jobStatus": program, **status}}
 
@@ -36,6 +40,14 @@ def ray_job(deployment: str, program: str = "", **status: Any) -> dict[str, Any]
         (ray_job("Complete", "STOPPED"), "failed"),
         (ray_job("Failed", "FAILED"), "failed"),
         (ray_job("ValidationFailed"), "failed"),
+        ({"kind": "SparkApplication"}, "created"),
+        (spark_application("SUBMITTED"), "created"),
+        (spark_application("RUNNING"), "running"),
+        (spark_application("SUCCEEDING"), "running"),
+        (spark_application("COMPLETED"), "succeeded"),
+        (spark_application("SUBMISSION_FAILED"), "failed"),
+        (spark_application("FAILED"), "failed"),
+        (spark_application("SUSPENDED"), "suspended"),
         ({"kind": ["TrainJob"], "status": 3}, "created"),
         ({"kind": "TrainJob", "status": {"jobsStatus": [3, {"ready": "one"}]}}, "created"),
     ],

@@ -22,6 +22,7 @@ from runwright_operator.resources import (
     POD,
     PYTORCH_JOB,
     RAY_JOB,
+    SPARK_APPLICATION,
     TRAIN_JOB,
     TRAINING_RUN,
     Key,
@@ -370,14 +371,14 @@ def test_a_kind_that_a_cluster_may_lack_is_not_waited_for_and_wakes_the_runs_whe
     async def test(bench: Relisting) -> None:
         await bench.api.put(TRAINING_RUN, "n", "a", spec={})
         await bench.at(0)
-        assert bench.index.missing == {TRAIN_JOB, RAY_JOB}
+        assert bench.index.missing == {TRAIN_JOB, RAY_JOB, SPARK_APPLICATION}
         assert bench.vitals.missing == ()
         bench.queue.done(await bench.queue.take() or A)
         bench.api.kinds.append(TRAIN_JOB)
         await bench.at(11)
         assert bench.restarts == 0
         await bench.at(301)
-        assert bench.index.missing == {RAY_JOB}
+        assert bench.index.missing == {RAY_JOB, SPARK_APPLICATION}
         assert bench.restarts == 1
         assert await bench.queue.take() == A
 
