@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from runwright_api.spec.data import TABLES
 from runwright_api.spec.data import Source as ApiSource
 from runwright_api.spec.expectations import Expectation
+from runwright_api.spec.feedback import FeedbackSource
 from runwright_api.spec.joins import Join
 from runwright_api.spec.reinforcement import Reinforcement
 from runwright_api.spec.run import TrainingRunSpec
@@ -147,11 +148,20 @@ def _place(source: ApiSource) -> dict[str, Any]:
         broker = source.kafka.bootstrap.partition(",")[0]
         kafka = _same(source.kafka, without={"secret_ref"})
         return {"uri": f"kafka://{broker}/{source.kafka.topic}", "kafka": kafka}
+    if source.feedback:
+        return _feedback(source.feedback)
     if source.synthetic:
         return {"uri": f"synthetic://{source.synthetic.kind}", "synthetic": _same(source.synthetic)}
     if source.sql:
         return {"uri": _database(source.sql), "sql": _same(source.sql, without={"secret_ref"})}
     return {"uri": source.path}
+
+
+def _feedback(feedback: FeedbackSource) -> dict[str, Any]:
+    logged = feedback.predictions
+    within = None if feedback.within is None else seconds(feedback.within)
+    rules = {**_same(feedback, without={"predictions", "within"}), "within_seconds": within}
+    return {**(_same_s3(logged.s3) if logged.s3 else {"uri": logged.path}), "format": "jsonl", "feedback": rules}
 
 
 def _database(sql: SqlSource) -> str:

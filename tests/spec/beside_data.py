@@ -40,6 +40,12 @@ def _join(**fields: Any) -> Spec:
     return _several_sources(joins=[{"source": "second", **fields}])
 
 
+def _feedback(**fields: Any) -> Spec:
+    labels = [{"name": name, "http": {"url": f"https://data.example.com/{name}.csv"}} for name in ("alpha", "beta")]
+    told = {"predictions": {"s3": {"uri": "s3://logs/app/"}}, "labels": "alpha", "label": "species", **fields}
+    return {"data": {"sources": [{"feedback": told}, *labels]}}
+
+
 _LOGS_IN_S3 = {"uri": "s3://logs/app/"}
 _EXPECTATION = {"column": "alpha", "type": "numeric"}
 
@@ -90,7 +96,10 @@ BESIDE: Mapping[str, Spec] = {
         f"spec.prepare.expectations[].{predicate}": _expecting(column="alpha")
         for predicate in ("range", "oneOf", "matches", "notNull")
     },
-    "spec.prepare.expectations[].references": {**_several_sources(), **_expecting(column="alpha")},
+    "spec.prepare.expectations[].references": {
+        **_several_sources(),
+        **_expecting(column="alpha", references={"source": "second"}),
+    },
     "spec.prepare.pii.salt": {"prepare": {"pii": {"action": "hash"}}},
     "spec.prepare.nearDuplicates": {"train": {"task": "text-classification"}},
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -17,6 +18,7 @@ from runwright_components.collect.joins import Joined, join
 from runwright_components.collect.opening import Opened, open_source
 from runwright_components.collect.read_before import INCREMENTAL, ReadBefore
 from runwright_components.collect.reading_on import Kept
+from runwright_components.collect.references import keep
 from runwright_components.collect.sources import public_uri
 from runwright_components.collect.tables import common_schema, write_table
 from runwright_components.contract.artifacts import MANIFEST, Lineage, RawManifest, SourceRecord
@@ -74,7 +76,7 @@ def left_for_the_next(out: Path) -> dict[str, Path]:
 def _open_all(
     config: CollectConfig, new_scratch: Callable[[], Path], progress: Progress, former: Path | None
 ) -> list[Opened]:
-    joined = {each.source for each in config.joins}
+    beside = config.beside
     whole = config.model_copy(update={"max_rows": None})
 
     def open_one(source: Source, former: Path | None) -> Opened:
@@ -82,18 +84,37 @@ def _open_all(
             from runwright_components.collect.incremental import open_incremental
 
             return open_incremental(source, config, new_scratch, progress, former)
-        return open_source(source, whole if source.name in joined else config, new_scratch, progress)
+        return open_source(source, whole if source.name in beside else config, new_scratch, progress)
 
-    opened = [open_one(source, former) for source in config.sources]
+    plain = {source.name: open_one(source, former) for source in config.sources if source.feedback is None}
+    opened = [
+        plain[source.name] if source.feedback is None else _open_feedback(source, plain, config, new_scratch, progress)
+        for source in config.sources
+    ]
     for place, one in enumerate(opened):
         if one.reading is None:
             continue
-        alone = one.source.name in joined
-        schema = _schema([one] if alone else [each for each in opened if each.source.name not in joined])
+        alone = one.source.name in beside
+        schema = _schema([one] if alone else [each for each in opened if each.source.name not in beside])
         if why := one.reading.unlike(schema):
             progress.warning(f"{one.source.name}: all is read again: {why}")
             opened[place] = open_one(one.source, None)
     return opened
+
+
+def _open_feedback(
+    source: Source,
+    plain: Mapping[str, Opened],
+    config: CollectConfig,
+    new_scratch: Callable[[], Path],
+    progress: Progress,
+) -> Opened:
+    from runwright_components.collect.feedback import open_feedback
+
+    assert source.feedback is not None
+    labels, table = plain[source.feedback.labels], new_scratch()
+    write_table(labels.tables, _schema([labels]), table, source=labels.source, limit=None, on_bytes=lambda _size: None)
+    return open_feedback(source, source.feedback, table, config, new_scratch, progress)
 
 
 def _refuse_repeated_names(config: CollectConfig) -> None:
@@ -111,8 +132,7 @@ def _refuse_repeated_names(config: CollectConfig) -> None:
 def _write(
     config: CollectConfig, opened: list[Opened], folder: Path, new_scratch: Callable[[], Path], progress: Progress
 ) -> RawManifest:
-    joined = {each.source for each in config.joins}
-    stacked = [one for one in opened if one.source.name not in joined]
+    stacked = [one for one in opened if one.source.name not in config.beside]
     schema = _schema(stacked)
     total = sum(one.bytes for one in opened)
     done = 0
@@ -128,7 +148,7 @@ def _write(
     def new_shard() -> Path:
         return folder / DATA / f"{next(numbers):05}.parquet"
 
-    kept = Kept(folder, apart=bool(config.joins))
+    kept = Kept(folder, apart=bool(config.beside))
     records: list[SourceRecord] = []
     left = config.max_rows
     for one in stacked:
@@ -138,11 +158,13 @@ def _write(
         left = None if left is None else left - record.rows
         records.append(record)
     rows = sum(record.rows for record in records)
+    tables = {name: new_scratch() for name in config.beside}
+    for name, table in tables.items():
+        one = next(one for one in opened if one.source.name == name)
+        records.append(_write_source(one, _schema([one]), partial(Path, table), None, on_bytes, kept))
     for rules in config.joins:
-        one = next(one for one in opened if one.source.name == rules.source)
-        record, found = _join(one, rules, folder / DATA, new_shard(), new_scratch, on_bytes, kept)
+        found = _join(tables[rules.source], rules, folder / DATA, new_shard(), new_scratch())
         schema = found.columns
-        records.append(record)
         if found.found < found.rows:
             missed = found.rows - found.found
             progress.warning(f"{missed:,} of {found.rows:,} rows find no row in source {rules.source}")
@@ -153,6 +175,7 @@ def _write(
         columns={name: str(kind) for name, kind in schema.items()},
         sources=tuple(records),
         files=tuple(sorted(path.relative_to(folder).as_posix() for path in (folder / DATA).iterdir())),
+        references={each.source: keep(tables[each.source], each, folder) for each in config.references},
         lineage=Lineage(
             stage="collect",
             config=config.digest(),
@@ -211,22 +234,13 @@ def _write_source(
     )
 
 
-def _join(
-    one: Opened,
-    rules: JoinConfig,
-    data: Path,
-    target: Path,
-    new_scratch: Callable[[], Path],
-    on_bytes: Callable[[int], None],
-    kept: Kept,
-) -> tuple[SourceRecord, Joined]:
+def _join(source: Path, rules: JoinConfig, data: Path, target: Path, scratch: Path) -> Joined:
     """Put the source's columns beside the rows of the shards in `data`, which `target`, another shard, replaces."""
-    source, shards = new_scratch(), sorted(data.iterdir())
-    record = _write_source(one, _schema([one]), lambda: source, None, on_bytes, kept)
-    found = join(shards, source, rules, target, new_scratch())
+    shards = sorted(data.iterdir())
+    found = join(shards, source, rules, target, scratch)
     for shard in shards:
         shard.unlink()
-    return record, found
+    return found
 
 
 def _spread(files: list[SourceFile], limit: int) -> list[SourceFile]:
@@ -243,6 +257,8 @@ def _digest(config: CollectConfig, records: list[SourceRecord]) -> str:
     table = {"maxRows": str(config.max_rows)}
     if config.joins:
         table["joins"] = ",".join(rules.digest() for rules in config.joins)
+    if config.references:
+        table["references"] = ",".join(rules.digest() for rules in config.references)
     by_name = {source.name: source for source in config.sources}
     for index, record in enumerate(records):
         source = by_name[record.name]
@@ -252,5 +268,5 @@ def _digest(config: CollectConfig, records: list[SourceRecord]) -> str:
 
 
 def _options_digest(source: Source, kind: str) -> str:
-    options = {"csv": source.csv, "excel": source.excel, "logs": source.logs}.get(kind)
+    options = {"csv": source.csv, "excel": source.excel, "logs": source.logs, "feedback": source.feedback}.get(kind)
     return "" if options is None else options.digest()

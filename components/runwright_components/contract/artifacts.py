@@ -4,9 +4,10 @@ raw data       manifest.json (RawManifest), data.parquet or data/*.parquet - a r
 prepared data  manifest.json (PreparedManifest), {train,validation,test}.parquet - model inputs and `target`;
                test.raw.parquet - the test rows as they came from the source; preprocessing/ - the fitted state;
                quality.json (see `runwright_components.prepare.quality`); of a generation corpus.json and the splits'
-               tokens (see `runwright_components.features.corpus`) in place of the splits' Parquet files
+               tokens (see `runwright_components.features.corpus`) in place of the splits' Parquet files;
+               folds/N/ - with a cross-validation the same again of each fold
 model          manifest.json (ModelManifest), weights.safetensors (trees: booster.*), model.onnx, history.json,
-               preprocessing/
+               preprocessing/, folds.json with a cross-validation
 evaluation     evaluation.json (Evaluation), predictions.parquet - a row a test row: row_id, truth, prediction and, for
                a classification, probabilities; of what learns without a target what it answers,
                by name; of a generation row_id and figures of the document
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
@@ -45,6 +47,7 @@ MODEL_CARD = "MODEL_CARD.md"
 EXAMPLE = "example.json"
 RAW_TEST = "test.raw.parquet"
 TARGET = "target"  # column of the prepared splits
+FOLDS = "folds.json"  # in a model's folder: its CrossValidation
 ROW_ID = "row_id"  # column of the prepared splits and of RAW_TEST: number of the row in the raw data
 
 
@@ -111,6 +114,7 @@ class RawManifest(Document):
     columns: dict[str, str]  # name -> Polars type name
     sources: tuple[SourceRecord, ...]
     files: tuple[str, ...]  # the Parquet files, relative
+    references: dict[str, str] = {}  # source that expectations look into -> Parquet file with its columns, relative
     lineage: Lineage
 
 
@@ -162,7 +166,13 @@ class PreparedManifest(Document):
     class_counts: tuple[int, ...] = ()  # of the training split, in the order of signature.labels
     quarantine: str = ""  # the file of the rows that broke an expectation; empty where there are none
     quarantined: dict[str, int] = {}  # by expectation; a row may break several
+    folds: int = 0  # of a cross-validation: `fold_folder` has the prepared data of each
     lineage: Lineage
+
+
+def fold_folder(prepared: Path, number: int) -> Path:
+    """The prepared data of a fold, from 0, whose test is the part of the rows that the fold is judged by."""
+    return prepared / "folds" / str(number)
 
 
 class Epoch(Document):
@@ -338,6 +348,23 @@ class Projection(Document):
     variance: tuple[float, float]  # share of it on each axis
 
 
+class CrossValidation(Document):
+    """What K models, each fitted without its fold, are like on their folds: metrics a fold, in their order."""
+
+    nested: bool = False  # each searched for its own values
+    rows: tuple[int, ...]  # that judged
+    metrics: dict[str, tuple[float, ...]]
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Mean and sample standard deviation of each metric, under `cv.METRIC_mean` and `cv.METRIC_std`."""
+        found = {}
+        for name, values in self.metrics.items():
+            found[f"cv.{name}_mean"] = fmean(values)
+            found[f"cv.{name}_std"] = stdev(values)
+        return found
+
+
 class Evaluation(Document):
     """What the untouched test split says of the model whose digest is `model_digest`."""
 
@@ -360,6 +387,7 @@ class Evaluation(Document):
     samples: tuple[Sample, ...] = ()  # generation
     returns: dict[str, tuple[float, ...]] = {}  # control: of each player's episodes, the agent's first
     forecasts: tuple[ForecastSample, ...] = ()  # forecasting
+    cross_validation: CrossValidation | None = None
     latency: Latency
     lineage: Lineage
 

@@ -17,7 +17,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from runwright_components.contract.config import Column, PrepareConfig, SplitRules
-from runwright_components.contract.config.expectations import CompareRule, ExpectationConfig, RangeRule
+from runwright_components.contract.config.expectations import (
+    CompareRule,
+    ExpectationConfig,
+    RangeRule,
+    ReferenceRule,
+)
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features.values import Words, key
 from runwright_components.prepare.infer import Plan, plan
@@ -95,10 +100,11 @@ class _Reading:
         self._config = config
         self._schema = data.source.collect_schema()
         self.words = words(config)
+        self._as_written = Words(missing=self.words.missing, fold_case=False)
 
     def text(self, column: str, *, fold: bool = False) -> tuple[str, pl.Expr]:
         """Trimmed text, with case folded where the configuration folds it, null where missing."""
-        rules = self.words if fold else Words(missing=self.words.missing, fold_case=False)
+        rules = self.words if fold else self._as_written
         return f"{'key' if fold else 'text'}:{column}", key(pl.col(column), self._plain(column), rules)
 
     def present(self, column: str) -> tuple[str, pl.Expr]:
@@ -112,6 +118,21 @@ class _Reading:
         reader = self._plan(column, kind).reader
         assert reader is not None  # a type that is given has one
         return f"{kind}:{column}", reader.expression(self._dtype(column), self.words)
+
+    def known(self, reference: ReferenceRule) -> pl.Series:
+        """The texts that stand in a column of another source, each once."""
+        file = self._data.folder / self._data.manifest.references[reference.source]
+        frame = pl.scan_parquet(file, glob=False)
+        dtype = frame.collect_schema()[reference.column]
+        if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
+            raise StageError(
+                Reason.DATA_INVALID,
+                f"column {reference.column!r} of source {reference.source!r} holds {dtype}",
+                where="prepare.expectations, references",
+                cure="name a column of numbers, dates, truth values or texts",
+            )
+        text = key(pl.col(reference.column), dtype, self._as_written)
+        return frame.select(text).drop_nulls().unique().collect(engine="streaming").to_series()
 
     def inferred(self, column: str) -> str:
         """numeric or datetime where the column is read as one, else text."""
@@ -170,6 +191,10 @@ def _compile(place: int, rule: ExpectationConfig, reading: _Reading) -> Compiled
     if rule.matches is not None:
         name, part = reading.text(column)
         return Compiled({name: part}, pl.col(name).is_null() | pl.col(name).str.contains(f"^(?:{rule.matches})$"))
+    if rule.references is not None:
+        name, part = reading.text(column)
+        known = reading.known(rule.references)
+        return Compiled({name: part}, pl.col(name).is_null() | pl.col(name).is_in(known.implode()))
     name, part = reading.present(column)
     return Compiled({name: part}, pl.col(name))
 

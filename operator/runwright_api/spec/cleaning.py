@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from runwright_api.part import Rule, unless
 from runwright_api.spec.duplicates import DUPLICATE_RULES
+from runwright_api.spec.expectations import REFERENCES_RULE
 from runwright_api.spec.pii import PII_RULE
 
 CLEANING_RULES = (
     *DUPLICATE_RULES,
     PII_RULE,
+    REFERENCES_RULE,
     Rule(
         message="prepare.leakage is for tables",
         broken=lambda self: unless(

@@ -12,6 +12,9 @@ from runwright_api.part import Lax, Part, Path, Rule, fill, unless
 from runwright_api.spec.clouds import AzureSource, GcsSource
 from runwright_api.spec.data_cluster import CLUSTER_RULE, DataCluster
 from runwright_api.spec.delta import DeltaOptions
+from runwright_api.spec.feedback import DATA_RULES as FEEDBACK_DATA_RULES
+from runwright_api.spec.feedback import SOURCE_RULES as FEEDBACK_RULES
+from runwright_api.spec.feedback import FeedbackSource
 from runwright_api.spec.hub import HuggingFaceSource
 from runwright_api.spec.iceberg import IcebergOptions
 from runwright_api.spec.incremental import SOURCE_RULES as INCREMENTAL_RULES
@@ -84,7 +87,7 @@ class ExcelOptions(Part):
     """Row that holds the column names, from 1; rows above it are left out. Default: 1."""
 
 
-PLACES = ("path", "http", "s3", "gcs", "azure", "sql", "logs", "kafka", "huggingFace", "pvc", "synthetic")
+PLACES = ("path", "http", "s3", "gcs", "azure", "sql", "logs", "kafka", "huggingFace", "feedback", "pvc", "synthetic")
 """The fields of a source of which exactly one is given."""
 
 
@@ -120,6 +123,8 @@ class Source(Part):
     """Records of a Kafka topic."""
     hugging_face: HuggingFaceSource | None = None
     """A dataset of the Hugging Face Hub."""
+    feedback: FeedbackSource | None = None
+    """Predictions that a server logged, with labels of another source."""
     pvc: PvcSource | None = None
     """Files on a PersistentVolumeClaim. Not available yet."""
     synthetic: SyntheticSource | None = None
@@ -181,6 +186,7 @@ class Source(Part):
             cure="set `format: iceberg`, or remove it",
         ),
         *INCREMENTAL_RULES,
+        *FEEDBACK_RULES,
     )
 
 
@@ -215,6 +221,7 @@ class DataSpec(Part):
             cure="give each source a name of its own, or none",
         ),
         *DATA_RULES,
+        *FEEDBACK_DATA_RULES,
         CLUSTER_RULE,
     )
 

@@ -10,11 +10,11 @@ from pydantic_core import PydanticCustomError, SchemaError
 
 from runwright_api.part import Lax, Part, Path, Rule, unless
 from runwright_api.spec.shared import Columns, Scalar
-from runwright_api.text import ColumnName, Text, Word
+from runwright_api.text import ColumnName, SourceName, Text, Word
 
-PREDICATES = ("type", "range", "oneOf", "matches", "notNull", "unique", "compare", "minRows")
+PREDICATES = ("type", "range", "oneOf", "matches", "notNull", "references", "unique", "compare", "minRows")
 """The fields of an expectation of which exactly one says what is expected."""
-_OF_ONE_COLUMN = PREDICATES[:5]
+_OF_ONE_COLUMN = PREDICATES[:6]
 _ATTRIBUTES = {"oneOf": "one_of", "notNull": "not_null", "minRows": "min_rows"}
 _NUMBER = Field(ge=-1e15, le=1e15)
 
@@ -97,6 +97,15 @@ class Compare(Part):
     """The column on the right."""
 
 
+class References(Part):
+    """A column of another source, whose rows are not put below the others."""
+
+    source: SourceName
+    """Name of the source."""
+    column: ColumnName
+    """Its column."""
+
+
 def _given(expectation: Expectation) -> list[str]:
     """The predicates that are given, as they are written."""
     return [name for name in PREDICATES if getattr(expectation, _ATTRIBUTES.get(name, name))]
@@ -118,7 +127,8 @@ _OF_NO_COLUMN_CEL = " || ".join(cel for name, cel in _SEEN.items() if name not i
 
 
 class Expectation(Part):
-    """One rule for rows or columns. Exactly one of type, range, oneOf, matches, notNull, unique, compare and minRows.
+    """One rule for rows or columns. Exactly one of type, range, oneOf, matches, notNull, references, unique, compare
+    and minRows.
 
     Values are looked at as they are read: numbers and dates in their notations, words that mean missing as missing.
     A missing value breaks `notNull` alone; one that cannot be read breaks `type` and `range`.
@@ -127,7 +137,7 @@ class Expectation(Part):
     name: Annotated[Text | None, Field(max_length=100)] = None
     """Names the rule in messages and reports, unique in the run. Default: what it says."""
     column: ColumnName | None = None
-    """The column of type, range, oneOf, matches and notNull."""
+    """The column of type, range, oneOf, matches, notNull and references."""
     type: Literal["numeric", "integer", "datetime", "boolean"] | None = None
     """Every value reads as one of this type."""
     range: Range | None = None
@@ -138,6 +148,8 @@ class Expectation(Part):
     """The whole value matches this regular expression (Rust's dialect: no look-around, no back-references)."""
     not_null: bool = False
     """No value is missing."""
+    references: References | None = None
+    """Every value stands in a column of another source."""
     unique: Columns = ()
     """No two rows have the same values in these columns; the first row of several keeps the rule."""
     compare: Compare | None = None
@@ -201,3 +213,21 @@ EXPECTATION_RULES = (
     ),
 )
 """Rules of `spec.prepare` for expectations."""
+
+
+def _unknown_sources(spec: Any) -> list[Path]:
+    others = [] if spec.data is None else [source.name for source in spec.data.sources[1:]]
+    return [
+        ("prepare", "expectations", place, "references", "source")
+        for place, rule in enumerate(spec.prepare.expectations)
+        if rule.references is not None and rule.references.source not in others
+    ]
+
+
+REFERENCES_RULE = Rule(
+    message="an expectation's references name a source other than the first",
+    broken=_unknown_sources,
+    cel="",  # each rule with each source costs CEL too much
+    cure="give the source a name and name it; the rows of the first source are those that are checked",
+)
+"""The rule of `spec` for expectations."""

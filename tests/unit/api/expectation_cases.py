@@ -37,6 +37,12 @@ EXPECTATIONS_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         f"{PLACE}.range.latest",
         "ISO 8601",
     ),
+    (
+        "a source that is not there",
+        expects({"column": "id", "references": {"source": "people", "column": "id"}}),
+        f"{PLACE}.references.source",
+        "other than the first",
+    ),
     ("a look-ahead", expects({"column": "id", "matches": "(?=a)"}), f"{PLACE}.matches", "look-around"),
     (
         "names of expectations",

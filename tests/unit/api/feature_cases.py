@@ -91,6 +91,17 @@ def joined(join: dict[str, Any]) -> dict[str, Any]:
 
 _JOIN = "spec.data.joins[0]"
 
+FEATURES_USED_WELL += [
+    (
+        "a reference into another source",
+        {
+            "spec.data": {"sources": _SOURCES},
+            "spec.prepare.expectations": [
+                {"column": "customer", "references": {"source": "customers", "column": "id"}, "onFailure": "quarantine"}
+            ],
+        },
+    ),
+]
 FEATURES_BROKEN += [
     ("joined to nothing", joined({"source": "persons", "on": ["id"]}), f"{_JOIN}.source", "other than the first"),
     ("half a key", joined({"left": ["id"]}), f"{_JOIN}.right", "as many columns"),

@@ -7,6 +7,7 @@ from pydantic import Field
 from runwright_components.contract.config.base import Config, Format
 from runwright_components.contract.config.delta import DeltaConfig
 from runwright_components.contract.config.environment import EnvironmentConfig
+from runwright_components.contract.config.feedback import FeedbackConfig
 from runwright_components.contract.config.hub import HubConfig
 from runwright_components.contract.config.iceberg import IcebergConfig
 from runwright_components.contract.config.incremental import IncrementalConfig
@@ -51,6 +52,7 @@ class Source(Config):
     iceberg: IcebergConfig | None = None  # `uri` is the folder of an Iceberg table, or its metadata file
     sql: SqlConfig | None = None  # rows of a database; `uri` is sql://DIALECT/...
     incremental: IncrementalConfig | None = None  # what the revision before has read is not read again
+    feedback: FeedbackConfig | None = None  # `uri` is where predictions were logged; another source has their labels
     kafka: KafkaConfig | None = None  # records of a topic; `uri` is kafka://BROKER/TOPIC
     hub: HubConfig | None = None  # a dataset of the Hugging Face Hub; `uri` is hf://datasets/OWNER/NAME
     endpoint: str | None = None  # S3-compatible servers
@@ -75,7 +77,8 @@ class CollectConfig(Config):
     @property
     def beside(self) -> tuple[str, ...]:
         """The sources whose rows do not stand below the others, each once."""
-        return tuple(dict.fromkeys(each.source for each in (*self.joins, *self.references)))
+        labels = (source.feedback.labels for source in self.sources if source.feedback is not None)
+        return tuple(dict.fromkeys((*(each.source for each in (*self.joins, *self.references)), *labels)))
 
     @property
     def reads_on(self) -> bool:

@@ -22,6 +22,11 @@ class CompareRule(Config):
     right: str
 
 
+class ReferenceRule(Config):
+    source: str
+    column: str
+
+
 class ExpectationConfig(Config):
     """One rule; exactly one of the fields from `type` to `min_rows` says what is expected."""
 
@@ -32,6 +37,7 @@ class ExpectationConfig(Config):
     one_of: tuple[str | int | float | bool, ...] = ()
     matches: str | None = None  # Rust's regular expressions; of the whole value
     not_null: bool = False
+    references: ReferenceRule | None = None
     unique: tuple[str, ...] = ()
     compare: CompareRule | None = None
     min_rows: int | None = None
@@ -63,6 +69,8 @@ class ExpectationConfig(Config):
             return f"{self.column} {_bounds(self.range)}"
         if self.type is not None:
             return f"{self.column} is {self.type}"
+        if self.references is not None:
+            return f"{self.column} stands in {self.references.source}.{self.references.column}"
         if self.one_of:
             shown = ", ".join(str(value) for value in self.one_of[:5])
             return f"{self.column} is one of {shown}{', ...' if len(self.one_of) > 5 else ''}"
