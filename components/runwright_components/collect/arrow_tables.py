@@ -29,7 +29,7 @@ def scan_arrow(path: Path, *, display: str, scratch: Callable[[], Path]) -> pl.L
         )
     import pyarrow as pa
 
-    with _whole(display, "Arrow"):
+    with whole(display, "Arrow"):
         if head == _FILE:
             with pa.memory_map(str(path)) as mapped:
                 refuse_repeated(pa.ipc.open_file(mapped).schema.names, display)
@@ -37,18 +37,16 @@ def scan_arrow(path: Path, *, display: str, scratch: Callable[[], Path]) -> pl.L
             frame.collect_schema()
             return frame
         with pa.OSFile(str(path)) as opened, pa.ipc.open_stream(opened) as stream:
-            return _rewritten(stream.schema, stream, scratch(), display)
+            return rewritten(stream.schema, stream, scratch(), display)
 
 
 def scan_orc(path: Path, *, display: str, scratch: Callable[[], Path]) -> pl.LazyFrame:
     """A lazy frame over an ORC file, rewritten stripe by stripe."""
     from pyarrow import orc
 
-    with _whole(display, "ORC"):
+    with whole(display, "ORC"):
         file = orc.ORCFile(str(path))
-        return _rewritten(
-            file.schema, (file.read_stripe(number) for number in range(file.nstripes)), scratch(), display
-        )
+        return rewritten(file.schema, (file.read_stripe(number) for number in range(file.nstripes)), scratch(), display)
 
 
 def refuse_repeated(names: Iterable[str], where: str) -> None:
@@ -62,7 +60,8 @@ def repeated_name(message: str, where: str) -> StageError:
     return StageError(Reason.DATA_INVALID, message, where=where, cure="give each column a name of its own")
 
 
-def _rewritten(schema: Any, batches: Iterable[Any], target: Path, display: str) -> pl.LazyFrame:
+def rewritten(schema: Any, batches: Iterable[Any], target: Path, display: str) -> pl.LazyFrame:
+    """A lazy frame over `batches` (pyarrow) of `schema`, written to `target` one by one."""
     from pyarrow import parquet
 
     refuse_repeated(schema.names, display)
@@ -73,7 +72,7 @@ def _rewritten(schema: Any, batches: Iterable[Any], target: Path, display: str) 
 
 
 @contextmanager
-def _whole(display: str, kind: str) -> Iterator[None]:
+def whole(display: str, kind: str) -> Iterator[None]:
     """Turn what the libraries say of a broken file into a StageError; pyarrow's errors are OSError and ValueError."""
     try:
         yield

@@ -13,6 +13,7 @@ from runwright_components.collect.compressed import Expansion, uncompressed
 from runwright_components.collect.files import Sign, SourceFile, choose_format, file_sign, of_format
 from runwright_components.collect.logs import open_logs
 from runwright_components.collect.reading_on import Reading
+from runwright_components.collect.saved_datasets import SPLIT, SavedSplit, open_splits, saved_splits
 from runwright_components.collect.sources import source_files
 from runwright_components.collect.tables import Table, explain_broken, open_table
 from runwright_components.contract.config import CollectConfig, Source, SyntheticConfig
@@ -57,6 +58,8 @@ def open_source(source: Source, config: CollectConfig, scratch: Callable[[], Pat
     if source.logs is not None:
         table = open_logs(source, source.logs, files, scratch=scratch, budget=budget, progress=progress)
         return Opened(source, "logs", files, _size(source, files), [table], signs={})  # logs grow; a copy was read
+    if source.format in (None, "arrow") and (splits := saved_splits(files)):
+        return _saved(source, splits, signs, scratch, progress)
     kind = choose_format(source, (file.name for file in files))
     files, left_out = of_format(source, kind, files)
     if left_out:
@@ -80,6 +83,22 @@ def open_source(source: Source, config: CollectConfig, scratch: Callable[[], Pat
                 )
             )
     return Opened(source, kind, files, size, tables, signs)
+
+
+def _saved(
+    source: Source,
+    splits: list[SavedSplit],
+    signs: dict[SourceFile, Sign],
+    scratch: Callable[[], Path],
+    progress: Progress,
+) -> Opened:
+    files = [file for split in splits for file in split.files]
+    if len(splits) > 1:
+        progress.warning(
+            f"{source.name}: its splits ({', '.join(split.name for split in splits)}) are in the column {SPLIT}: "
+            f"keep them with prepare.split: {{strategy: predefined, by: {SPLIT}}}"
+        )
+    return Opened(source, "arrow", files, _size(source, files), open_splits(splits, scratch), signs)
 
 
 def _made(source: Source, config: SyntheticConfig, scratch: Callable[[], Path], progress: Progress) -> Opened:

@@ -60,7 +60,9 @@ def open_table(
         return _csv_table(file, CsvFile.open(plain, options, display=file.display, scratch=scratch), limited)
     frame = _scan(file.display, plain, kind, source, scratch, budget)
     explain = _explain_parquet if kind == "parquet" else explain_broken
-    return Table(file.display, frame, lambda on_bytes: {file.name: _digest(file.path, on_bytes)}, explain(file.display))
+    return Table(
+        file.display, frame, lambda on_bytes: {file.name: digest_of(file.path, on_bytes)}, explain(file.display)
+    )
 
 
 def _scan(
@@ -85,7 +87,7 @@ def _csv_table(file: SourceFile, csv: CsvFile, limited: bool) -> Table:
     def check(on_bytes: OnBytes) -> Mapping[str, str]:
         counts = csv.survey(on_bytes)
         csv.check(counts, exact=limited)
-        return {file.name: counts.digest if csv.path == file.path else _digest(file.path, lambda _size: None)}
+        return {file.name: counts.digest if csv.path == file.path else digest_of(file.path, lambda _size: None)}
 
     return Table(file.display, csv.scan(), check, csv.explain, ahead=True)
 
@@ -120,7 +122,8 @@ def explain_broken(display: str) -> Callable[[Exception], StageError]:
     )
 
 
-def _digest(path: Path, on_bytes: OnBytes) -> str:
+def digest_of(path: Path, on_bytes: OnBytes) -> str:
+    """`sha256:HEX` of a file."""
     digest = sha256()
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(1 << 20):

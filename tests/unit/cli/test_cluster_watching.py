@@ -320,7 +320,7 @@ def test_progress_lines_come_every_few_seconds_and_with_every_stage() -> None:
     view.take(
         _object(status(revision(2, "Running", pipelineRun=RUN), progress={"stage": "deploy", "summary": "deploy"}))
     )
-    lines = [line[9:] for line in out.getvalue().splitlines()]
+    lines = out.getvalue().splitlines()
     assert [line for line in lines if line.startswith(("train", "deploy"))] == [
         "train     0%, epoch 3, loss 0.31, 1,234 samples/s, 2 min 5 s left",
         "train     30%, epoch 3, loss 0.31, 1,234 samples/s, 2 min 5 s left",
