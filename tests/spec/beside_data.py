@@ -36,6 +36,10 @@ def _several_sources(**fields: Any) -> Spec:
     return {"data": {"sources": sources, **fields}}
 
 
+def _looking_up(**reference: Any) -> Spec:
+    return {**_several_sources(), **_expecting(column="alpha", references=reference)}
+
+
 def _join(**fields: Any) -> Spec:
     return _several_sources(joins=[{"source": "second", **fields}])
 
@@ -81,6 +85,10 @@ BESIDE: Mapping[str, Spec] = {
     "spec.data.sources[].logs.layout": _logs(s3=_LOGS_IN_S3),
     "spec.data.sources[].logs.pattern": _logs(s3=_LOGS_IN_S3),
     "spec.data.sources[].logs.grok": _logs(s3=_LOGS_IN_S3),
+    "spec.data.sources[].feedback": _feedback(),
+    "spec.data.sources[].feedback.predictions.path": _feedback(predictions={}),
+    "spec.data.sources[].feedback.time": _feedback(within="30d"),
+    "spec.data.sources[].feedback.within": _feedback(time="known"),
     "spec.data.joins[]": _join(on=["id"]),
     "spec.data.joins[].on": _join(),
     "spec.data.joins[].left": _join(right=["key"]),
@@ -96,10 +104,9 @@ BESIDE: Mapping[str, Spec] = {
         f"spec.prepare.expectations[].{predicate}": _expecting(column="alpha")
         for predicate in ("range", "oneOf", "matches", "notNull")
     },
-    "spec.prepare.expectations[].references": {
-        **_several_sources(),
-        **_expecting(column="alpha", references={"source": "second"}),
-    },
+    "spec.prepare.expectations[].references": _looking_up(),
+    "spec.prepare.expectations[].references.source": _looking_up(column="id"),
+    "spec.prepare.expectations[].references.column": _looking_up(source="second"),
     "spec.prepare.pii.salt": {"prepare": {"pii": {"action": "hash"}}},
     "spec.prepare.nearDuplicates": {"train": {"task": "text-classification"}},
 }
