@@ -30,6 +30,7 @@ _LEFT_OUT: dict[str, Any] = {
                 **dict.fromkeys(("http", "s3", "gcs", "azure", "sql", "kafka", "hugging_face"), _ACCESS),
                 "logs": {"s3": _ACCESS},
                 "incremental": True,
+                "feedback": {"predictions": {"s3": _ACCESS}},
             },
         },
     },

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from pydantic import BaseModel
@@ -41,6 +42,7 @@ from runwright_components.contract.config import (
 from runwright_components.contract.config.references import ReferenceConfig
 from runwright_components.contract.config.trees import TREE_MODELS, TreesConfig
 from runwright_components.contract.kinds import UNSUPERVISED
+from runwright_components.contract.volumes import mount_path
 from runwright_pipelines.lowering_tune import lower_tune
 
 
@@ -69,7 +71,7 @@ def lower(run: TrainingRun) -> StageConfigs:
             environment=_environment(spec.train),
         ),
         prepare=_prepare(spec),
-        train=_train(spec.train).model_copy(update={"tune": lower_tune(spec)}),
+        train=_train(spec.train).model_copy(update={"tune": lower_tune(spec), "nested": spec.prepare.split.nested}),
         evaluate=EvaluateConfig.model_validate(
             {
                 "task": spec.train.kind,
@@ -154,6 +156,9 @@ def _place(source: ApiSource) -> dict[str, Any]:
         return {"uri": f"synthetic://{source.synthetic.kind}", "synthetic": _same(source.synthetic)}
     if source.sql:
         return {"uri": _database(source.sql), "sql": _same(source.sql, without={"secret_ref"})}
+    if source.pvc:
+        volume = mount_path(source.pvc.claim_name)
+        return {"uri": str(PurePosixPath(volume, source.pvc.path)), "volume": volume}
     return {"uri": source.path}
 
 
@@ -175,6 +180,7 @@ def _same_s3(place: S3Source) -> dict[str, Any]:
 
 def _prepare(spec: TrainingRunSpec) -> PrepareConfig:
     same = dict(_same(spec.prepare))
+    same["split"] = _same(spec.prepare.split, without={"nested"})
     if spec.train.kind == "generation":  # a language model's texts are cut by what it sees at once
         same["text"] = {**same["text"], "max_tokens": spec.train.model.context}
     return PrepareConfig.model_validate(

@@ -1,6 +1,7 @@
-"""Which steps get which Secrets as environment variables; pure. Values never pass through here, nor through parameters.
+"""Which steps get which Secrets as environment variables, and which volumes; pure. Values never pass through here, nor
+through parameters.
 
-KFP takes this as the platform specification that travels beside a pipeline (SecretAsEnv of kfp-kubernetes).
+KFP takes this as the platform specification that travels beside a pipeline (SecretAsEnv, PvcMount of kfp-kubernetes).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from runwright_components.contract.brokers import LOGIN_KEYS, TLS_KEYS, broker_v
 from runwright_components.contract.cluster import STORAGE_PREFIX
 from runwright_components.contract.databases import SECRET_KEY, address_variable
 from runwright_components.contract.tuning import STUDY_URL_ENV
+from runwright_components.contract.volumes import mount_path
 
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 S3_OPTIONAL_KEYS = ("AWS_SESSION_TOKEN",)
@@ -42,7 +44,7 @@ _USES_STORAGE = {"model", "train", "register", "deploy"}  # deploy reads what it
 
 
 def with_secrets(pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: str | None) -> dict[str, Any]:
-    """What KFP is handed: the pipeline alone, or together with the Secrets that its steps need."""
+    """What KFP is handed: the pipeline alone, or together with the Secrets and volumes that its steps need."""
     executors: dict[str, Any] = {}
     own_files = run.spec.train.environment is not None and run.spec.train.environment.file is not None
     for name in pipeline["deploymentSpec"]["executors"]:
@@ -54,12 +56,26 @@ def with_secrets(pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: 
             wanted += [_beside(storage_secret, S3_KEYS), _beside(storage_secret, S3_OPTIONAL_KEYS, optional=True)]
         if step in _SEARCHES and (study := _study_secret(run)) is not None:
             wanted.append(study)
-        if wanted:
-            executors[name] = {"secretAsEnv": wanted}
+        mounts = _volumes(run) if step in _READS_SOURCES else []
+        if found := {**({"secretAsEnv": wanted} if wanted else {}), **({"pvcMount": mounts} if mounts else {})}:
+            executors[name] = found
     if not executors:
         return dict(pipeline)
     platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
     return {"pipeline_spec": dict(pipeline), "platform_spec": platform}
+
+
+def _volumes(run: TrainingRun) -> list[dict[str, Any]]:
+    """The claims of sources, each mounted once. KFP knows no mount that is read only; nothing writes there."""
+    claims = dict.fromkeys(source.pvc.claim_name for source in run.spec.data.sources if source.pvc is not None)
+    return [
+        {
+            "constant": claim,
+            "pvcNameParameter": {"runtimeValue": {"constant": claim}},
+            "mountPath": mount_path(claim),
+        }
+        for claim in claims
+    ]
 
 
 def clashes(run: TrainingRun) -> Iterator[str]:
@@ -115,7 +131,11 @@ def _variables(source: Any) -> Iterator[tuple[str, str]]:
     if source.http is not None and source.http.secret_ref is not None:
         for variable in source.http.headers_from.values():
             yield variable, source.http.secret_ref.name
-    places = {"s3": source.logs.s3} if source.logs is not None else {kind: getattr(source, kind) for kind in _KEYS}
+    places = {kind: getattr(source, kind) for kind in _KEYS}
+    if source.logs is not None:
+        places = {"s3": source.logs.s3}
+    if source.feedback is not None:
+        places = {"s3": source.feedback.predictions.s3}
     for kind, place in places.items():
         if place is not None and place.secret_ref is not None:
             for variable in itertools.chain(*_KEYS[kind]):

@@ -5,7 +5,7 @@ counted, and no request waits. A thread cuts them into rows and writes those as 
 
     {"id": ..., "row": 0, "time": "2026-01-31T12:00:00.000Z", "model": "sha256:...", "input": {...}, "output": {...}}
 
-`input` is the row as it was sent. `id` is the request's own id, followed by `.ROW` where a request has several rows.
+`input` is the row as it was sent. `id` is the request's own id, followed by `#ROW` where a request has several rows.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def _lines(asked: _Asked, options: LogOptions) -> Iterator[dict[str, Any]]:
     moment = datetime.fromtimestamp(asked.moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     for number, (given, found) in enumerate(zip(inputs, outputs, strict=True)):
         yield {
-            "id": name if len(inputs) == 1 else f"{name}.{number}",
+            "id": name if len(inputs) == 1 else f"{name}#{number}",
             "row": number,
             "time": moment,
             "model": asked.model,

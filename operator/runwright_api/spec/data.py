@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Annotated, Any, Literal
@@ -28,11 +29,11 @@ from runwright_api.spec.sql import SqlSource
 from runwright_api.spec.synthetic import SyntheticSource
 from runwright_api.text import (
     Character,
+    ClaimName,
     EnvName,
     FilePath,
     HeaderName,
     HttpUrl,
-    ObjectName,
     SourceName,
     Word,
 )
@@ -56,13 +57,25 @@ class HttpSource(Part):
     """Secret whose keys become those environment variables. Used in a cluster only."""
 
 
-class PvcSource(Part):
-    """Files on a PersistentVolumeClaim of the same namespace."""
+_WAY_OUT = "^/|(^|/)[.][.](/|$)"
 
-    claim_name: ObjectName
+
+class PvcSource(Part):
+    """Files on a PersistentVolumeClaim of the same namespace. Read in a cluster only."""
+
+    claim_name: ClaimName
     """Name of the claim."""
     path: FilePath = "."
     """File, folder or glob pattern inside the volume. Default: all of it."""
+
+    rules = (
+        Rule(
+            message="a path of a volume stays inside it",
+            broken=lambda pvc: unless(re.search(_WAY_OUT, pvc.path) is None, "path"),
+            cel=f"!has(self.path) || !self.path.matches('{_WAY_OUT}')",
+            cure="write it relative to the volume's root, without '..'",
+        ),
+    )
 
 
 class CsvOptions(Part):
@@ -126,7 +139,7 @@ class Source(Part):
     feedback: FeedbackSource | None = None
     """Predictions that a server logged, with labels of another source."""
     pvc: PvcSource | None = None
-    """Files on a PersistentVolumeClaim. Not available yet."""
+    """Files on a PersistentVolumeClaim, in a cluster."""
     synthetic: SyntheticSource | None = None
     """Generated rows."""
     format: Format | None = None

@@ -14,6 +14,8 @@ from runwright_api.spec.delivery import DeploySpec, PackageSpec, RegisterSpec, S
 from runwright_api.spec.engines import ENGINE_RULES
 from runwright_api.spec.evaluate import METRICS, EvaluateSpec
 from runwright_api.spec.features import FEATURE_RULES
+from runwright_api.spec.feedback import FEEDBACK_RULE
+from runwright_api.spec.folds import FOLD_RULES
 from runwright_api.spec.joins import JOIN_RULE
 from runwright_api.spec.language import EXAMPLES_RULE
 from runwright_api.spec.later import MonitorSpec, RetrainSpec
@@ -145,7 +147,9 @@ class TrainingRunSpec(Part):
         *SERIES_RULES,
         *CLEANING_RULES,
         *FEATURE_RULES,
+        *FOLD_RULES,
         JOIN_RULE,
+        FEEDBACK_RULE,
         *ENGINE_RULES,
         Rule(
             message="the metrics of the gate fit the task",

@@ -7,6 +7,11 @@ def source(**places: Any) -> dict[str, Any]:
     return {"spec.data": {"sources": [places]}}
 
 
+def feedback(source: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    told = {"predictions": {"path": "log"}, "labels": "labels", "key": "order", "label": "species", **changes}
+    return {"spec.data": {"sources": [{"feedback": told, **(source or {})}, {"name": "labels", "path": "labels.csv"}]}}
+
+
 PLACE = "spec.data.sources[0]"
 LOGS = {"path": "logs", "layout": "common"}
 SERVER = {"dialect": "postgresql", "table": "orders"}
@@ -119,6 +124,21 @@ FILES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         f"{PLACE}.iceberg.snapshot",
         "",
     ),
+    (
+        "predictions in two places",
+        feedback(predictions={"path": "log", "s3": {"uri": "s3://log/"}}),
+        f"{PLACE}.feedback.predictions.path",
+        "that the server logs to",
+    ),
+    ("a time and no limit", feedback(time="known"), f"{PLACE}.feedback.time", "how late it may be"),
+    ("labels from nowhere", feedback(labels="x"), f"{PLACE}.feedback.labels", "name it"),
+    ("predictions of a format", feedback({"format": "jsonl"}), f"{PLACE}.format", "remove it"),
+    (
+        "predictions of pictures",
+        feedback() | {"spec.train.task": "image-classification", "spec.prepare": {}},
+        f"{PLACE}.feedback",
+        "a source of their own",
+    ),
     ("rows of a format", source(synthetic={"kind": "text"}, format="csv"), f"{PLACE}.format", "remove it"),
 ]
 
@@ -151,6 +171,7 @@ FILES_USED_WELL: list[tuple[str, dict[str, Any]]] = [
         "a snapshot's rows",
         source(path="t", format="iceberg", iceberg={"snapshot": "7", "columns": ["a"], "filter": "a > 1"}),
     ),
+    ("labels that came in time", feedback(time="known", within="30d")),
     ("made rows", source(synthetic={"kind": "images", "rows": 10, "seed": 1, "classes": 4, "noise": 0})),
     ("a sheet", source(path="a.xlsx", excel={"sheet": "Sales", "headerRow": 3})),
     ("an Avro file", source(path="part-0", format="avro")),

@@ -63,7 +63,7 @@ def test_the_row_that_is_logged_is_the_row_that_was_asked(
     found = lines(tmp_path / "log")
     assert named.headers["x-request-id"] == "order-7"
     new = several.headers["x-request-id"]
-    assert [line["id"] for line in found] == ["order-7", f"{new}.0", f"{new}.1", "order-8"]
+    assert [line["id"] for line in found] == ["order-7", f"{new}#0", f"{new}#1", "order-8"]
     expected = {name: value for name, value in ROW.items() if name != "seen"}
     assert [line["input"] for line in found] == [expected, expected, {**expected, "bill": 41}, expected]
     assert found[0]["output"] == named.json()["predictions"][0]

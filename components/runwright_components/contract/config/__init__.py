@@ -37,6 +37,7 @@ from runwright_components.contract.config.features import (
     SelectRules,
     TfidfRules,
 )
+from runwright_components.contract.config.feedback import FeedbackConfig
 from runwright_components.contract.config.hub import HubConfig
 from runwright_components.contract.config.iceberg import IcebergConfig
 from runwright_components.contract.config.incremental import IncrementalConfig
@@ -87,6 +88,7 @@ __all__ = [
     "EvaluateConfig",
     "ExcelOptions",
     "ExpectationConfig",
+    "FeedbackConfig",
     "Format",
     "FormatRules",
     "HubConfig",

@@ -55,6 +55,7 @@ class Source(Config):
     feedback: FeedbackConfig | None = None  # `uri` is where predictions were logged; another source has their labels
     kafka: KafkaConfig | None = None  # records of a topic; `uri` is kafka://BROKER/TOPIC
     hub: HubConfig | None = None  # a dataset of the Hugging Face Hub; `uri` is hf://datasets/OWNER/NAME
+    volume: str | None = None  # folder of a mounted volume that holds the files; links may not lead out of it
     endpoint: str | None = None  # S3-compatible servers
     region: str | None = None
     account: str | None = None  # Azure: the storage account
