@@ -32,7 +32,7 @@ from runwright_components.contract.cluster import (
     StorageConfig,
     record_name,
 )
-from runwright_components.contract.config import DeployConfig, ModelConfig, TrainConfig
+from runwright_components.contract.config import DeployConfig, ModelConfig, PrepareConfig, TrainConfig
 from runwright_components.contract.files import files_digest, folder_files
 from tests.cluster.step_process import StepProcess
 from tests.cluster.tier.api import Api
@@ -57,6 +57,11 @@ RULES = [
     {"apiGroups": ["trainer.kubeflow.org"], "resources": ["trainingruntimes"], "verbs": ["create", "patch"]},
     {"apiGroups": ["jobset.x-k8s.io"], "resources": ["jobsets"], "verbs": ["get", "delete"]},
     {"apiGroups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["get", "create", "patch", "delete"]},
+    {
+        "apiGroups": ["sparkoperator.k8s.io"],
+        "resources": ["sparkapplications"],
+        "verbs": ["get", "create", "patch", "delete"],
+    },
     {"apiGroups": ["serving.kserve.io"], "resources": ["inferenceservices"], "verbs": ["get", "create", "patch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
@@ -106,6 +111,11 @@ class Case:
         if not artifacts["prepared_data"].exists():
             prepared(artifacts["prepared_data"])
         return self._start("train", artifacts, run_id, config=config.canonical(), base=str(self.folder))
+
+    def prepare(self, config: PrepareConfig, raw: Path) -> StepProcess:
+        artifacts = {"raw_data": raw, "prepared_data": self.folder / "prepared_data"}
+        artifacts["data_quality"] = self.folder / "quality.html"
+        return self._start("prepare", artifacts, "", config=config.canonical(), base=str(self.folder))
 
     def deploy(self, model: str = "one", verdict: str = "passed") -> StepProcess:
         registration = registered(self.folder / "registry", self.run.name, model)
