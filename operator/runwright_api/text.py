@@ -17,6 +17,7 @@ _NO_TEMPLATE = r"^(\{?[^{\x00-\x1f\x7f-\x9f])*\{?$"
 _NO_TEMPLATE_LINES = r"^(\{?[^{\x00-\x08\x0b-\x1f\x7f-\x9f])*\{?$"
 _RUN_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 _DNS_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+_CLAIM = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 _LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 _ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -78,6 +79,8 @@ RunName = Annotated[str, Field(min_length=1, max_length=50, pattern=_RUN_NAME)]
 SourceName = Annotated[str, Field(min_length=1, max_length=50, pattern=_RUN_NAME)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=_DNS_NAME)]
 """Name of a Kubernetes object of the same namespace."""
+ClaimName = Annotated[str, Field(min_length=1, max_length=63, pattern=_CLAIM)]
+"""Name of a PersistentVolumeClaim of the same namespace, which is also that of the pod's volume."""
 LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=_LABEL_KEY)]
 LabelValue = Annotated[str, Field(max_length=63, pattern=_LABEL_VALUE)]
 EnvName = Annotated[str, Field(min_length=1, max_length=128, pattern=_ENV_NAME)]
@@ -122,6 +125,10 @@ _PATTERNS: dict[str, tuple[str, str]] = {
     _DNS_NAME: (
         "the name of a Kubernetes object: lowercase letters, digits, '-' and '.'",
         "give the name alone; the object must be in the TrainingRun's own namespace",
+    ),
+    _CLAIM: (
+        "the name of a claim: lowercase letters, digits and '-', at most 63",
+        "Kubeflow Pipelines names the pod's volume like the claim, so dots cannot be",
     ),
     _LABEL_KEY: ("a Kubernetes label key", "for example: nvidia.com/gpu.product"),
     _LABEL_VALUE: ("a Kubernetes label value: letters, digits, '-', '_' and '.'", ""),

@@ -29,7 +29,6 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("spec.data.sources[].sql.dialect", _EXPORT, "mssql"),
     Refusal("spec.data.sources[].sql.dialect", _EXPORT, "snowflake"),
     Refusal("spec.data.sources[].sql.dialect", _EXPORT, "bigquery"),
-    Refusal("spec.data.sources[].pvc", "copy the data to S3, or mount the volume and give its path"),
     Refusal("spec.evaluate.gate[].minGain", "use the absolute bounds `min` and `max`"),
     Refusal("spec.evaluate.fairness", "name the columns in evaluate.slices and compare their metrics"),
     Refusal("spec.evaluate.explanations", "remove it"),

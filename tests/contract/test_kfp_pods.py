@@ -110,6 +110,15 @@ def test_secrets_are_references() -> None:
     assert "WORD" not in json.dumps(driver)
 
 
+def test_claims_are_mounted_where_the_step_runs() -> None:
+    wanted = {"pvcNameParameter": {"runtimeValue": {"constant": "sales"}}, "mountPath": "/volumes/sales"}
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-shell": {"pvcMount": [wanted]}}}}}}
+    spec = _pod(_run(shell("true"), platform=platform), "shell")["spec"]
+    assert {"name": "sales", "mountPath": "/volumes/sales"} in spec["containers"][0]["volumeMounts"]
+    assert {"name": "sales", "persistentVolumeClaim": {"claimName": "sales"}} in spec["volumes"]
+    assert "sales" not in json.dumps(_pod(_run(shell("true"), platform=platform), "shell", "driver"))
+
+
 def test_what_a_platform_asks_for_and_pods_lack_is_refused() -> None:
     platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-shell": {"nodeSelector": {}}}}}}}
     with pytest.raises(pods.UnknownError, match="nodeSelector"):

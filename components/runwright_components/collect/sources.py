@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runwright_components.collect.files import SourceFile, file_sign, local_files
 from runwright_components.collect.transfer import Listing, Sign
+from runwright_components.collect.volumes import volume_files
 from runwright_components.contract.config import Source
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Progress
@@ -34,7 +35,7 @@ def source_files(
         return iceberg_files(source, source.iceberg, base, scratch=scratch, limit=limit, progress=progress)
     match _scheme(source.uri):
         case "file":
-            return local_files(source, base)
+            return _files(source, base)
         case "http" | "https":
             from runwright_components.collect.remote import http_files
 
@@ -92,7 +93,7 @@ def source_signs(source: Source, base: str) -> list[Sign]:
         return iceberg_signs(source, source.iceberg, base)
     match _scheme(source.uri):
         case "file":
-            return [file_sign(file) for file in local_files(source, base)]
+            return [file_sign(file) for file in _files(source, base)]
         case "http" | "https":
             from runwright_components.collect.remote import http_signs
 
@@ -119,6 +120,10 @@ def source_signs(source: Source, base: str) -> list[Sign]:
             return [("synthetic", VERSION)]
         case other:
             raise _unknown(other, source)
+
+
+def _files(source: Source, base: str) -> list[SourceFile]:
+    return local_files(source, base) if source.volume is None else volume_files(source, source.volume)
 
 
 def public_uri(source: Source) -> str:

@@ -18,7 +18,7 @@ class Incremental(Part):
 
 def _has_a_place(source: Any) -> bool:
     files = source.path or source.s3 or source.gcs or source.azure
-    return source.sql is not None or (files is not None and source.format not in ("delta", "images", "text"))
+    return source.sql is not None or (files is not None and source.format not in ("delta", "iceberg", "images", "text"))
 
 
 SOURCE_RULES = (
@@ -27,7 +27,7 @@ SOURCE_RULES = (
         broken=lambda source: unless(source.incremental is None or _has_a_place(source), "incremental"),
         cel=(
             "!has(self.incremental) || has(self.sql) || ((has(self.path) || has(self.s3) || has(self.gcs)"
-            " || has(self.azure)) && (!has(self.format) || !(self.format in ['delta', 'images', 'text'])))"
+            " || has(self.azure)) && (!has(self.format) || !(self.format in ['delta', 'iceberg', 'images', 'text'])))"
         ),
         cure="remove it; the source is read whole",
     ),

@@ -38,7 +38,7 @@ _TEMPLATES: dict[Kind, str] = {
     "root": "system-dag-driver",
 }
 _SCRATCH = ("gcs", "s3", "minio", ".local", ".cache", ".config")
-_PLATFORM = {"secretAsEnv", "imagePullPolicy"}
+_PLATFORM = {"secretAsEnv", "imagePullPolicy", "pvcMount"}
 
 
 class UnknownError(ValueError):
@@ -107,13 +107,18 @@ def manifest(
     title, attempt = (task.name, task.attempts) if task else ("", 0)
     root = task_root(run, task, place) if task else f"{place.root}/{run.spec['pipelineInfo']['name']}/{run.id}"
     runs = kind == "executor"
+    claims = _platform(run, node).get("pvcMount", ()) if runs else ()
     container = {
         "name": MAIN,
         "image": node.container["image"],
         "command": _launch(run, node, place, root, given, "execute" if runs else "drive"),
         "args": list(node.command) if runs else [],
         "env": _environment(run, node if runs else None),
-        "volumeMounts": [{"name": "kfp-launcher", "mountPath": LAUNCHER, "readOnly": True}, *_mounts()],
+        "volumeMounts": [
+            {"name": "kfp-launcher", "mountPath": LAUNCHER, "readOnly": True},
+            *_mounts(),
+            *({"name": _claim(one), "mountPath": one["mountPath"]} for one in claims),
+        ],
         "resources": resources(node.container.get("resources", {})) if runs else {},
         "securityContext": {
             "runAsNonRoot": True,
@@ -148,6 +153,7 @@ def manifest(
             "volumes": [
                 {"name": "kfp-launcher", "configMap": {"name": place.launcher}},
                 *({"name": _scratch(one), "emptyDir": {}} for one in _SCRATCH),
+                *({"name": _claim(one), "persistentVolumeClaim": {"claimName": _claim(one)}} for one in claims),
             ],
         },
     }
@@ -261,6 +267,12 @@ def _platform(run: Run, node: graph.Node) -> Mapping[str, Any]:
     if unknown := sorted(set(found) - _PLATFORM):
         raise UnknownError(f"{', '.join(unknown)} of the platform specification: not known here")
     return found
+
+
+def _claim(mount: Mapping[str, Any]) -> str:
+    """Also the name of the pod's volume, as KFP's driver has it."""
+    name: str = mount["pvcNameParameter"]["runtimeValue"]["constant"]
+    return name
 
 
 def _mounts() -> list[Manifest]:

@@ -139,6 +139,12 @@ FILES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         f"{PLACE}.feedback",
         "a source of their own",
     ),
+    *(
+        (f"a path of a volume: {path}", source(pvc={"claimName": "x", "path": path}), f"{PLACE}.pvc.path", "relative")
+        for path in ("/etc/passwd", "../a", "a/../b", "a/..")
+    ),
+    ("a claim with dots", source(pvc={"claimName": "a.b"}), f"{PLACE}.pvc.claimName", "dots cannot be"),
+    ("a table on a volume", source(pvc={"claimName": "x"}, format="delta"), f"{PLACE}.format", "give its folder"),
     ("rows of a format", source(synthetic={"kind": "text"}, format="csv"), f"{PLACE}.format", "remove it"),
 ]
 
@@ -172,6 +178,7 @@ FILES_USED_WELL: list[tuple[str, dict[str, Any]]] = [
         source(path="t", format="iceberg", iceberg={"snapshot": "7", "columns": ["a"], "filter": "a > 1"}),
     ),
     ("labels that came in time", feedback(time="known", within="30d")),
+    ("files of a volume", source(pvc={"claimName": "sales", "path": "2026/..a/*.csv"})),
     ("made rows", source(synthetic={"kind": "images", "rows": 10, "seed": 1, "classes": 4, "noise": 0})),
     ("a sheet", source(path="a.xlsx", excel={"sheet": "Sales", "headerRow": 3})),
     ("an Avro file", source(path="part-0", format="avro")),
