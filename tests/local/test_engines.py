@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -80,5 +79,5 @@ def _refuse_the_third(part: int) -> int:
     return part
 
 
-def _divide(part: Any) -> float:
+def _divide(part: int) -> float:
     return 1 / part

@@ -46,8 +46,10 @@ def results(outcomes: list[Outcome[Result]]) -> list[Result]:
 
 
 def gave_up(engine: str, said: str) -> StageError:
-    """Of a task that failed as often as the engine tries; of the traceback that it tells, the error is the last line."""
+    """Of a task that failed as often as the engine tries; of the tracebacks that it tells, the last error counts that
+    is not its own."""
     lines = [line for line in said.splitlines() if _ERROR.match(line)]
+    lines = [line for line in lines if not line.startswith("ray.exceptions.UserCode")] or lines
     return StageError(
         Reason.WORKER_FAILED,
         f"{engine} gave up: {lines[-1] if lines else said.strip()[:_SHOWN]}",

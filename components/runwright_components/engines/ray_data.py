@@ -22,7 +22,7 @@ class Ray:
     def parts(self, rows: int) -> int:
         import ray
 
-        return parts_on(int(ray.cluster_resources().get("CPU", 1)), rows)
+        return parts_on(int(ray.cluster_resources().get("CPU", 1)), rows)  # type: ignore[no-untyped-call]
 
     def run(self, do: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
         import ray
@@ -61,7 +61,13 @@ def session() -> Iterator[Ray]:
     if address := os.environ.get("RAY_ADDRESS"):
         ray.init(address=address, runtime_env=workers, log_to_driver=False)
     else:
-        ray.init(include_dashboard=False, object_store_memory=_STORE, runtime_env=workers, log_to_driver=False)
+        ray.init(
+            _node_ip_address="127.0.0.1",  # where it listens
+            include_dashboard=False,
+            object_store_memory=_STORE,
+            runtime_env=workers,
+            log_to_driver=False,
+        )
     try:
         yield Ray()
     finally:

@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 from runwright_components.engines.engine import parts_on
 from runwright_components.engines.outcome import Task, gave_up, missing, results
 
+_CONFIGURED = {"PYSPARK_GATEWAY_PORT", "SPARK_HOME", "SPARK_CONF_DIR"}
+"""Variables by which spark-submit or an installation of Spark says what the master is."""
+
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
@@ -27,7 +30,7 @@ class Spark:
         return parts_on(self._context.defaultParallelism, rows)
 
     def run(self, do: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
-        from py4j.protocol import Py4JJavaError
+        from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
         from pyspark.errors import PySparkException
 
         try:
@@ -49,6 +52,8 @@ def session() -> Iterator[Spark]:
         return
     _require_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # of the workers
+    if not os.environ.keys() & _CONFIGURED:
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # where it listens
     spark = (
         SparkSession.builder.appName("runwright")
         .config("spark.executorEnv.POLARS_MAX_THREADS", "1")  # Spark runs as many tasks at a time as there are cores
