@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("runwright_cli.serve_command:serve", "Serve a packaged model over HTTP."),
     "predict": ("runwright_cli.predict_command:predict", "Predict once with a packaged model."),
     "report": ("runwright_cli.report_command:report", "Draw the report of the last run again and say where it is."),
+    "export": ("runwright_cli.export_command:export", "Write the splits of the last run as a Hugging Face dataset."),
     "compile": ("runwright_cli.compile_command:compile_", "Compile a TrainingRun to a Kubeflow pipeline."),
     "diff": ("runwright_cli.cluster.diff_command:diff", "Compare a file with the cluster: what would happen?"),
     "submit": ("runwright_cli.cluster.submit_command:submit", "Apply a TrainingRun to the cluster."),
