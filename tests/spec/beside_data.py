@@ -45,7 +45,9 @@ def _join(**fields: Any) -> Spec:
 
 
 def _feedback(**fields: Any) -> Spec:
-    labels = [{"name": name, "http": {"url": f"https://data.example.com/{name}.csv"}} for name in ("alpha", "beta")]
+    labels = [
+        {"name": name, "http": {"url": f"https://data.example.com/{name}.csv"}} for name in ("alpha", "beta", "gamma")
+    ]
     told = {"predictions": {"s3": {"uri": "s3://logs/app/"}}, "labels": "alpha", "label": "species", **fields}
     return {"data": {"sources": [{"feedback": told}, *labels]}}
 
@@ -115,6 +117,7 @@ VALUES: Mapping[str, tuple[tuple[Any, Spec], ...]] = {
     "spec.data.sources[].logs.pattern": ((r"(?P<word>\w+)", {}), (r"(?P<number>\d+)", {})),
     "spec.data.sources[].logs.grok": (("%{WORD:word}", {}), ("%{NUMBER:number}", {})),
     "spec.data.sources[].kafka.valueFormat": (("json", {}), ("text", {})),
+    "spec.data.sources[].feedback.labels": (("beta", {}), ("gamma", {})),
     "spec.data.joins[].source": (("third", {}), ("last", {})),
     "spec.prepare.expectations[].oneOf[]": ((["red"], {}), (["green"], {})),
     "spec.prepare.expectations[].references.source": (("third", {}), ("last", {})),
