@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from runwright_components.contract.artifacts import ROW_ID
-from runwright_components.contract.config.duplicates import NearDuplicates
+from runwright_components.contract.config.duplicates import DuplicatesFuzzy, NearDuplicates
 from runwright_components.prepare import minhash
 from runwright_components.prepare.clusters import Rows, joined
 from runwright_components.prepare.quality import SAMPLES, Dropped
@@ -37,7 +37,9 @@ class Told:
     warnings: tuple[str, ...] = ()
 
 
-def without(rows: pl.DataFrame, first: Rows, rules: NearDuplicates, what: str) -> tuple[pl.DataFrame, Told]:
+def without(
+    rows: pl.DataFrame, first: Rows, rules: NearDuplicates | DuplicatesFuzzy, what: str
+) -> tuple[pl.DataFrame, Told]:
     """The rows that nearly repeat none before them, and what is told of the others; all rows where they are kept."""
     repeats = first != np.arange(len(rows))
     if not repeats.any():

@@ -208,6 +208,9 @@ def _require_whole(config: PrepareConfig, touched: Sequence[str]) -> None:
     apart: dict[str | None, str] = {config.split.by: "prepare.split.by"}
     if config.duplicates_by is not None:
         apart.update(dict.fromkeys(config.duplicates_by.columns, "prepare.duplicatesBy"))
+    if config.duplicates_fuzzy is not None:
+        fuzzy = config.duplicates_fuzzy
+        apart.update(dict.fromkeys((*fuzzy.columns, *fuzzy.same), "prepare.duplicatesFuzzy"))
     if config.series is not None:
         apart.update(dict.fromkeys(config.series.by, "prepare.series.by"))
     needed: dict[str | None, str] = {config.target: "prepare.target"}

@@ -8,26 +8,26 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from runwright_components.contract.config.duplicates import DuplicatesBy
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.prepare.clean import Cleaned, Mask, row_hashes
 from runwright_components.prepare.infer import Plan
 
 
-def key_plans(plans: Sequence[Plan], rules: DuplicatesBy) -> list[Plan]:
-    """The plans of the key's columns. Raises StageError for a column that is not there or cannot be compared."""
+def key_plans(plans: Sequence[Plan], columns: Sequence[str], where: str) -> list[Plan]:
+    """The plans of columns that the configuration names at `where`. Raises StageError for one that is not there or
+    cannot be compared."""
     by_name = {plan.name: plan for plan in plans}
-    for place, name in enumerate(rules.columns):
+    for place, name in enumerate(columns):
         plan = by_name.get(name)
         nested = plan is not None and (plan.dtype.is_nested() or plan.dtype == pl.Object)
         if plan is None or nested:
             raise StageError(
                 Reason.INVALID_CONFIG,
                 f"column {name!r} holds lists or objects" if nested else f"the data have no column {name!r}",
-                where=f"prepare.duplicatesBy.columns[{place}]",
+                where=f"{where}[{place}]",
                 cure=f"name columns of single values: {', '.join(list(by_name)[:20])}",
             )
-    return [by_name[name] for name in rules.columns]
+    return [by_name[name] for name in columns]
 
 
 def repeats(cleaned: Cleaned, plans: Sequence[Plan], usable: Mask, keep: Literal["first", "last"]) -> Mask:

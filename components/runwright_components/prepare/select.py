@@ -15,6 +15,8 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.prepare import labels
 from runwright_components.prepare.clean import Cleaned, Mask, compared, first_of_each
 from runwright_components.prepare.fit_categorical import by_key, counts
+from runwright_components.prepare.folds import LEFT_OUT
+from runwright_components.prepare.fuzzy import without_alike
 from runwright_components.prepare.infer import Plan
 from runwright_components.prepare.memory import Memory, Recall, lost, remembers
 from runwright_components.prepare.parts import Part
@@ -24,8 +26,6 @@ from runwright_components.prepare.repeated import key_plans, repeats
 from runwright_components.prepare.row_digests import digested, row_digests
 from runwright_components.prepare.split import assign
 from runwright_components.prepare.split_columns import content, digest, named_splits
-
-LEFT_OUT = 255
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,16 @@ def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: Prepa
         else:
             warnings.append(f"{duplicates.found} duplicate rows are kept and may lie in two splits at once")
     if config.duplicates_by is not None:
-        repeated = repeats(cleaned, key_plans(plans, config.duplicates_by), usable, config.duplicates_by.keep)
+        key = key_plans(plans, config.duplicates_by.columns, "prepare.duplicatesBy.columns")
+        repeated = repeats(cleaned, key, usable, config.duplicates_by.keep)
         if repeated.any():
             names = ", ".join(config.duplicates_by.columns)
             dropped.append(_dropped(repeated, "another row has the key", names))
             usable &= ~repeated
+    if config.duplicates_fuzzy is not None:
+        usable, near = without_alike(data, cleaned, plans, usable, config.duplicates_fuzzy)
+        dropped += near.dropped
+        warnings += near.warnings
     if not usable.any():
         raise StageError(
             Reason.DATA_INVALID,
@@ -102,8 +107,10 @@ def select(data: RawData, cleaned: Cleaned, plans: Sequence[Plan], config: Prepa
     codes = np.full(cleaned.rows, LEFT_OUT, dtype=np.uint8)
     recall = _recall(data, plans, cleaned, usable, config) if remembers(config.split) else None
     known = None if recall is None else recall.known
-    codes[usable] = assign(int(usable.sum()), config.split, _by(data, plans, cleaned, usable, config), known)
-    memory, kept = (None, None) if recall is None else recall.record(codes[usable])
+    by = _by(data, plans, cleaned, usable, config)
+    dealt = assign(int(usable.sum()), config.split, by, known)
+    memory, kept = (None, None) if recall is None or data.fold is not None else recall.record(dealt)
+    codes[usable] = dealt if data.fold is None else data.fold.codes(dealt, config.split, by)
     if kept is not None:
         warnings.extend(lost(kept))
     selection = Selection(codes, duplicates, tuple(dropped), tuple(warnings), memory, kept)

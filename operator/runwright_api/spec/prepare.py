@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from runwright_api.part import Lax, Part, Path, Rule, map_by, unless
-from runwright_api.spec.duplicates import DuplicatesBy, NearDuplicates
+from runwright_api.spec.duplicates import DuplicatesBy, DuplicatesFuzzy, NearDuplicates
 from runwright_api.spec.expectations import EXPECTATION_RULES, Expectations
 from runwright_api.spec.features import (
     CategoricalRules,
@@ -178,6 +178,8 @@ class PrepareSpec(Part):
     """Rows that are equal in every column. Default: drop."""
     duplicates_by: DuplicatesBy | None = None
     """Rows of a table that share a key."""
+    duplicates_fuzzy: DuplicatesFuzzy | None = None
+    """Rows of a table whose texts nearly agree. Default: they are not looked for."""
     near_duplicates: NearDuplicates | None = None
     """Texts and images that are nearly the same. Default: they are not looked for."""
     leakage: Literal["warn", "fail", "drop", "ignore"] = "warn"

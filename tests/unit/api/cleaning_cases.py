@@ -30,6 +30,12 @@ CLEANING_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "is for tables",
     ),
     (
+        "fuzzy rows of texts",
+        TEXT | {"spec.prepare": {"duplicatesFuzzy": {"columns": ["name"]}}},
+        "spec.prepare.duplicatesFuzzy",
+        "is for tables",
+    ),
+    (
         "isolated rows that are clipped",
         {"spec.prepare.outliers": {"rule": "isolation"}},
         "spec.prepare.outliers.action",
@@ -69,6 +75,7 @@ CLEANING_USED_WELL: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("a key", {"spec.prepare.duplicatesBy": {"columns": ["id"], "keep": "last"}}),
+    ("fuzzy rows", {"spec.prepare.duplicatesFuzzy": {"columns": ["name", "street"], "same": ["zip"]}}),
     ("leaks and labels", {"spec.prepare.leakage": "drop", "spec.prepare.labelErrors": "warn"}),
     ("masks", {"spec.prepare.pii": {"action": "mask", "kinds": ["email", "phone"], "columns": ["note"]}}),
     ("hashes", {"spec.prepare.pii": {"action": "hash", "salt": "a text of some length"}}),

@@ -12,6 +12,14 @@ class DuplicatesBy(Config):
     keep: Literal["first", "last"] = "first"
 
 
+class DuplicatesFuzzy(Config):
+    columns: tuple[str, ...]
+    same: tuple[str, ...] = ()
+    similarity: float = 0.6  # Jaccard, of shingles of characters
+    shingle: int = 3
+    action: Literal["drop", "warn"] = "drop"
+
+
 class NearDuplicates(Config):
     action: Literal["drop", "warn"] = "drop"
     similarity: float | None = None  # None: 0.8 for texts (Jaccard), 0.95 for images (equal bits)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from runwright_components.contract.config.base import ColumnType, Config, Modality, TaskKind
-from runwright_components.contract.config.duplicates import DuplicatesBy, NearDuplicates
+from runwright_components.contract.config.duplicates import DuplicatesBy, DuplicatesFuzzy, NearDuplicates
 from runwright_components.contract.config.engine import EngineName
 from runwright_components.contract.config.expectations import ExpectationConfig
 from runwright_components.contract.config.features import (
@@ -67,14 +67,18 @@ class ImageRules(Config):
     channels: Literal[1, 3] = 3
 
 
+Strategy = Literal["random", "stratified", "group", "time", "hash", "predefined"]
+
+
 class SplitRules(Config):
-    strategy: Literal["random", "stratified", "group", "time", "hash", "predefined"] = "random"
+    strategy: Strategy = "random"
     train: float = 0.7
     validation: float = 0.15
     test: float = 0.15
     by: str | None = None  # the group or time column, the split's name, or what hash looks at in place of the row
     seed: int = 0
     remember: bool | None = None  # whether rows keep the split of a former revision; None: where the strategy lets them
+    folds: int | None = None  # models of a cross-validation over what is not the test
 
 
 class PrepareConfig(Config):
@@ -86,6 +90,7 @@ class PrepareConfig(Config):
     missing: MissingRules = MissingRules()
     duplicates: Literal["drop", "keep"] = "drop"
     duplicates_by: DuplicatesBy | None = None  # tables
+    duplicates_fuzzy: DuplicatesFuzzy | None = None  # tables
     near_duplicates: NearDuplicates | None = None  # texts and images
     leakage: Literal["warn", "fail", "drop", "ignore"] = "warn"  # tables
     label_errors: Literal["ignore", "warn"] = "ignore"  # classification of tables
