@@ -34,6 +34,12 @@ _LOCAL = (
         ("prepare", "outliers", "rule"),
     ),
     _Local(
+        "duplicates that nearly agree",
+        lambda spec: spec.prepare.duplicates_fuzzy is not None,
+        "has(self.prepare) && has(self.prepare.duplicatesFuzzy)",
+        ("prepare", "duplicatesFuzzy"),
+    ),
+    _Local(
         "the search for wrong labels",
         lambda spec: spec.prepare.label_errors != "ignore",
         "has(self.prepare) && has(self.prepare.labelErrors) && self.prepare.labelErrors != 'ignore'",

@@ -15,6 +15,12 @@ ENGINES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "have not got an isolation forest",
     ),
     (
+        "texts alike on ray",
+        RAY | {"spec.prepare.duplicatesFuzzy": {"columns": ["name"]}},
+        "spec.prepare.duplicatesFuzzy",
+        "have not got duplicates that nearly agree",
+    ),
+    (
         "wrong labels on spark",
         SPARK | {"spec.prepare.labelErrors": "warn"},
         "spec.prepare.labelErrors",
