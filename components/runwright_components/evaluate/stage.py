@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from runwright_components.contract import gate
 from runwright_components.contract.artifacts import (
     EVALUATION,
+    FOLDS,
     PREDICTIONS,
     RAW_TEST,
     ROW_ID,
     TARGET,
     Check,
+    CrossValidation,
     Evaluation,
     Lineage,
     ModelManifest,
@@ -59,10 +61,12 @@ def evaluate(config: EvaluateConfig, *, model: Path, prepared: Path, out: Path, 
     manifest, data = _inputs(config, model, prepared)
     predictor = Predictor(model)
     judged = _judge(config, predictor, prepared, data, progress)
+    folds = CrossValidation.read(model, FOLDS) if (model / FOLDS).exists() else None
     latency = judged.latency
     progress.note(f"one row takes {latency.p50_ms:.2f} ms (p50), {latency.p99_ms:.2f} ms (p99)")
     figures = {
         **judged.metrics,
+        **({} if folds is None else folds.figures),
         "latencyP50Ms": latency.p50_ms,
         "latencyP99Ms": latency.p99_ms,
         "rowsPerSecond": latency.rows_per_second,
@@ -83,6 +87,7 @@ def evaluate(config: EvaluateConfig, *, model: Path, prepared: Path, out: Path, 
         metrics=dict(sorted(figures.items())),
         labels=data.signature.labels,
         slices=judged.slices,
+        cross_validation=folds,
         latency=latency,
         lineage=Lineage(
             stage="evaluate",

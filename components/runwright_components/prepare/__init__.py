@@ -12,6 +12,7 @@ from runwright_components.contract.config import PrepareConfig
 from runwright_components.contract.files import new_folder
 from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_components.contract.progress import Progress
+from runwright_components.prepare.folds import Fold, write_folds
 from runwright_components.prepare.labels import require_target
 from runwright_components.prepare.memory import FILE, Memory
 from runwright_components.prepare.pii import forget, guard
@@ -53,6 +54,14 @@ def prepare(
         if verdicts is not None and verdicts.quarantined:
             manifest = manifest.model_copy(update={"quarantine": QUARANTINE, "quarantined": verdicts.aside})
             manifest.write(folder)
+        if config.split.folds:
+            rows = data
+
+            def write(fold: Fold, plain: PrepareConfig, place: Path, told: Progress) -> PreparedManifest:
+                made: PreparedManifest = modality.write(plain, replace(rows, fold=fold), place, told)
+                return made
+
+            manifest = write_folds(config, folder, manifest, write, progress)
     progress.emit("done", f"{sum(manifest.rows.values())} of {data.rows} rows prepared")
     return manifest
 

@@ -99,7 +99,7 @@ def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress
     spool.mkdir()
     survey = _decode_all(config, data, spool, progress)
     table = survey.table()
-    selection = select(table.drop("width", "height", "brightness"), config, _IMAGE, data.memory)
+    selection = select(table.drop("width", "height", "brightness"), config, _IMAGE, data.memory, data.fold)
     _write_splits(selection, spool, folder, config.image)
     inputs: dict[str, str] = {}
     if config.pretrained is None:

@@ -21,6 +21,7 @@ from runwright_components.features.target import Target
 from runwright_components.features.values import Words, key, moment
 from runwright_components.prepare import labels
 from runwright_components.prepare.describe import numbers
+from runwright_components.prepare.folds import LEFT_OUT, Fold
 from runwright_components.prepare.memory import Memory, Recall, lost, remembers
 from runwright_components.prepare.near_duplicates import Told, of_images, of_texts, without
 from runwright_components.prepare.quality import SAMPLES, Dropped, Duplicates, KeptSplits, SplitQuality
@@ -88,11 +89,13 @@ def columns_of(data: RawData, config: PrepareConfig) -> list[pl.Expr]:
     return chosen
 
 
-def select(table: pl.DataFrame, config: PrepareConfig, what: str, former: Memory | None = None) -> Selection:
+def select(
+    table: pl.DataFrame, config: PrepareConfig, what: str, former: Memory | None = None, fold: Fold | None = None
+) -> Selection:
     """Drop rows without content or target and repeated ones, split the rest, fit the target on the training split.
 
-    `what` names the content ("text", "image") in messages; `former` is what is known of the rows.
-    Raises StageError when nothing is left to learn from.
+    `what` names the content ("text", "image") in messages; `former` is what is known of the rows, `fold` the one
+    of a cross-validation that is wanted. Raises StageError when nothing is left to learn from.
     """
     read = labels.read(table[TARGET].rename(config.target), config)
     rows = table.with_columns(read.values.alias(_KEY)).sort(ROW_ID)
@@ -118,10 +121,13 @@ def select(table: pl.DataFrame, config: PrepareConfig, what: str, former: Memory
         warnings += near.warnings
     labels.check(labels.read(rows[TARGET].rename(config.target), config), config)  # without the copies
     recall = _recall(rows, config, what, former) if remembers(config.split) else None
-    codes = assign(len(rows), config.split, _split_by(rows, config), None if recall is None else recall.known)
-    memory, told = (None, None) if recall is None else recall.record(codes)
+    by = _split_by(rows, config)
+    codes = assign(len(rows), config.split, by, None if recall is None else recall.known)
+    memory, told = (None, None) if recall is None or fold is not None else recall.record(codes)
     warnings += [] if told is None else lost(told)
-    rows = rows.with_columns(pl.Series(SPLIT, codes))
+    if fold is not None:
+        codes = fold.codes(codes, config.split, by)
+    rows = rows.with_columns(pl.Series(SPLIT, codes)).filter(pl.col(SPLIT) != LEFT_OUT)
     train = rows.filter(pl.col(SPLIT) == 0)
     target = labels.fit(train[TARGET], train[_KEY], config)
     if config.task == "classification" and len(target.keys) < 2:

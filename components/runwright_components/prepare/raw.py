@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from runwright_components.contract.artifacts import MANIFEST, ROW_ID, RawManifest
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.prepare.folds import Fold
 from runwright_components.prepare.memory import Memory
 from runwright_components.prepare.quality import Finding
 
@@ -35,6 +36,7 @@ class RawData:
     findings: tuple[Finding, ...] = ()  # about the raw data, for the report
     unread: tuple[str, ...] = ()  # columns of the source that are not in `frame`
     memory: Memory | None = None  # the splits of the revision before
+    fold: Fold | None = None  # of a cross-validation, that is prepared
 
     @property
     def usable(self) -> NDArray[np.bool_]:

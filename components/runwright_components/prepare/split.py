@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from runwright_components.contract.config import SPLITS, SplitRules
+from runwright_components.contract.config.prepare import Strategy
 from runwright_components.contract.outcome import Reason, StageError
 
 Codes = NDArray[np.uint8]  # position in SPLITS: 0 train, 1 validation, 2 test
@@ -31,21 +32,7 @@ def assign(rows: int, rules: SplitRules, by: pl.Series | None = None, known: Cod
     shares = _shares(rules)
     random = np.random.default_rng(rules.seed)
     before = np.full(rows, UNKNOWN, dtype=np.uint8) if known is None else known
-    if rules.strategy == "random":
-        codes = _dealt(before, shares, random)
-    else:
-        if by is None or len(by) != rows:
-            raise ValueError(f"strategy {rules.strategy} needs a value for each of the {rows} rows")
-        if rules.strategy == "stratified":
-            codes = _stratified(by, before, shares, random)
-        elif rules.strategy == "group":
-            codes = _grouped(by, before, shares, random)
-        elif rules.strategy == "hash":
-            codes = np.where(before == UNKNOWN, _by_digest(by, shares), before)
-        elif rules.strategy == "predefined":
-            codes = by.to_numpy()
-        else:
-            codes = _by_time(by, shares)
+    codes = deal(before, rules.strategy, shares, by, random)
     counts = np.bincount(codes, minlength=len(SPLITS))
     for name, count in zip(SPLITS, counts.tolist(), strict=True):
         if not count:
@@ -60,6 +47,23 @@ def assign(rows: int, rules: SplitRules, by: pl.Series | None = None, known: Cod
                 else "give new rows; or deal all of them anew, with prepare.split: {remember: false}",
             )
     return codes
+
+
+def deal(
+    known: Codes, strategy: Strategy, shares: NDArray[np.float64], by: pl.Series | None, random: np.random.Generator
+) -> Codes:
+    """The part, 0 to P - 1, of each row, uint8 [rows], for the `shares` [P] of all rows; `by` as in `assign`."""
+    if strategy == "random":
+        return _dealt(known, shares, random)
+    if by is None or len(by) != len(known):
+        raise ValueError(f"strategy {strategy} needs a value for each of the {len(known)} rows")
+    if strategy == "stratified":
+        return _stratified(by, known, shares, random)
+    if strategy == "group":
+        return _grouped(by, known, shares, random)
+    if strategy == "hash":
+        return np.where(known == UNKNOWN, _by_digest(by, shares), known)
+    return by.to_numpy() if strategy == "predefined" else _by_time(by, shares)
 
 
 def _shares(rules: SplitRules) -> NDArray[np.float64]:
@@ -90,7 +94,7 @@ def _sizes(rows: int, shares: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _blocks(rows: int, shares: NDArray[np.float64]) -> Codes:
-    return np.repeat(np.arange(len(SPLITS), dtype=np.uint8), _sizes(rows, shares))
+    return np.repeat(np.arange(len(shares), dtype=np.uint8), _sizes(rows, shares))
 
 
 def _dealt(known: Codes, shares: NDArray[np.float64], random: np.random.Generator) -> Codes:
@@ -102,7 +106,7 @@ def _dealt(known: Codes, shares: NDArray[np.float64], random: np.random.Generato
 
 def _left(known: Codes, shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """The shares of the new rows that bring all rows nearest to `shares`."""
-    held = np.bincount(known[known != UNKNOWN], minlength=len(SPLITS))
+    held = np.bincount(known[known != UNKNOWN], minlength=len(shares))
     wanted: NDArray[np.float64] = np.maximum(len(known) * shares - held, 0.0)
     return wanted / wanted.sum() if held.any() and wanted.any() else shares
 
@@ -129,7 +133,7 @@ def _grouped(groups: pl.Series, known: Codes, shares: NDArray[np.float64], rando
     rows = known != UNKNOWN
     placed[dense[rows]] = True
     np.maximum.at(chosen, dense[rows], known[rows])
-    filled = np.bincount(chosen[placed], weights=sizes[placed], minlength=len(SPLITS))
+    filled = np.bincount(chosen[placed], weights=sizes[placed], minlength=len(shares))
     order = random.permutation(len(sizes))
     # Large groups first: what is small can still level the splits at the end.
     for group in order[np.argsort(-sizes[order], kind="stable")].tolist():
@@ -151,7 +155,7 @@ def _by_time(times: pl.Series, shares: NDArray[np.float64]) -> Codes:
     latest = np.zeros(int(moments.max(initial=0)) + 1, dtype=np.uint8)
     np.maximum.at(latest, moments, codes)
     together: Codes = latest[moments]
-    return together if len(np.unique(together)) == len(SPLITS) else codes
+    return together if len(np.unique(together)) == len(shares) else codes
 
 
 def _by_digest(digests: pl.Series, shares: NDArray[np.float64]) -> Codes:

@@ -39,7 +39,7 @@ _EXAMPLE = 200  # characters of the example row, at most
 def write(config: PrepareConfig, data: RawData, folder: Path, progress: Progress) -> Manifest:
     """Write the prepared texts into `folder`. Raises StageError for data and settings that a person can mend."""
     texts = _read(config, data)
-    selection = select(texts.drop("source"), config, _TEXT, data.memory)
+    selection = select(texts.drop("source"), config, _TEXT, data.memory, data.fold)
     kept = selection.rows.join(texts.select(ROW_ID, CONTENT, "source"), on=ROW_ID, maintain_order="left")
     train = kept.filter(pl.col(SPLIT) == 0)[CONTENT]
     tokenizer, max_tokens, inputs = _fit_tokenizer(config, train, progress)

@@ -12,6 +12,7 @@ from runwright_components.contract.artifacts import Evaluation, SliceMetrics
 from runwright_components.contract.kinds import KINDS, UNSUPERVISED
 from runwright_components.report import control_view, forecast_view, unsupervised_view
 from runwright_components.report.charts import Chart, Tone, histogram, scatter, unit_square
+from runwright_components.report.folds_view import FoldsView, folds_view
 from runwright_components.report.wording import METRICS, count, digits, fixed, metric, number, percent, rows
 
 LARGEST_MATRIX = 16  # classes; a larger one is drawn without figures
@@ -72,6 +73,7 @@ class EvaluationView:
     caution: str
     tiles: tuple[Tile, ...]
     metrics: tuple[tuple[str, str, str], ...]  # (name, figure, meaning)
+    folds: FoldsView | None
     matrix: Matrix | None
     confusions: tuple[tuple[str, str, str, str], ...]  # (truth, prediction, rows, share of the truth)
     classes: tuple[tuple[str, tuple[tuple[str, str], ...], str], ...]  # (label, ((figure, width) ...), support)
@@ -93,6 +95,7 @@ def evaluation_view(evaluation: Evaluation) -> EvaluationView:
             for name, text in METRICS.items()
             if name in evaluation.metrics
         ),
+        folds=None if evaluation.cross_validation is None else folds_view(evaluation.cross_validation),
         matrix=_matrix(evaluation) if 0 < len(evaluation.labels) <= LARGEST_MATRIX and evaluation.confusion else None,
         confusions=tuple(_confusions(evaluation)),
         classes=tuple(

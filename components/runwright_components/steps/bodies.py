@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from runwright_components.cache import cache_key
 from runwright_components.contract.artifacts import (
     EVALUATION,
+    FOLDS,
     HISTORY,
     Deployment,
     Evaluation,
@@ -175,6 +176,7 @@ def train(
 
     def make(progress: Progress, _key: str) -> None:
         from runwright_components.report import curves_page
+        from runwright_components.steps.cross_validation import cross_validate
 
         if cluster is not None:
             clustered.train(cluster, given, prepared=prepared, out=out, progress=progress)
@@ -185,6 +187,7 @@ def train(
             lasting = cache_key("train", config=config_to_continue, inputs=inputs(), version=here.version)
             with here.checkpoints(lasting, beside=out) as checkpoints:
                 run(parsed, prepared=prepared, out=out, checkpoints=checkpoints, resume=here.resume, progress=progress)
+        cross_validate(parsed, prepared=prepared, model=out, progress=progress)
         write_bytes(page, curves_page(out).encode())
 
     def say() -> str:
@@ -227,7 +230,9 @@ def evaluate(
     trained, prepared, out, page = (Path(item.path) for item in (model, prepared_data, evaluation, report))
 
     def inputs() -> dict[str, str]:
-        return {"model": ModelManifest.read(trained).digest, "prepared_data": PreparedManifest.read(prepared).digest}
+        folds = {"folds": file_digest(trained / FOLDS)} if (trained / FOLDS).exists() else {}
+        read = {"model": ModelManifest.read(trained).digest, "prepared_data": PreparedManifest.read(prepared).digest}
+        return {**read, **folds}
 
     def make(progress: Progress, _key: str) -> None:
         from runwright_components.evaluate import evaluate as run

@@ -15,6 +15,7 @@ _SPLITS = ("train", "validation", "test")
 _CHANCE = (*_SPLITS, "seed")
 _NEED_BY = ("group", "time", "predefined")
 _TAKE_BY = (*_NEED_BY, "hash")
+_CUT_BY = ("random", "stratified", "group", "time")
 _MOVES_ON = ("time", "predefined")
 _SUM_TOLERANCE = 1e-6
 _SUM_CEL = " + ".join(
@@ -53,6 +54,12 @@ class Split(Part):
     """Rows keep the split that a former revision gave them, so that a test row never trains a later one; false deals
     all rows anew. Default: true, but for time and predefined."""
 
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
+    """Cross-validation: as many models, each prepared, trained and judged without and by its part of the rows that are
+    not the test. Their figures are told; the model that is served is another one."""
+    nested: bool = False
+    """With folds and spec.tune: each of these models has a search of its own. Default: false, the best values found."""
+
     rules = (
         Rule(
             message="train, validation and test sum to 1",
@@ -83,6 +90,18 @@ class Split(Part):
             broken=lambda self: [(name,) for name in given(self, _CHANCE) if self.strategy == "predefined"],
             cel=f"!has(self.strategy) || self.strategy != 'predefined' || ({none_given_cel('self', _CHANCE)})",
             cure="remove train, validation, test and seed; the column says where each row goes",
+        ),
+        Rule(
+            message="folds are cut by a random, stratified, group or time split",
+            broken=lambda self: unless(self.folds is None or self.strategy in _CUT_BY, "folds"),
+            cel=f"!has(self.folds) || !has(self.strategy) || {_among(_CUT_BY)}",
+            cure="choose one of these strategies, or remove `folds`",
+        ),
+        Rule(
+            message="nested belongs to folds",
+            broken=lambda self: unless(not self.nested or self.folds is not None, "nested"),
+            cel="!has(self.nested) || !self.nested || has(self.folds)",
+            cure="add `folds: 5`",
         ),
         Rule(
             message="a time or predefined split remembers no rows",

@@ -83,6 +83,7 @@ class TrainConfig(Config):
     collective_timeout: float = 600.0  # seconds that ranks may wait for each other
     max_restarts: int = 0  # of torchrun's elastic agent
     tune: TuneConfig | None = None  # None: this one training
+    nested: bool = False  # whether each model of a cross-validation is searched for, too
     base: str = "."  # folder that `model.pretrained` is relative to
 
     def continued(self) -> TrainConfig:
