@@ -97,5 +97,5 @@ missing one says so itself. */}}
   verbs: [get, list, watch, create, patch, delete, deletecollection]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [create, patch, deletecollection]
+  verbs: [create]
 {{- end }}
