@@ -128,3 +128,9 @@ def test_what_only_a_cluster_uses_changes_no_configuration(make_run: MakeRun) ->
         storage={"uri": "s3://bucket/runs"},
     )
     assert lower(plain) == lower(scheduled)
+
+
+def test_an_engine_prepares_and_changes_nothing_else(make_run: MakeRun) -> None:
+    local, spark = lower(make_run()), lower(make_run(data={"engine": "spark", "sources": [{"path": "data.csv"}]}))
+    assert spark.prepare == local.prepare.model_copy(update={"engine": "spark"})
+    assert (spark.collect, spark.train) == (local.collect, local.train)
