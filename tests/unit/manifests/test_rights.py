@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from runwright_components.cluster.manifests import sparkapplication
 from tests.golden.rendering import FOLDER
 from tests.golden.rights import rights
 
 Object = dict[str, Any]
 DANGEROUS = {"escalate", "bind", "impersonate", "approve", "sign"}
-OPERATOR, RUN = "runwright-operator", "runwright-run"
+OPERATOR, RUN, SPARK = "runwright-operator", "runwright-run", "runwright-spark"
 
 
 def rules(objects: list[Object]) -> list[Object]:
@@ -49,11 +50,11 @@ def test_the_operator_reads_no_secret(rendered: list[Object]) -> None:
             assert not [resource for place in places.values() for resource in place if resource.startswith("secrets")]
 
 
-def test_rights_are_bound_to_our_two_accounts_only(everything: list[Object]) -> None:
+def test_rights_are_bound_to_our_accounts_only(everything: list[Object]) -> None:
     for one in everything:
         if one["kind"] in ("RoleBinding", "ClusterRoleBinding"):
             assert {subject["kind"] for subject in one["subjects"]} == {"ServiceAccount"}
-            assert {subject["name"] for subject in one["subjects"]} <= {OPERATOR, RUN}
+            assert {subject["name"] for subject in one["subjects"]} <= {OPERATOR, RUN, SPARK}
 
 
 def test_bindings_name_roles_that_exist(rendered: list[Object]) -> None:
@@ -70,3 +71,20 @@ def test_named_namespaces_bound_the_operator(variant: str) -> None:
 def test_without_an_object_store_secret_steps_read_no_secret(chart: Any) -> None:
     for rule in rules(chart({"crds": {"install": False}, "pipelines": {"objectStoreSecret": ""}})):
         assert "secrets" not in rule["resources"]
+
+
+def test_only_where_it_is_asked_for_may_a_spark_driver_make_its_executors(chart: Any) -> None:
+    values = {"crds": {"install": False}, "runNamespaces": ["team"]}
+    without = chart(values)
+    assert not [rule for rule in rules(without) if "create" in rule["verbs"] and "pods" in rule["resources"]]
+    added = [one for one in chart({**values, "run": {"spark": {"enabled": True}}}) if one not in without]
+    assert [(one["kind"], one["metadata"]["namespace"]) for one in added] == [
+        ("ServiceAccount", "team"),
+        ("Role", "team"),
+        ("RoleBinding", "team"),
+    ]
+    assert added[0]["metadata"]["name"] == SPARK == sparkapplication.ACCOUNT
+    assert added[2]["subjects"] == [{"kind": "ServiceAccount", "name": SPARK, "namespace": "team"}]
+    granted = {rule["resources"][0]: set(rule["verbs"]) for rule in added[1]["rules"]}
+    pods = {"get", "list", "watch", "create", "patch", "delete", "deletecollection"}
+    assert granted == {"pods": pods, "configmaps": {"create"}}
