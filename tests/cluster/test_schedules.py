@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,12 @@ def test_who_may_ask_may_not_change_what_is_trained(
     as_account: Callable[[str, str], Path],
 ) -> None:
     config = as_account(namespace, "retrain-penguins")
-    schedule = Api.from_kubeconfig(config)
+    schedule, epochs = Api.from_kubeconfig(config), count(1)
 
     def refusal() -> str | None:
         """A policy is in force some moments after it was made."""
         try:
-            schedule.merge(*KIND, NAME, {"spec": {"train": {"epochs": 3}}}, namespace)
+            schedule.merge(*KIND, NAME, {"spec": {"train": {"epochs": next(epochs)}}}, namespace)
         except Refused as error:
             return str(error)
         return None
