@@ -40,6 +40,12 @@ _LOCAL = (
         ("prepare", "duplicatesFuzzy"),
     ),
     _Local(
+        "columns of the rows before",
+        lambda spec: spec.prepare.windows is not None,
+        "has(self.prepare) && has(self.prepare.windows)",
+        ("prepare", "windows"),
+    ),
+    _Local(
         "the search for wrong labels",
         lambda spec: spec.prepare.label_errors != "ignore",
         "has(self.prepare) && has(self.prepare.labelErrors) && self.prepare.labelErrors != 'ignore'",

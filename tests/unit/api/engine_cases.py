@@ -21,6 +21,16 @@ ENGINES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "have not got duplicates that nearly agree",
     ),
     (
+        "the past on spark",
+        SPARK
+        | {
+            "spec.prepare.windows": {"by": ["site"], "order": "day", "columns": ["sold"], "lags": [1]},
+            "spec.prepare.split": {"strategy": "time", "by": "day"},
+        },
+        "spec.prepare.windows",
+        "have not got columns of the rows before",
+    ),
+    (
         "wrong labels on spark",
         SPARK | {"spec.prepare.labelErrors": "warn"},
         "spec.prepare.labelErrors",
