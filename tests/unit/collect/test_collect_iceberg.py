@@ -17,6 +17,7 @@ from runwright_components.contract.config import IcebergConfig
 from runwright_components.contract.outcome import Reason
 from tests.emulators.azurite import azurite
 from tests.machine import unable
+from tests.unit.collect.iceberg_deletes import delete_equal, delete_positions
 
 FIRST = [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
 NEWEST = [(1, "a", None), (2, "b", None), (4, "d", None), (5, "e", 1.5)]
@@ -82,6 +83,30 @@ def test_a_moment(workplace, lake):
     written = lake.table.history()[0].timestamp_ms
     at = datetime.fromtimestamp(written / 1000, UTC).isoformat(timespec="milliseconds")
     assert rows(workplace, time=at) == FIRST
+
+
+@pytest.fixture
+def marked(workplace):
+    """A table whose deletes lie beside its data, and the folder that it was written to."""
+    catalog = SqlCatalog("test", uri="sqlite://", warehouse=f"file://{workplace.sources}")
+    catalog.create_namespace("lake")
+    content = pa.table({"id": pa.array([1, 2, 3, 4], pa.int64())})
+    table = catalog.create_table("lake.marked", schema=content.schema)
+    table.append(content)
+    return table
+
+
+def test_rows_that_are_marked_as_deleted(workplace, marked):
+    delete_positions(marked, [0, 2])
+    assert rows(workplace, marked.location()) == [(2,), (4,)]
+
+
+def test_deletes_by_value_are_refused(workplace, marked):
+    """Read as if nothing were deleted, the table would give wrong rows."""
+    delete_equal(marked, "id", [3])
+    error = refusal(workplace, marked.location())
+    assert error.reason is Reason.UNSUPPORTED
+    assert "rewrite_data_files" in error.cure
 
 
 def test_a_metadata_file(workplace, lake):
