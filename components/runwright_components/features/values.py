@@ -29,7 +29,7 @@ class Words(Document):
 class Notation(Document):
     """How a column writes its numbers. `units` are taken away from either end ("$", "kg", "%"): one unit a column."""
 
-    decimal: Literal[".", ","] = "."
+    decimal: Literal[".", ",", "either"] = "."
     grouping: Literal["", ",", ".", " ", "'"] = ""
     units: tuple[str, ...] = ()
     parentheses: bool = False  # (5) is -5, as accountants write
@@ -167,6 +167,9 @@ def _plain(text: pl.Expr, notation: Notation) -> pl.Expr:
         )
     if notation.decimal == ",":
         text = pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(",", ".", literal=True))
+    if notation.decimal == "either":
+        pointed = text.str.contains(".", literal=True)
+        text = pl.when(pointed).then(text).otherwise(text.str.replace(",", ".", literal=True))
     return text
 
 

@@ -20,6 +20,7 @@ _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _CURRENCY = re.compile(
     r"AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|FR|GBP|HKD|INR|JPY|KRW?|MXN|NOK|NZD|PLN|RS|SEK|SGD|USD|ZAR", re.IGNORECASE
 )
+_SURE = 0.95  # share of the rows that a notation must read before a mixture of marks is thought of
 # In the order of preference, for values that two of them read.
 _MARKS: tuple[tuple[Literal[".", ","], Literal["", ",", ".", " ", "'"]], ...] = (
     (".", ""),
@@ -73,6 +74,12 @@ def find(values: Counted, decimal: Literal["auto", "point", "comma"], *, free: b
         )
     longest_first = tuple(sorted(units, key=lambda unit: (-len(unit), unit)))
     notation = Notation(decimal=best[0], grouping=best[1], units=longest_first, parentheses=parentheses)
+    if decimal == "auto" and scores[best] < _SURE * total:
+        either = _score([(text.replace(",", "."), rows) for text, rows in cores], ".", "")
+        if either >= _SURE * total:
+            pointed, commas = (sum(rows for text, rows in cores if mark in text) for mark in ".,")
+            note = f"decimal points in {pointed:,} rows and decimal commas in {commas:,} of the sample: both are read"
+            return Reading(notation.model_copy(update={"decimal": "either", "grouping": ""}), either / total, note)
     return Reading(notation, scores[best] / total, note)
 
 
@@ -97,8 +104,8 @@ def _score(cores: Counted, decimal: str, grouping: str) -> int:
 def describe(notation: Notation) -> str:
     """The notation in words; empty for the plain one."""
     parts = []
-    if notation.decimal == ",":
-        parts.append("decimal comma")
+    if notation.decimal != ".":
+        parts.append("decimal comma" if notation.decimal == "," else "decimal comma or point")
     if notation.grouping:
         parts.append(f"thousands grouped by {notation.grouping!r}")
     if notation.units:

@@ -67,6 +67,15 @@ def test_the_configuration_decides_what_the_values_leave_open() -> None:
     assert notations.find(counted(["$5", "$7"]), "auto", free=False).share == 0
 
 
+def test_points_and_commas_in_one_column_are_both_decimal_marks() -> None:
+    texts = [*(f"{number}.25" for number in range(16)), "3,5", "-4,125", "7", "8,0"]
+    found = notations.find(counted(texts), "auto", free=True)
+    assert found.share == 1
+    assert "decimal points in 16 rows and decimal commas in 3" in found.note
+    assert read(["3,5", "-4,125", "7", "1.5", "1,2,3"], found.notation)[:4] == [3.5, -4.125, 7, 1.5]
+    assert notations.find(counted(["1,234", "1,234.5", "2.5"]), "auto", free=True).notation.grouping == ","
+
+
 def test_missing_and_unreadable_are_told_apart() -> None:
     values = read(["1,5", "NA", "-999", "junk", " 2,345 "], Notation(grouping=","))
     assert values[1:3] == [None, None]
