@@ -82,6 +82,9 @@ def _unreachable(run: TrainingRun) -> Iterable[str]:
             yield f"spec.data.sources[{index}].kafka.secretRef: name the Secret that holds username and password"
         if source.logs is not None and source.logs.path is not None and "://" not in source.logs.path:
             yield f"spec.data.sources[{index}].logs.path: a pod cannot read a path of your machine; give logs.s3"
+        if source.feedback is not None and source.feedback.predictions.path is not None:
+            place = f"spec.data.sources[{index}].feedback.predictions"
+            yield f"{place}.path: a pod cannot read a path of your machine; give predictions.s3"
     if run.spec.train.model.pretrained is not None:  # nothing fetches one from storage yet
         yield "spec.train.model.pretrained: a pod has no such folder; use textcnn or transformer, or one machine"
     yield from _own_code_out_of_reach(run.spec.train)

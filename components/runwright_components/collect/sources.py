@@ -64,7 +64,7 @@ def source_listing(source: Source, base: str, *, scratch: Callable[[], Path], pr
     """The files of a source, of which only some are to be brought here. Raises StageError like `source_files`."""
     match _scheme(source.uri):
         case "file":
-            found = local_files(source, base)
+            found = _files(source, base)
             return Listing(
                 [file_sign(file) for file in found], lambda names: [file for file in found if file.name in names]
             )
@@ -77,7 +77,7 @@ def source_listing(source: Source, base: str, *, scratch: Callable[[], Path], pr
                 Reason.INVALID_CONFIG,
                 f"{other}:// is read whole each time",
                 where=f"{source.name}, incremental",
-                cure="remove incremental; it is for path, s3, gcs, azure and sql",
+                cure="remove incremental; it is for path, pvc, s3, gcs, azure and sql",
             )
 
 

@@ -16,18 +16,23 @@ class Incremental(Part):
     Files need none: the new ones are told by their names."""
 
 
+_PLACES = ("path", "s3", "gcs", "azure", "pvc")
+_WHOLE = ("delta", "iceberg", "images", "text")  # formats
+
+
 def _has_a_place(source: Any) -> bool:
-    files = source.path or source.s3 or source.gcs or source.azure
-    return source.sql is not None or (files is not None and source.format not in ("delta", "iceberg", "images", "text"))
+    files = any(getattr(source, place) is not None for place in _PLACES)
+    return source.sql is not None or (files and source.format not in _WHOLE)
 
 
 SOURCE_RULES = (
     Rule(
-        message="tables in files (path, s3, gcs, azure) and sql can be read incrementally",
+        message=f"tables in files ({', '.join(_PLACES)}) and sql can be read incrementally",
         broken=lambda source: unless(source.incremental is None or _has_a_place(source), "incremental"),
         cel=(
-            "!has(self.incremental) || has(self.sql) || ((has(self.path) || has(self.s3) || has(self.gcs)"
-            " || has(self.azure)) && (!has(self.format) || !(self.format in ['delta', 'iceberg', 'images', 'text'])))"
+            "!has(self.incremental) || has(self.sql) || (("
+            + " || ".join(f"has(self.{place})" for place in _PLACES)
+            + f") && (!has(self.format) || !(self.format in {list(_WHOLE)})))"
         ),
         cure="remove it; the source is read whole",
     ),

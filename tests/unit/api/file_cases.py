@@ -60,6 +60,7 @@ FILES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         f"{PLACE}.incremental",
         "read whole",
     ),
+    ("new snapshots", source(path="t", format="iceberg", incremental={}), f"{PLACE}.incremental", "read whole"),
     ("new images", source(path="shots", format="images", incremental={}), f"{PLACE}.incremental", "read whole"),
     ("a database without a cursor", source(sql=SERVER, incremental={}), f"{PLACE}.incremental.cursor", "only grows"),
     ("a cursor of files", source(path="a", incremental={"cursor": "id"}), f"{PLACE}.incremental.cursor", "remove it"),
