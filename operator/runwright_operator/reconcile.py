@@ -159,6 +159,8 @@ def rules_of(settings: Settings) -> Rules:
             serve_cpu=settings.serve_cpu,
             serve_memory=settings.serve_memory,
             sources_allowed=settings.sources_allowed,
+            openlineage_url=settings.openlineage_url,
+            openlineage_secret=settings.openlineage_secret,
         ),
     )
 

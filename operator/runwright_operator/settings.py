@@ -156,6 +156,10 @@ class Settings(BaseModel):
     sources_allowed: Annotated[tuple[_Place, ...], BeforeValidator(_words)] = ()
     """Hosts, domains and networks that http sources may reach though they are not public, separated by commas:
     data.example.com, *.corp.example.com, 10.20.0.0/16. Loopback, private and link-local addresses are refused else."""
+    openlineage_url: _Url | None = None
+    """Server that every step tells its lineage; empty: none."""
+    openlineage_secret: _Name | None = None
+    """Name of a Secret with OPENLINEAGE_API_KEY for it, in each namespace with TrainingRuns."""
 
     # Where artifacts, checkpoints and packages go when a TrainingRun does not say
     storage_uri: Annotated[str, AfterValidator(_storage)] | None = None

@@ -33,6 +33,8 @@ class Defaults:
     serve_cpu: str | None = None
     serve_memory: str | None = None
     sources_allowed: tuple[str, ...] = ()  # hosts and networks that HTTP sources may reach, though not public
+    openlineage_url: str | None = None  # server that steps tell their lineage
+    openlineage_secret: str | None = None  # with its key, in each namespace
 
 
 def cluster_run(
@@ -52,6 +54,7 @@ def cluster_run(
         data=_data_job(run),
         service=service_of(run, defaults) if deploys else None,
         sources_allowed=defaults.sources_allowed,
+        openlineage_url=defaults.openlineage_url,
     )
 
 

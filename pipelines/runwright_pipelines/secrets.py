@@ -19,6 +19,7 @@ from runwright_components.contract.volumes import mount_path
 
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 S3_OPTIONAL_KEYS = ("AWS_SESSION_TOKEN",)
+LINEAGE_KEYS = ("OPENLINEAGE_API_KEY",)
 AZURE_KEYS = (  # one of several ways to log in
     "AZURE_STORAGE_ACCOUNT_NAME",
     "AZURE_STORAGE_ACCOUNT_KEY",
@@ -39,12 +40,18 @@ _OPTIONAL = {key for _, optional in _KEYS.values() for key in optional}
 
 _READS_SOURCES = {"data", "collect"}
 _SEARCHES = {"model", "train"}
+_WITHOUT_LINEAGE = {"register", "deploy"}
 _LEAVES = {"data", "collect", "prepare"}  # files for the next revision, in storage
 _USES_STORAGE = {"model", "train", "register", "deploy"}  # deploy reads what it is to serve
 
 
-def with_secrets(pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: str | None) -> dict[str, Any]:
-    """What KFP is handed: the pipeline alone, or together with the Secrets and volumes that its steps need."""
+def with_secrets(
+    pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: str | None, lineage_secret: str | None = None
+) -> dict[str, Any]:
+    """What KFP is handed: the pipeline alone, or together with the Secrets and volumes that its steps need.
+
+    `lineage_secret` may be missing in a namespace: a pod that waits for it would never start.
+    """
     executors: dict[str, Any] = {}
     own_files = run.spec.train.environment is not None and run.spec.train.environment.file is not None
     for name in pipeline["deploymentSpec"]["executors"]:
@@ -54,6 +61,8 @@ def with_secrets(pipeline: Mapping[str, Any], run: TrainingRun, storage_secret: 
             wanted += [_secret(storage_secret, S3_KEYS), _secret(storage_secret, S3_OPTIONAL_KEYS, optional=True)]
         if storage_secret is not None and step in _LEAVES:
             wanted += [_beside(storage_secret, S3_KEYS), _beside(storage_secret, S3_OPTIONAL_KEYS, optional=True)]
+        if lineage_secret is not None and step not in _WITHOUT_LINEAGE:
+            wanted.append(_secret(lineage_secret, LINEAGE_KEYS, optional=True))
         if step in _SEARCHES and (study := _study_secret(run)) is not None:
             wanted.append(study)
         mounts = _volumes(run) if step in _READS_SOURCES else []

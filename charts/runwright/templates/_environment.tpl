@@ -24,6 +24,8 @@
   "SERVE_MEMORY" .Values.run.serve.memory
   "RUN_SERVICE_ACCOUNT" .Values.run.serviceAccount
   "SOURCES_ALLOWED" (join "," .Values.run.sources.allowed)
+  "OPENLINEAGE_URL" .Values.run.openlineage.url
+  "OPENLINEAGE_SECRET" .Values.run.openlineage.secret
   "STORAGE_URI" .Values.storage.uri
   "STORAGE_ENDPOINT" .Values.storage.endpoint
   "STORAGE_REGION" .Values.storage.region

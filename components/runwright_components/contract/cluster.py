@@ -127,6 +127,7 @@ class ClusterRun(Config):
     job: JobConfig
     service: ServiceConfig | None = None  # None: nothing is deployed
     sources_allowed: tuple[str, ...] = ()  # hosts and networks that HTTP sources may reach, though not public
+    openlineage_url: str | None = None  # server that steps tell their lineage; its key is in the environment
     trial: TrialConfig | None = None  # None: the training of the revision itself
     data: DataJobConfig | None = None  # None: the prepare step does its work itself
     stage: Literal["prepare", "train"] = "train"  # whose job `job` is

@@ -1,8 +1,8 @@
 """What a stage read and wrote, as OpenLineage events (openlineage.io, version 2-0-2 of its object model).
 
 An event is built as plain JSON, for the client's package takes half a second to load: on one machine it is appended to
-the workspace's `lineage/openlineage.jsonl`; where OPENLINEAGE_URL names a server, the client sends it. Lineage is told
-beside a stage's work and never fails it.
+the workspace's `lineage/openlineage.jsonl`; where OPENLINEAGE_URL, or a cluster's administrator, names a server, the
+client sends it. Lineage is told beside a stage's work and never fails it.
 """
 
 from __future__ import annotations
@@ -170,15 +170,15 @@ def _name(run: str, artifact: str) -> str:
     return f"{run}/{artifact}"
 
 
-def tell(told: Sequence[Event], workspace: Path | None) -> None:
-    """Append events to the workspace's file, and send them where a server is named. Raises what goes wrong there."""
+def tell(told: Sequence[Event], workspace: Path | None, server: str | None) -> None:
+    """Append events to the workspace's file, and send them to the server, if any. Raises what goes wrong there."""
     if workspace is not None:
         path = workspace / EVENTS
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab", buffering=0) as file:
             file.write("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in told).encode())
-    if url := os.environ.get(URL_ENV):
-        _send(told, url)
+    if server:
+        _send(told, server)
 
 
 def _send(told: Sequence[Event], url: str) -> None:

@@ -143,9 +143,10 @@ class Surroundings:
         progress: Progress,
     ) -> None:
         """Tell the lineage of a stage that ended well. What goes wrong here is a warning: the result is there."""
-        if self.workspace is None and lineage.URL_ENV not in os.environ:
-            return
         cluster = in_cluster()
+        server = os.environ.get(lineage.URL_ENV) or (cluster.run.openlineage_url if cluster else None)
+        if self.workspace is None and not server:
+            return
         run = (
             f"{cluster.run.namespace}/{cluster.run.name}" if cluster else self.workspace.name if self.workspace else ""
         )
@@ -160,7 +161,7 @@ class Surroundings:
                 outputs=written,
                 parent=cluster.run_id if cluster else None,
             )
-            lineage.tell(told, self.workspace)
+            lineage.tell(told, self.workspace, server)
         except Exception as error:  # noqa: BLE001 (a server's word, or its silence, decides nothing)
             progress.warning(f"the lineage of {stage} was not told: {error}")
 

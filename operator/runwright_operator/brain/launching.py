@@ -63,7 +63,7 @@ def circumstances(draft: Draft) -> str:
     """Digest of how a model is trained, apart from what is trained."""
     assert draft.seen.run is not None
     told = _told(draft, revision=0, recipe="")
-    return told.model_copy(update={"service": None}).digest()
+    return told.model_copy(update={"service": None, "openlineage_url": None}).digest()
 
 
 def _told(draft: Draft, *, revision: int, recipe: str) -> ClusterRun:
@@ -138,7 +138,7 @@ def _start(draft: Draft, revision: Revision, run: PipelineRun) -> None:
         local = with_registry(seen.run, rules.defaults, namespace=seen.key.namespace)
         drawn = with_retries(pipeline_spec(local, Images(components=rules.components_image)))
         storage = storage_of(seen.run, rules.defaults, namespace=seen.key.namespace)
-        pipeline = with_secrets(drawn, seen.run, storage.secret)
+        pipeline = with_secrets(drawn, seen.run, storage.secret, rules.defaults.openlineage_secret)
         told = _told(draft, revision=revision.number, recipe=revision.recipe)
     except (StageError, ValidationError, ValueError, KeyError) as error:  # a defect of ours must not start anything
         draft.compile_error = str(error)[:1000]

@@ -33,6 +33,44 @@ FEATURES_BROKEN: list[tuple[str, dict[str, Any], str, str]] = [
         "remembers no rows",
     ),
     (
+        "folds of a digest",
+        {SPLIT: {"strategy": "hash", "folds": 5}},
+        f"{SPLIT}.folds",
+        "folds are cut by",
+    ),
+    ("nested without folds", {SPLIT: {"nested": True}}, f"{SPLIT}.nested", "nested belongs to folds"),
+    ("nested without a search", {SPLIT: {"folds": 5, "nested": True}}, f"{SPLIT}.nested", "add `tune`"),
+    (
+        "folds of own code",
+        {SPLIT: {"folds": 5}, "spec.train.code": {"path": "train.py"}, "spec.train.model": None},
+        f"{SPLIT}.folds",
+        "built-in models",
+    ),
+    (
+        "folds on GPUs",
+        {SPLIT: {"folds": 5}, "spec.train.resources": {"gpusPerNode": 1}},
+        f"{SPLIT}.folds",
+        "on the CPU",
+    ),
+    (
+        "folds on Spark",
+        {SPLIT: {"folds": 5}, "spec.data.engine": "spark"},
+        f"{SPLIT}.folds",
+        "local engine",
+    ),
+    (
+        "folds of a language model",
+        {"spec.train": {"task": "text-generation"}, "spec.prepare": {"split": {"strategy": "random", "folds": 5}}},
+        f"{SPLIT}.folds",
+        "classification and regression",
+    ),
+    (
+        "remembered documents",
+        {"spec.train": {"task": "text-generation"}, "spec.prepare": {"split": {"remember": True}}},
+        f"{SPLIT}.remember",
+        "by their digest alone",
+    ),
+    (
         "order without ordinal",
         {"spec.prepare.columns": [{"name": "size", "order": ["S", "M"]}]},
         "spec.prepare.columns[0].order",
@@ -102,7 +140,43 @@ FEATURES_USED_WELL += [
         },
     ),
 ]
+_PAST = {"order": "day", "columns": ["age"], "by": ["customer"]}
+_BY_TIME = {"spec.prepare.split": {"strategy": "time", "by": "day"}}
+FEATURES_USED_WELL += [
+    (
+        "windows",
+        {
+            **_BY_TIME,
+            "spec.prepare.windows": {**_PAST, "lags": [1, 7], "rolling": [{"window": 7, "functions": ["mean", "std"]}]},
+        },
+    ),
+]
 FEATURES_BROKEN += [
+    ("no window", {**_BY_TIME, "spec.prepare.windows": _PAST}, "spec.prepare.windows.lags", "lags or rolling"),
+    (
+        "a window twice",
+        {
+            **_BY_TIME,
+            "spec.prepare.windows": {
+                **_PAST,
+                "rolling": [{"window": 3, "functions": [name]} for name in ("min", "max")],
+            },
+        },
+        "spec.prepare.windows.rolling[1].window",
+        "each window is given once",
+    ),
+    (
+        "windows split by chance",
+        {"spec.prepare.windows": {**_PAST, "lags": [1]}},
+        "spec.prepare.split.strategy",
+        "by time, group or predefined",
+    ),
+    (
+        "windows of texts",
+        {"spec.train.task": "text-classification", "spec.prepare": {"windows": {**_PAST, "lags": [1]}}},
+        "spec.prepare.windows",
+        "are for tables",
+    ),
     ("joined to nothing", joined({"source": "persons", "on": ["id"]}), f"{_JOIN}.source", "other than the first"),
     ("half a key", joined({"left": ["id"]}), f"{_JOIN}.right", "as many columns"),
     ("two keys", joined({"on": ["id"], "left": ["a"], "right": ["b"]}), f"{_JOIN}.on", "either"),

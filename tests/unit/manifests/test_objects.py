@@ -162,3 +162,13 @@ def test_a_second_installation_shares_no_name_of_the_cluster(chart: Any) -> None
 
     other = {"name": "other", "crds": {"install": False}, "run": {"serviceAccount": "other-run"}}
     assert shared(chart({"crds": {"install": False}})).isdisjoint(shared(chart(other)))
+
+
+def test_the_lineage_server_reaches_the_operator_and_its_key_only_by_name(chart: Any) -> None:
+    lineage = {"url": "http://marquez.data:5000", "secret": "openlineage"}
+    (template,) = pods(chart({"run": {"openlineage": lineage}}))
+    given = {each["name"]: each.get("value") for each in template["spec"]["containers"][0]["env"]}
+    assert given["RUNWRIGHT_OPENLINEAGE_URL"] == lineage["url"]
+    assert given["RUNWRIGHT_OPENLINEAGE_SECRET"] == lineage["secret"]
+    (template,) = pods(chart({}))
+    assert not [each for each in template["spec"]["containers"][0]["env"] if "OPENLINEAGE" in each["name"]]

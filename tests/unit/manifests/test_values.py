@@ -66,6 +66,8 @@ def test_schema_and_values_list_the_same() -> None:
         {"pipelines": {"endpoint": "ml-pipeline:8888"}},
         {"pipelines": {"ca": {"configMap": "a", "secret": "b"}}},
         {"run": {"podTemplate": {}}},
+        {"run": {"openlineage": {"url": "marquez:5000"}}},
+        {"run": {"openlineage": {"url": "http://user:password@marquez:5000"}}},
     ],
     ids=str,
 )

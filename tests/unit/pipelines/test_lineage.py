@@ -13,9 +13,11 @@ from openlineage.client.generated import output_statistics_output_dataset as out
 from openlineage.client.generated import parent_run, schema_dataset
 
 from runwright_components.contract.artifacts import Lineage, RawManifest, SourceRecord
-from runwright_components.contract.progress import PROGRESS_ENV
+from runwright_components.contract.cluster import ClusterRun, JobConfig, StorageConfig
+from runwright_components.contract.progress import PROGRESS_ENV, silent
 from runwright_components.steps import lineage
 from runwright_components.steps.running import Surroundings
+from runwright_components.steps.surroundings import surroundings
 
 RECORD = SourceRecord(
     name="sales", uri="s3://shop/2024/sales.csv", format="csv", files=1, bytes=99, rows=3, digest="sha256:in"
@@ -130,6 +132,27 @@ def test_a_server_gets_the_events(workspace: Path, server: _Server, monkeypatch:
     assert [(path, word) for path, word, _ in server.got] == [("/api/v1/lineage", "Bearer word")] * 2
     assert [body["eventType"] for _, _, body in server.got] == ["START", "COMPLETE"]
     assert server.got[1][2]["outputs"] == told[1]["outputs"]
+
+
+def test_a_clusters_server_is_the_administrators(
+    tmp_path: Path, server: _Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told by the parameter of the pipeline; the record of the stage needs an API server, the lineage does not."""
+    monkeypatch.delenv(lineage.URL_ENV, raising=False)
+    run = ClusterRun(
+        namespace="team",
+        name="sales",
+        uid="u",
+        revision=1,
+        recipe="sha256:recipe",
+        storage=StorageConfig(uri=f"file://{tmp_path}/storage"),
+        job=JobConfig(image="train"),
+        openlineage_url=f"http://127.0.0.1:{server.server_port}",
+    )
+    RAW.write(tmp_path / "raw")
+    with surroundings(run.canonical(), "0f4b7a52-6d7e-4bd2-8a3c-0c6a0f1f7d11"):
+        Surroundings(None)._trace("collect", lineage.now(), {}, {"raw_data": tmp_path / "raw"}, silent())
+    assert [body["job"]["name"] for _, _, body in server.got] == ["team/sales.collect"] * 2
 
 
 def test_a_server_that_is_away_is_a_warning(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

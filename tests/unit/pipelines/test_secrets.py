@@ -44,7 +44,12 @@ def test_the_data_step_gets_the_sources_and_the_others_the_storage() -> None:
     made = run(s3("source"))
     found = executors(with_secrets(pipeline_spec(made), made, "storage"))
     assert set(found) == {"exec-data", "exec-model"}
-    assert [one["secretName"] for one in found["exec-data"]["secretAsEnv"]] == ["source", "source", "storage", "storage"]
+    assert [one["secretName"] for one in found["exec-data"]["secretAsEnv"]] == [
+        "source",
+        "source",
+        "storage",
+        "storage",
+    ]
     assert {one["secretName"] for one in found["exec-model"]["secretAsEnv"]} == {"storage"}
     needed = found["exec-data"]["secretAsEnv"][0]
     assert [one["envVar"] for one in needed["keyToEnv"]] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
@@ -102,3 +107,12 @@ def test_two_secrets_for_one_variable_are_a_clash_that_names_the_source() -> Non
     told = next(clashes(run(s3("one", "a"), s3("two", "b"))))
     assert told.startswith("spec.data.sources[1]: AWS_ACCESS_KEY_ID comes from the Secret one already")
     assert not list(clashes(run(s3("one", "a"), s3("one", "b"))))
+
+
+def test_steps_that_tell_lineage_get_the_key_of_its_server_where_there_is_one() -> None:
+    made = run(s3(None), layout="stages")
+    found = executors(with_secrets(pipeline_spec(made), made, None, "openlineage"))
+    assert set(found) == {f"exec-{step}" for step in ("collect", "prepare", "train", "evaluate", "package")}
+    (key,) = found["exec-prepare"]["secretAsEnv"]
+    assert (key["secretName"], key["optional"]) == ("openlineage", True)
+    assert key["keyToEnv"] == [{"secretKey": "OPENLINEAGE_API_KEY", "envVar": "OPENLINEAGE_API_KEY"}]
