@@ -1,12 +1,13 @@
 """Preparing a generated table, by the prepare stage and by hand-written Polars for the same work, side by side.
 
     python tests/bench/bench_prepare.py --rows 10000000
+    python tests/bench/bench_prepare.py --rows 2000000 --pandas    # and hand-written pandas, where it is installed
 
 The table: 8 numeric columns with 5 % missing, 4 categorical ones of 5 to 1000 values, a date, a target of 3 classes,
 1 % duplicate rows. The work: drop duplicates, split at random, fill with the training median, standardize, code the
 categories, take the date apart, write three Parquet files and the raw test rows (evaluation reads those). The stage
 also fits and writes the report of quality. Each side runs in a process of its own. Prints JSON: seconds, rows a second,
-peak memory, and the ratio of the rows a second.
+peak memory, and the ratios of the rows a second.
 """
 
 from __future__ import annotations
@@ -137,6 +138,40 @@ def by_hand(raw: Path, out: Path) -> None:
     test.sink_parquet(out / "test.raw.parquet", compression="lz4")
 
 
+def with_pandas(raw: Path, out: Path) -> None:
+    import pandas as pd
+
+    out.mkdir(parents=True)
+    table = pd.concat([pd.read_parquet(file) for file in sorted(raw.glob("*.parquet"))], ignore_index=True)
+    columns = list(table.columns)
+    table.insert(0, "row_id", np.arange(len(table), dtype=np.uint32))
+    frame = table.drop_duplicates(subset=columns)
+    share = np.random.default_rng(SEED).random(len(frame))
+    splits = np.select([share < 0.7, share < 0.85], [0, 1], 2)
+    train = frame[splits == 0]
+    filled = frame[NUMERIC].fillna(train[NUMERIC].median())
+    filled["when.days"] = frame["when"].astype("int64") / 86_400_000_000
+    filled["when.year"] = frame["when"].dt.year.astype("float64")
+    fitted = filled[splits == 0]
+    encoded = ((filled - fitted.mean()) / fitted.std(ddof=0)).astype("float32").add_prefix("n:")
+    when = frame["when"].dt
+    for part, steps in ((when.month - 1, 12), (when.weekday, 7), (when.hour, 24)):
+        angle = part * (2 * np.pi / steps)
+        encoded[f"n:sin{steps}"] = np.sin(angle).astype("float32")
+        encoded[f"n:cos{steps}"] = np.cos(angle).astype("float32")
+    for name in CATEGORICAL:
+        keys = np.sort(train[name].unique())
+        encoded[f"c:{name}"] = pd.Categorical(frame[name], categories=keys).codes.astype("int32") + 1
+    encoded.insert(0, "row_id", frame["row_id"])
+    encoded["target"] = frame["y"].astype("int32")
+    for code, name in enumerate(("train", "validation", "test")):
+        encoded[splits == code].to_parquet(out / f"{name}.parquet", compression="lz4", index=False)
+    frame[splits == 2].to_parquet(out / "test.raw.parquet", compression="lz4", index=False)
+
+
+SIDES = {"ours": ours, "by_hand": by_hand, "pandas": with_pandas}
+
+
 def measure(side: str, raw: Path, out: Path) -> dict[str, float]:
     shutil.rmtree(out, ignore_errors=True)
     finished = subprocess.run(
@@ -152,8 +187,10 @@ def measure(side: str, raw: Path, out: Path) -> dict[str, float]:
 def run_side(side: str, raw: Path, out: Path) -> None:
     if side == "ours":
         import runwright_components.prepare.tabular  # noqa: F401 (imports are no work)
+    if side == "pandas":
+        import pandas  # noqa: F401
     started = time.perf_counter()
-    (ours if side == "ours" else by_hand)(raw, out)
+    SIDES[side](raw, out)
     seconds = time.perf_counter() - started
     usage = resource.getrusage(resource.RUSAGE_SELF)
     figures = {
@@ -168,7 +205,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--repeat", type=int, default=1, help="the best of so many runs counts, sides by turns")
-    parser.add_argument("--side", choices=["ours", "by_hand"], help=argparse.SUPPRESS)
+    parser.add_argument("--pandas", action="store_true", help="hand-written pandas, too")
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--raw", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -179,14 +217,20 @@ def main() -> None:
         raw, out = Path(temporary) / "raw", Path(temporary) / "out"
         generate(raw, given.rows)
         runs: dict[str, list[dict[str, float]]] = {"by_hand": [], "ours": []}
+        if given.pandas:
+            runs["pandas"] = []
         for _ in range(given.repeat):
             for side, results in runs.items():
                 results.append(measure(side, raw, out))
     best = {side: min(results, key=lambda result: result["seconds"]) for side, results in runs.items()}
     for result in best.values():
         result["rows_per_second"] = round(given.rows / result["seconds"])
-    ratio = best["ours"]["rows_per_second"] / best["by_hand"]["rows_per_second"]
-    print(json.dumps({"rows": given.rows, **best, "ratio": round(ratio, 3)}, indent=2))
+    ratios = {
+        f"ratio_to_{side}": round(best["ours"]["rows_per_second"] / result["rows_per_second"], 3)
+        for side, result in best.items()
+        if side != "ours"
+    }
+    print(json.dumps({"rows": given.rows, **best, **ratios}, indent=2))
 
 
 if __name__ == "__main__":
