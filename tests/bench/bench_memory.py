@@ -80,9 +80,8 @@ def watched(program: str, folder: Path, cgroup: Path | None) -> dict[str, float]
                 lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
                 peak = max([peak, *(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))])
             time.sleep(0.05)
-    if process.returncode:
-        sys.exit(f"ended with {process.returncode} after {peak / 2**20:.2f} GiB")
-    return {"seconds": round(time.perf_counter() - started, 1), "peak_gib": round(peak / 2**20, 2)}
+    figures = {"seconds": round(time.perf_counter() - started, 1), "peak_gib": round(peak / 2**20, 2)}
+    return {"failed": process.returncode, **figures} if process.returncode else figures
 
 
 def limited(folder: Path, limit: float) -> Path:

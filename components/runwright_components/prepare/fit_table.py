@@ -43,6 +43,7 @@ from runwright_components.prepare.select import Selection
 from runwright_components.prepare.table_signature import signature_of
 
 _WORKERS = 2
+_TOGETHER = 10_000_000  # rows above which a column is fitted alone: it takes about 50 bytes a row
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ def fit(
         tick(plan.name)
         return column
 
-    # numpy lets go of the interpreter while it works; two columns at a time still fit into memory.
-    with ThreadPoolExecutor(_WORKERS) as pool:
+    # numpy lets go of the interpreter while it works.
+    with ThreadPoolExecutor(_WORKERS if cleaned.rows <= _TOGETHER else 1) as pool:
         columns = list(pool.map(fit_column, plans))
     reports = [column.report for column in columns]
     strategies = {plan.name: fit_numeric.strategy_of(plan, config) for plan in plans}
