@@ -110,6 +110,8 @@ def _answer(predictor: Predictor, source: str, parameters: dict[str, Any]) -> li
         table = _table_of(Path(source), suffix)
         if predictor.forecaster is not None:
             return _forecast(predictor, predictor.forecaster, table)
+        if predictor.windows is not None and not set(predictor.windows.names) <= set(table.columns):
+            table = table.hstack(predictor.windows.of(table))  # the rows are each other's past
         return predictions(signature, predictor.predict_columns(_columns(table, suffix, signature), parameters))
     rows, own = _rows(source, suffix)
     answer = predictor.predict_rows(rows, {**own, **parameters} if isinstance(own, dict) else own)
@@ -172,7 +174,7 @@ def _columns(frame: pl.DataFrame, suffix: str, signature: Signature) -> dict[str
         if name not in known:
             continue
         column = frame[name]
-        if suffix == ".csv" and name in plain_numbers:
+        if suffix == ".csv" and name in plain_numbers and column.dtype == pl.String:
             found[name] = [_number(text) for text in column.to_list()]
         elif column.dtype.is_temporal():
             found[name] = column.cast(pl.String).to_list()

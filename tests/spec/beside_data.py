@@ -40,6 +40,11 @@ def _looking_up(**reference: Any) -> Spec:
     return {**_several_sources(), **_expecting(column="alpha", references=reference)}
 
 
+def _looking_back(**windows: Any) -> Spec:
+    past = {"order": "day", "columns": ["amount"], **windows}
+    return {"prepare": {"split": {"strategy": "time", "by": "day"}, "windows": past}}
+
+
 def _join(**fields: Any) -> Spec:
     return _several_sources(joins=[{"source": "second", **fields}])
 
@@ -110,6 +115,9 @@ BESIDE: Mapping[str, Spec] = {
     "spec.prepare.expectations[].references.source": _looking_up(column="id"),
     "spec.prepare.expectations[].references.column": _looking_up(source="second"),
     "spec.prepare.pii.salt": {"prepare": {"pii": {"action": "hash"}}},
+    "spec.prepare.windows": _looking_back(lags=[1]),
+    "spec.prepare.windows.lags": _looking_back(rolling=[{"window": 3, "functions": ["mean"]}]),
+    "spec.prepare.windows.rolling[]": _looking_back(lags=[1]),
     "spec.prepare.nearDuplicates": {"train": {"task": "text-classification"}},
 }
 

@@ -50,6 +50,10 @@ def prepare(
         for finding in data.findings:
             progress.warning(finding.text)
         config, data = forget(config, left_out), data.without(left_out)
+        if config.windows is not None:
+            from runwright_components.prepare.windows import look_back
+
+            data = look_back(config, config.windows, data, Path(scratch), folder)
         manifest: PreparedManifest = modality.write(config, data, folder, progress)
         if verdicts is not None and verdicts.quarantined:
             manifest = manifest.model_copy(update={"quarantine": QUARANTINE, "quarantined": verdicts.aside})

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from runwright_components.contract.artifacts import PREPROCESSING, ROW_ID
+from runwright_components.contract.artifacts import PREPROCESSING
 from runwright_components.contract.config import PrepareConfig
 from runwright_components.contract.config.pii import PiiKind, PiiRules
 from runwright_components.contract.outcome import Reason, StageError
@@ -23,11 +23,10 @@ from runwright_components.features.pii_patterns import found, obscured
 from runwright_components.prepare.infer import SAMPLE
 from runwright_components.prepare.quality import SAMPLES, Finding
 from runwright_components.prepare.raw import RawData
+from runwright_components.prepare.rewriting import rewritten
 from runwright_components.prepare.sampling import sample
 
 _LOOKED_AT = 2_000  # characters of a sampled text
-_BATCH_BYTES = 64 * 2**20  # of compressed rows that are rewritten at once
-_BATCH_ROWS = 200_000
 _NUMBER = r"^\s*[+-]?[0-9][0-9., ']*\s*$"
 _MOSTLY = 0.95  # of the sampled values are numbers: then it is a column of numbers
 _COMMON = 0.5  # of a column of numbers must look personal: any number may pass a check digit
@@ -98,10 +97,10 @@ def guard(config: PrepareConfig, data: RawData, scratch: Path, folder: Path) -> 
     touched = tuple(name for name, seen in counted.items() if seen.rows)
     _require_whole(config, touched)
     if rules.action != "drop":
-        (folder / PREPROCESSING).mkdir()
+        (folder / PREPROCESSING).mkdir(exist_ok=True)
         masking.write(folder / PREPROCESSING, MASKING)
     findings = (*tell(counted, rules, data.rows, whole=True), *tell(kept, PiiRules(), data.rows, whole=False))
-    return Guarded(_noted(shown, findings), touched if rules.action == "drop" else ())
+    return Guarded(_noted(shown if touched else data, findings), touched if rules.action == "drop" else ())
 
 
 def forget(config: PrepareConfig, columns: Sequence[str]) -> PrepareConfig:
@@ -185,21 +184,15 @@ def _suspects(values: pl.Series, kinds: Sequence[PiiKind]) -> Iterator[tuple[int
 
 
 def _rewrite(data: RawData, masking: Masking, scratch: Path) -> tuple[RawData, dict[str, Seen]]:
-    """The data with everything that is found replaced, in files in `scratch` where there was something."""
+    """The data with everything that is found replaced, in files in `scratch`."""
     seen = {name: Seen(kinds) for name, kinds in masking.columns.items()}
-    size = sum((data.folder / name).stat().st_size for name in data.manifest.files)
-    step = max(1, min(_BATCH_ROWS, data.rows * _BATCH_BYTES // max(size, 1)))
-    files: list[Path] = []
-    for start in range(0, data.rows, step):
-        rows = data.source.slice(start, step).collect(engine="streaming")
+
+    def change(rows: pl.DataFrame, first: int) -> pl.DataFrame:
         for name, each in seen.items():
-            each.add(rows[name], start)
-        files.append(scratch / f"{len(files):06}.parquet")
-        masking.frame(rows).write_parquet(files[-1], statistics=False)
-    if not any(each.rows for each in seen.values()):
-        return data, seen
-    frame = pl.scan_parquet(files, row_index_name=ROW_ID, glob=False)
-    return replace(data, frame=frame, source=pl.scan_parquet(files, glob=False)), seen
+            each.add(rows[name], first)
+        return masking.frame(rows)
+
+    return rewritten(data, scratch / "masked", change), seen
 
 
 def _require_whole(config: PrepareConfig, touched: Sequence[str]) -> None:
@@ -211,6 +204,8 @@ def _require_whole(config: PrepareConfig, touched: Sequence[str]) -> None:
     if config.duplicates_fuzzy is not None:
         fuzzy = config.duplicates_fuzzy
         apart.update(dict.fromkeys((*fuzzy.columns, *fuzzy.same), "prepare.duplicatesFuzzy"))
+    if config.windows is not None:
+        apart.update(dict.fromkeys(config.windows.by, "prepare.windows.by"))
     if config.series is not None:
         apart.update(dict.fromkeys(config.series.by, "prepare.series.by"))
     needed: dict[str | None, str] = {config.target: "prepare.target"}

@@ -30,8 +30,10 @@ from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.features import Predictions, Preprocessing
 from runwright_components.features.pii import Masking
 from runwright_components.features.tabular import TabularPreprocessing
+from runwright_components.features.windows import Windows
 from runwright_components.serve.cells import ReadWords
 from runwright_components.serve.encoding import TableEncoder, frame_of
+from runwright_components.serve.histories import Histories
 from runwright_components.serve.reading import WordReader, no_words
 from runwright_components.serve.request_error import Limits, RequestError, Root
 from runwright_components.serve.validation import Columns, Validator
@@ -62,6 +64,8 @@ class Predictor:
         self.preprocessing = Preprocessing.load(folder / PREPROCESSING)
         self.signature: Signature = self.preprocessing.signature
         self._masking = Masking.beside(folder / PREPROCESSING)
+        self.windows = Windows.beside(folder / PREPROCESSING)
+        self._histories = Histories(self.windows, limits or Limits()) if self.windows else None
         self._session = _session(folder / ONNX, threads or 1)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._inputs = frozenset(value.name for value in self._session.get_inputs())
@@ -83,7 +87,7 @@ class Predictor:
 
     def frame(self, rows: Sequence[Mapping[str, JsonValue]]) -> pl.DataFrame:
         """The rows of a request as a frame that `predict` takes. Raises RequestError, which says the place."""
-        return frame_of(self._validator.rows(rows), self.signature)
+        return frame_of(self._validator.rows(self._filled(rows)), self.signature)
 
     def predict(self, frame: pl.DataFrame) -> Predictions:
         """Predictions for raw rows, as `frame` gives them or as they come from the source. Beyond the answers, memory
@@ -97,7 +101,7 @@ class Predictor:
 
     def predict_rows(self, rows: Sequence[Mapping[str, JsonValue]], parameters: object = None) -> Predictions:
         """Predictions for the rows of a request; `parameters` are those of a generation. Raises RequestError."""
-        return self._predict_cells(self._validator.rows(rows), "instances", self._sampling(parameters))
+        return self._predict_cells(self._validator.rows(self._filled(rows)), "instances", self._sampling(parameters))
 
     def predict_columns(self, columns: Mapping[str, Sequence[object]], parameters: object = None) -> Predictions:
         """Predictions for a request that gives a column of JSON values a field. Raises RequestError."""
@@ -107,6 +111,9 @@ class Predictor:
         """The graph's outputs by name for its input tensors."""
         given = {name: value for name, value in inputs.items() if name in self._inputs}
         return dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))
+
+    def _filled(self, rows: object) -> object:
+        return rows if self._histories is None else self._histories.fill(rows)
 
     def _words(self, table: TabularPreprocessing | None) -> ReadWords:
         """How words in requests read as numbers, truth values and dates."""

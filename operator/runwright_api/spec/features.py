@@ -9,6 +9,7 @@ from pydantic import Field
 
 from runwright_api.part import Lax, Part, Path, Rule, unless
 from runwright_api.spec.unsupervised import learns_alone, learns_alone_cel
+from runwright_api.spec.windows import WINDOW_RULES
 from runwright_api.text import ColumnName, Word
 
 Scale = Literal["standard", "minmax", "robust", "power", "none"]
@@ -208,6 +209,7 @@ def _without_target_cel() -> str:
 
 
 FEATURE_RULES = (
+    *WINDOW_RULES,
     Rule(
         message="encode, bins, polynomial, scale: power, dates, tfidf and select are for tables",
         broken=_foreign,

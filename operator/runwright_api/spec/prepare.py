@@ -23,6 +23,7 @@ from runwright_api.spec.pii import PiiRules
 from runwright_api.spec.series import Series
 from runwright_api.spec.shared import Scalar
 from runwright_api.spec.split import Split
+from runwright_api.spec.windows import Windows
 from runwright_api.text import ColumnName, Text
 
 ColumnType = Literal["numeric", "categorical", "boolean", "datetime", "text", "image", "ignore"]
@@ -206,6 +207,8 @@ class PrepareSpec(Part):
     """Text inputs."""
     image: ImageRules = ImageRules()
     """Image inputs."""
+    windows: Windows | None = None
+    """Tables: columns made of earlier rows of the same entity."""
     series: Series | None = None
     """Time series. Required for series-forecasting."""
     split: Split = Split()

@@ -21,6 +21,7 @@ from runwright_components.contract.config.features import (
 from runwright_components.contract.config.missing import ColumnMissing, MissingRules
 from runwright_components.contract.config.pii import PiiRules
 from runwright_components.contract.config.series import SeriesRules
+from runwright_components.contract.config.windows import WindowRules
 
 
 class Column(Config):
@@ -105,6 +106,7 @@ class PrepareConfig(Config):
     image: ImageRules = ImageRules()
     expectations: tuple[ExpectationConfig, ...] = ()
     pii: PiiRules = PiiRules()
+    windows: WindowRules | None = None  # tables
     series: SeriesRules | None = None  # of the modality series
     split: SplitRules = SplitRules()
     pretrained: str | None = None  # folder of a Hugging Face encoder: its tokenizer is used
