@@ -26,6 +26,7 @@ SLICES = [{"column": "island", "value": value, "rows": 9, "metrics": METRICS} fo
 _BESIDE = {
     *("watermark", "headers_env", "description", "license", "parity_tolerance", "collective_timeout", "max_restarts"),
     *("checkpoint_every_steps", "checkpoint_every_minutes", "checkpoint_keep", "checkpoint_keep_every"),
+    "engine",
 }
 _MODEL = ("collect", "prepare", "train", "package")
 
