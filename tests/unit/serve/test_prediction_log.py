@@ -8,13 +8,27 @@ from typing import Any
 
 import httpx
 import obstore
+import polars as pl
 import pytest
 
+from runwright_components.collect import collect
 from runwright_components.contract.artifacts import Field, Signature, Tensor
+from runwright_components.contract.config import (
+    CollectConfig,
+    FeedbackConfig,
+    ModelConfig,
+    PrepareConfig,
+    Source,
+    TrainConfig,
+)
 from runwright_components.contract.outcome import Reason, StageError
+from runwright_components.contract.progress import silent
+from runwright_components.prepare import prepare
 from runwright_components.serve import prediction_log
 from runwright_components.serve.prediction_log import LogOptions, PredictionLog
+from runwright_components.serve.predictor import Predictor
 from runwright_components.serve.protocol import as_v2
+from runwright_components.train import train
 from tests.unit.serve.conftest import table_preprocessing
 
 ROW = {"mass": "3,5 kg", "bill": 39.1, "island": "Biscoe ß", "year": 2007, "tagged": None, "seen": "2007-11-11"}
@@ -71,6 +85,47 @@ def test_the_row_that_is_logged_is_the_row_that_was_asked(
     assert found[3]["output"]["probabilities"] == list(named.json()["predictions"][0]["probabilities"].values())
     assert found[0]["model"].startswith("sha256:")
     assert found[0]["time"].endswith("Z")
+
+
+def test_a_model_trains_on_what_was_asked_and_what_came_of_it(
+    start: Callable[..., Any], penguins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop on the real server: asked over HTTP, logged, labelled later, collected, prepared and trained on."""
+    monkeypatch.setenv(prediction_log.PLACE_ENV, str(tmp_path / "log"))
+    server = start(penguins)
+    asked = [{**ROW, "mass": 3.0 + number / 10, "bill": 30.0 + number} for number in range(40)]
+    answer = server.predict(asked)
+    server.stop()
+    name = answer.headers["x-request-id"]
+    kinds = ["Adelie", "Chinstrap", "Gentoo"]
+    labels = [f"{name}#{number},{kinds[number // 14]}" for number in range(40) if number != 7]
+    (tmp_path / "labels.csv").write_text("\n".join(["id,species", *labels]) + "\n")
+    rules = FeedbackConfig(labels="vets", key="id", label="species")
+    sources = (
+        Source(name="asked", uri="log", format="jsonl", feedback=rules),
+        Source(name="vets", uri="labels.csv"),
+    )
+    raw, prepared = tmp_path / "raw", tmp_path / "prepared"
+    collect(CollectConfig(sources=sources, base=str(tmp_path)), out=raw, progress=silent())
+    rows = pl.read_parquet(raw / "data" / "*.parquet").to_dicts()
+    wanted = [{**row, "species": kinds[number // 14]} for number, row in enumerate(asked) if number != 7]
+    assert [{field: row[field] for field in ROW | {"species": ""}} for row in rows] == wanted
+    told = PrepareConfig(modality="tabular", task="classification", target="species")
+    prepare(told, raw=raw, out=prepared, progress=silent())
+    learnt = TrainConfig(
+        modality="tabular", task="classification", model=ModelConfig(name="mlp", hidden=(8,)), epochs=1
+    )
+    train(
+        learnt,
+        prepared=prepared,
+        out=tmp_path / "model",
+        checkpoints=tmp_path / "checkpoints",
+        resume=False,
+        progress=silent(),
+    )
+    model = Predictor(tmp_path / "model")
+    assert model.signature.labels == ("Adelie", "Chinstrap", "Gentoo")
+    assert {"mass", "bill"} <= {field.name for field in model.signature.inputs}
 
 
 def test_what_does_not_fit_is_dropped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
