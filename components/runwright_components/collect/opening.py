@@ -94,9 +94,10 @@ def _saved(
 ) -> Opened:
     files = [file for split in splits for file in split.files]
     if len(splits) > 1:
+        names = ", ".join(split.name for split in splits)
         progress.warning(
-            f"{source.name}: its splits ({', '.join(split.name for split in splits)}) are in the column {SPLIT}: "
-            f"keep them with prepare.split: {{strategy: predefined, by: {SPLIT}}}"
+            f"{source.name}: the column {SPLIT} says which split a row is of ({names}); "
+            f"prepare.split: {{strategy: predefined, by: {SPLIT}}} keeps them"
         )
     return Opened(source, "arrow", files, _size(source, files), open_splits(splits, scratch), signs)
 
