@@ -173,7 +173,10 @@ FEATURES_BROKEN += [
     ),
     (
         "windows of texts",
-        {"spec.train.task": "text-classification", "spec.prepare": {"windows": {**_PAST, "lags": [1]}}},
+        {
+            "spec.train.task": "text-classification",
+            "spec.prepare": {"windows": {**_PAST, "lags": [1]}, "split": {"strategy": "time", "by": "day"}},
+        },
         "spec.prepare.windows",
         "are for tables",
     ),
