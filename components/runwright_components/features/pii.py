@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from runwright_components.contract.artifacts import Document
 from runwright_components.contract.config.pii import PiiKind
@@ -82,17 +83,13 @@ def hints(kinds: Sequence[PiiKind]) -> str:
     return "|".join(PATTERNS[kind].hint for kind in kinds)
 
 
-def holds_texts(dtype: pl.DataType) -> bool:
+def holds_texts(dtype: pl.DataType | DataTypeClass) -> bool:
     """Whether a column of this type holds text, maybe within lists or objects."""
     if isinstance(dtype, pl.List | pl.Array):
-        return holds_texts(_inner(dtype.inner))
+        return holds_texts(dtype.inner)
     if isinstance(dtype, pl.Struct):
-        return any(holds_texts(_inner(field.dtype)) for field in dtype.fields)
-    return holds_text(dtype)
-
-
-def _inner(dtype: pl.DataType | type[pl.DataType]) -> pl.DataType:
-    return dtype() if isinstance(dtype, type) else dtype
+        return any(holds_texts(field.dtype) for field in dtype.fields)
+    return holds_text(dtype() if isinstance(dtype, type) else dtype)
 
 
 def texts_in(value: Any) -> list[str]:

@@ -79,7 +79,9 @@ class CollectConfig(Config):
     def beside(self) -> tuple[str, ...]:
         """The sources whose rows do not stand below the others, each once."""
         labels = (source.feedback.labels for source in self.sources if source.feedback is not None)
-        return tuple(dict.fromkeys((*(each.source for each in (*self.joins, *self.references)), *labels)))
+        joined = (join.source for join in self.joins)
+        looked_into = (reference.source for reference in self.references)
+        return tuple(dict.fromkeys((*joined, *looked_into, *labels)))
 
     @property
     def reads_on(self) -> bool:
