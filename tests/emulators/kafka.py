@@ -18,8 +18,10 @@ from typing import Any
 
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from cryptography.hazmat.primitives import serialization
 
 from tests.cluster.tier.binaries import cache
+from tests.cluster.tier.certificates import Authority, Pair
 from tests.emulators.running import free_port, running
 
 VERSION = "4.1.1"
@@ -28,22 +30,27 @@ NEEDED = "Java 17 and Maven are needed for Kafka; install default-jre-headless a
 USER, PASSWORD = "reader", "so-secret-a-word"
 CLUSTER = "cnVud3JpZ2h0LXRlc3RzLQ"  # 16 bytes in base64, as Kafka names clusters
 SMALL = ("-Xmx192m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
 
 POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>dev.runwright</groupId><artifactId>broker</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
     <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version></dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
   </dependencies>
 </project>
 """
 PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{plain},SASL_PLAINTEXT://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL_PLAINTEXT://127.0.0.1:{sasl}
+listeners={open},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={open}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,CONTROLLER:PLAINTEXT
+listener.name.ssl.ssl.keystore.type=PEM
+listener.name.ssl.ssl.keystore.certificate.chain={certificate}
+listener.name.ssl.ssl.keystore.key={key}
 sasl.enabled.mechanisms=PLAIN
 listener.name.sasl_plaintext.plain.sasl.jaas.config=\
 org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
@@ -63,10 +70,13 @@ log.cleaner.enable=false
 
 @dataclass(frozen=True)
 class Kafka:
-    """One that runs: a listener for everybody, one that asks for the password."""
+    """One that runs: a listener for everybody, one that asks for the password, one with TLS."""
 
     bootstrap: str
     guarded: str
+    encrypted: str
+    ca: str
+    """The authority that signed the certificate, PEM."""
     admin: AdminClient
     user: str = USER
     password: str = PASSWORD
@@ -117,7 +127,7 @@ def _install(target: Path) -> None:
         if found != SHA256:
             raise RuntimeError(f"kafka_2.13-{VERSION}.jar is {found}, not {SHA256}")
         properties = Path(folder, "server.properties")
-        properties.write_text(_properties(part / "formatted"))
+        properties.write_text(_properties(part / "formatted", Authority("tests").issue("kafka")))
         _call(*_java(part), "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(properties))
         part.rename(target)
 
@@ -129,11 +139,30 @@ def _call(*command: str) -> None:
 
 
 def _java(home: Path) -> list[str]:
-    return ["java", *SMALL, "-cp", f"{home / 'lib'}/*"]
+    return ["java", *SMALL, QUIET, "-cp", f"{home / 'lib'}/*"]
 
 
-def _properties(data: Path, plain: int = 9092, sasl: int = 9093, controller: int = 9094) -> str:
-    return PROPERTIES.format(plain=plain, sasl=sasl, controller=controller, data=data, user=USER, password=PASSWORD)
+def _properties(data: Path, pair: Pair, plain: int = 9092, sasl: int = 9093, tls: int = 9094) -> str:
+    ports = {"PLAINTEXT": plain, "SASL_PLAINTEXT": sasl, "SSL": tls}
+    return PROPERTIES.format(
+        open=",".join(f"{protocol}://127.0.0.1:{port}" for protocol, port in ports.items()),
+        controller=free_port(),
+        certificate=_one_line(pair.certificate),
+        key=_one_line(_in_pkcs8(pair.key)),
+        data=data,
+        user=USER,
+        password=PASSWORD,
+    )
+
+
+def _one_line(pem: bytes) -> str:
+    return pem.decode().replace("\n", "\\n")
+
+
+def _in_pkcs8(key: bytes) -> bytes:
+    """Kafka takes no other form."""
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return serialization.load_pem_private_key(key, None).private_bytes(*form)
 
 
 @contextmanager
@@ -141,12 +170,14 @@ def kafka(folder: Path) -> Iterator[Kafka]:
     """A broker without topics; `folder` takes its data and log. Raises RuntimeError when it cannot be had."""
     home = installed()
     shutil.copytree(home / "formatted", folder / "data")
-    plain, sasl, controller = free_port(), free_port(), free_port()
+    authority = Authority("tests")
+    ports = free_port(), free_port(), free_port()
     properties = folder / "server.properties"
-    properties.write_text(_properties(folder / "data", plain, sasl, controller))
-    with running([*_java(home), "kafka.Kafka", str(properties)], plain, folder / "kafka.log"):
-        bootstrap = f"127.0.0.1:{plain}"
-        yield Kafka(bootstrap, f"127.0.0.1:{sasl}", AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}))
+    properties.write_text(_properties(folder / "data", authority.issue("kafka", hosts=["127.0.0.1"]), *ports))
+    with running([*_java(home), "kafka.Kafka", str(properties)], ports[0], folder / "kafka.log"):
+        plain, sasl, tls = (f"127.0.0.1:{port}" for port in ports)
+        admin = AdminClient({"bootstrap.servers": plain, "log_level": 0})
+        yield Kafka(plain, sasl, tls, authority.pair.certificate.decode(), admin)
 
 
 if __name__ == "__main__":

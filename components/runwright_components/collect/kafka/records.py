@@ -68,16 +68,15 @@ class Decoder:
 def line(row: dict[str, Any]) -> bytes:
     """The row as one line of JSON, with its end. Raises BadRecordError for what no table takes."""
     try:
-        return json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        return _ENCODER.encode(row).encode() + b"\n"
     except ValueError as error:  # half a surrogate pair; a number beyond what is finite
         raise BadRecordError(f"not text or numbers that can be kept: {error}") from error
 
 
 def _object(value: bytes) -> dict[str, Any]:
+    text = _text(value, "the value")
     try:
-        found = json.loads(value, parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise BadRecordError("the value is not UTF-8") from error
+        found = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise BadRecordError(f"not JSON: {error}") from error
     if not isinstance(found, dict):
@@ -87,6 +86,10 @@ def _object(value: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _text(value: bytes, what: str, encoding: str = "utf-8") -> str:

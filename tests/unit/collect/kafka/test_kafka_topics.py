@@ -255,6 +255,19 @@ def test_a_certificate_that_is_none(topic, monkeypatch, key):
     assert "so secret" not in str(error)
 
 
+def test_tls(topic, monkeypatch):
+    """By the authority that is given; another one is not believed."""
+    topic.put(b'{"n": 1}')
+    encrypted = {"bootstrap": topic.broker.encrypted, "tls": True}
+    error = topic.refusal(**encrypted, timeout=2.0)
+    assert (error.reason, error.message.partition(":")[0]) == (
+        Reason.INVALID_CONFIG,
+        "no connection over TLS comes about",
+    )
+    monkeypatch.setenv("RUNWRIGHT_KAFKA_CA_SOURCE_0", topic.broker.ca)
+    assert topic.collect(**encrypted) == [{"n": 1}]
+
+
 def test_tls_where_there_is_none(topic):
     error = topic.refusal(tls=True, timeout=1.0)
     assert error.reason in (Reason.INVALID_CONFIG, Reason.SOURCE_UNAVAILABLE)
