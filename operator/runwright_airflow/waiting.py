@@ -73,7 +73,7 @@ async def _opened(access: Access) -> AsyncIterator[tuple[httpx.AsyncClient, Conn
         ) as client:
             yield client, connection
     except httpx.TransportError as error:
-        raise AwayError(f"{connection.host} does not answer: {error or type(error).__name__}") from error
+        raise AwayError(f"{connection.host} does not answer: {str(error) or type(error).__name__}") from error
 
 
 async def _get(client: httpx.AsyncClient, connection: Connection, name: str) -> Object:

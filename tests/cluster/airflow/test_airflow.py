@@ -13,6 +13,7 @@ import yaml
 from tests.cluster.airflow.conftest import Airflow
 from tests.cluster.cli.commands import FAILURE, KIND, RUN, SERVING, UNDER_WAY
 from tests.cluster.tier.api import Api
+from tests.cluster.tier.processes import Process
 from tests.cluster.waiting import eventually
 from tests.doubles.runs.objects import NAME, condition, revision, run, status
 
@@ -201,6 +202,19 @@ def test_a_run_that_is_deleted_meanwhile(airflow: Airflow, dag: Dag, api: Api, t
     there()
     api.delete(*KIND, NAME, namespace)
     assert "there is no TrainingRun penguins" in airflow.answer()["xcoms"]["trains.why"]
+
+
+def test_a_deferred_task_waits_for_an_api_server_that_is_away(
+    airflow: Airflow, dag: Dag, put: Put, there: Found, processes: dict[str, Process]
+) -> None:
+    dag("defers")
+    there()
+    put(status(revision(1, "Running", pipelineRun=RUN), conditions=list(UNDER_WAY)))
+    processes["kube-apiserver"].kill()
+    processes["kube-apiserver"].start()
+    eventually(lambda: put(ready(revision(1), serving=1)) is None)
+    assert airflow.answer()["state"] == "success"
+    assert "trying again" in airflow.log.read_text()
 
 
 def test_a_task_that_is_killed_cancels_the_revision(airflow: Airflow, dag: Dag, put: Put, there: Found) -> None:
