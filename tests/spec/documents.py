@@ -73,7 +73,10 @@ _BESIDE: Mapping[str, Spec] = {
     **beside_data.BESIDE,
     "spec.prepare.columns[].fill": {"prepare": {"columns": [{"name": "alpha", "missing": "constant"}]}},
     "spec.prepare.split.by": {"prepare": {"split": {"strategy": "group"}}},
-    "spec.prepare.split.nested": {"prepare": {"split": {"folds": 3}}, "tune": {"budget": {"trials": 2}}},
+    "spec.prepare.split.nested": {
+        "prepare": {"split": {"folds": 3}},
+        "tune": {"searchSpace": [{"name": "epochs", "type": "choice", "choices": [1, 2]}]},
+    },
     "spec.prepare.text": {"train": _TEXT},
     "spec.prepare.text.prompt": {**_LANGUAGE, "prepare": {"text": {"response": "answer"}}},
     "spec.prepare.text.response": {**_LANGUAGE, "prepare": {"text": {"prompt": "question"}}},
