@@ -18,7 +18,8 @@ from runwright_api.spec.trees import TREE_MODELS, Trees
 from runwright_api.spec.unsupervised import FITTED_MODELS
 from runwright_api.trainingrun import TrainingRun
 from runwright_cli.files import RunFile
-from runwright_components.contract.artifacts import EXAMPLE, Check, Evaluation
+from runwright_components.contract.artifacts import EXAMPLE
+from runwright_components.contract.evaluation import Check, Evaluation
 from runwright_components.contract.kinds import KINDS
 from runwright_pipelines.local import Result
 

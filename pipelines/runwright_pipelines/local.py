@@ -22,7 +22,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runwright_components.contract.artifacts import EVALUATION, Evaluation, Registration
+from runwright_components.contract.artifacts import Registration
+from runwright_components.contract.evaluation import EVALUATION, Evaluation
 from runwright_components.contract.files import link_or_copy
 from runwright_components.contract.progress import PROGRESS_ENV, Event
 from runwright_components.contract.step import NO_CACHE_ENV, RESUME_ENV, WORKSPACE_ENV

@@ -35,13 +35,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from runwright_components.contract.artifacts import (
-    EVALUATION,
-    ROW_ID,
-    Evaluation,
-    PreparedManifest,
-    RawManifest,
-)
+from runwright_components.contract.artifacts import ROW_ID, PreparedManifest, RawManifest
+from runwright_components.contract.evaluation import EVALUATION, Evaluation
 from runwright_components.features import Split, load_split
 from runwright_pipelines.workspace import Workspace
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runwright_components.contract.artifacts import Evaluation
+from runwright_components.contract.evaluation import Evaluation
 from tests.doubles.dashboard import confusion_matrix, roc_curve, scalars, stored
 from tests.local.test_examples import EXAMPLES
 

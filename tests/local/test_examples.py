@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from runwright_components.contract.artifacts import Evaluation, PackageManifest
+from runwright_components.contract.artifacts import PackageManifest
+from runwright_components.contract.evaluation import Evaluation
 from runwright_components.contract.files import verify_files
 from runwright_components.contract.step import STAGES
 

@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from runwright_components.contract.artifacts import PREDICTIONS, RAW_TEST, ROW_ID, Signature
+from runwright_components.contract.artifacts import RAW_TEST, ROW_ID, Signature
+from runwright_components.contract.evaluation import PREDICTIONS
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,19 @@ from runwright_components.cluster.backends import OnRay
 from runwright_components.cluster.client import Kubernetes, Resource
 from runwright_components.cluster.fence import Fence
 from runwright_components.cluster.jobs import JobHandle, Ownership, phase_of
-from runwright_components.cluster.manifests import Manifest, faults, sparkapplication
+from runwright_components.cluster.manifests import Manifest, sparkapplication
 from runwright_components.cluster.manifests.data_job import ANNOTATION_INPUT, data_job
-from runwright_components.cluster.manifests.faults import Fault
+from runwright_components.cluster.manifests.fault import (
+    CONTAINER_CONFIG,
+    IMAGE_PULL,
+    NOT_ALLOWED,
+    OOM,
+    PREEMPTED,
+    QUOTA,
+    UNSCHEDULABLE,
+    Fault,
+)
+from runwright_components.cluster.manifests.faults import pod_fault
 from runwright_components.cluster.manifests.fields import dig, text
 from runwright_components.cluster.records import RecordWriter
 from runwright_components.cluster.storage import FORMER, PREPARED, RAW, Place, fetch_folder, place, store_folder
@@ -31,13 +41,13 @@ from runwright_components.contract.progress import Progress
 _IMAGE = "see that data.cluster.image is there, and that it holds Runwright and the engine; docs/data/engines.md"
 _ROOM = "ask for less (data.cluster), or make room in the cluster or in the namespace's quota"
 _CURES = {
-    faults.IMAGE_PULL: _IMAGE,
-    faults.CONTAINER_CONFIG: f"{_IMAGE}; check the Secret that storage names",
-    faults.OOM: "raise the memory of data.cluster.driver and data.cluster.executor, or take more executors",
-    faults.UNSCHEDULABLE: _ROOM,
-    faults.QUOTA: _ROOM,
-    faults.NOT_ALLOWED: "have the administrator allow it (run.spark of the chart); docs/data/engines.md says what",
-    faults.PREEMPTED: "it starts again by itself",
+    IMAGE_PULL: _IMAGE,
+    CONTAINER_CONFIG: f"{_IMAGE}; check the Secret that storage names",
+    OOM: "raise the memory of data.cluster.driver and data.cluster.executor, or take more executors",
+    UNSCHEDULABLE: _ROOM,
+    QUOTA: _ROOM,
+    NOT_ALLOWED: "have the administrator allow it (run.spark of the chart); docs/data/engines.md says what",
+    PREEMPTED: "it starts again by itself",
 }
 
 
@@ -123,7 +133,7 @@ class SparkHandle(DataJobHandle):
     def blamed(self, pods: Sequence[Manifest]) -> list[Manifest]:
         """The driver, where it knows what was wrong: an executor that was lost before was replaced. Else all."""
         for pod in pods:
-            fault = faults.pod_fault(pod) if _is_driver(pod) else None
+            fault = pod_fault(pod) if _is_driver(pod) else None
             if fault is not None and not fault.retryable:
                 return [pod]
         return list(pods)

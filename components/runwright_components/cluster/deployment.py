@@ -15,7 +15,7 @@ from runwright_components.cluster.ending import ClusterError
 from runwright_components.cluster.fence import Fence
 from runwright_components.cluster.jobs import PODS
 from runwright_components.cluster.manifests import Readiness, inference_service, readiness, wanted_equals
-from runwright_components.cluster.manifests.faults import Fault
+from runwright_components.cluster.manifests.fault import Fault
 from runwright_components.cluster.manifests.fields import dig, mapping, text
 from runwright_components.cluster.manifests.inference_service import API_VERSION, LABEL_SERVICE, PLURAL
 from runwright_components.cluster.manifests.pods import LABEL_MANAGED_BY, MANAGED_BY

@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from runwright_components.cluster.manifests.faults import LOG_LINES, LONGEST_LINE, Fault
+from runwright_components.cluster.manifests.fault import LOG_LINES, LONGEST_LINE, Fault
 from runwright_components.contract.cluster import StageFault
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
 

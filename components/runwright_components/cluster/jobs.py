@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from runwright_components.cluster.client import Kubernetes, Resource
-from runwright_components.cluster.manifests.faults import TAKEN_AWAY_EVENTS, Fault, event_time
+from runwright_components.cluster.manifests.fault import Fault
+from runwright_components.cluster.manifests.faults import TAKEN_AWAY_EVENTS, event_time
 from runwright_components.cluster.manifests.fields import dig, items, mapping, moment, text
 from runwright_components.cluster.manifests.job_states import job_state
 from runwright_components.cluster.manifests.pods import LABEL_MANAGED_BY, MANAGED_BY, Manifest

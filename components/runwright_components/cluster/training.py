@@ -20,7 +20,15 @@ from runwright_components.cluster.ending import ClusterError
 from runwright_components.cluster.fence import Fence, FenceError
 from runwright_components.cluster.jobs import JobHandle, uid_of
 from runwright_components.cluster.manifests import faults
-from runwright_components.cluster.manifests.faults import Fault
+from runwright_components.cluster.manifests.fault import (
+    CONTAINER_CONFIG,
+    DEADLINE,
+    IMAGE_PULL,
+    NODE_LOST,
+    NOT_ALLOWED,
+    PREEMPTED,
+    Fault,
+)
 from runwright_components.cluster.manifests.fields import dig, moment, text
 from runwright_components.cluster.manifests.job_states import job_state
 from runwright_components.cluster.manifests.pods import Manifest
@@ -57,7 +65,7 @@ class Pace:
     longest_restart: float = 300.0
 
 
-NEEDS_A_PERSON = (faults.IMAGE_PULL, faults.CONTAINER_CONFIG, faults.NOT_ALLOWED)
+NEEDS_A_PERSON = (IMAGE_PULL, CONTAINER_CONFIG, NOT_ALLOWED)
 
 
 def train_in_cluster(
@@ -98,7 +106,7 @@ def follow_to_its_end(follower: Follower, job: JobHandle, fence: Fence) -> None:
     try:
         follower.follow()
     except ClusterError as error:
-        if error.fault.reason in (faults.DEADLINE, *NEEDS_A_PERSON):
+        if error.fault.reason in (DEADLINE, *NEEDS_A_PERSON):
             job.give_up()
         raise
     except BaseException as error:
@@ -170,7 +178,7 @@ class Follower:
         live = self._job.get()
         if live is None:
             if self._current:  # deleted by somebody: its pods were taken away
-                self._restart(None, Fault(faults.NODE_LOST, f"the {self._job.kind} was deleted"))
+                self._restart(None, Fault(NODE_LOST, f"the {self._job.kind} was deleted"))
             self._job.create(resume=self._resumes())
             return False
         if dig(live, "metadata", "deletionTimestamp"):
@@ -256,7 +264,7 @@ class Follower:
     def _suspended(self, live: Manifest, pods: list[Manifest]) -> None:
         if self._ran:  # Kueue took the quota back, and starts the job again itself
             self._ran, self._seen = False, {}
-            self._spend(Fault(faults.PREEMPTED, "the queue gave the quota to another workload"))
+            self._spend(Fault(PREEMPTED, "the queue gave the quota to another workload"))
         self._wait_for(faults.waiting_fault(live, pods))
 
     def _wait_for(self, fault: Fault | None) -> None:
@@ -298,7 +306,7 @@ class Follower:
             spent = (datetime.now(UTC) - began).total_seconds()
             if spent > self._limits.timeout_seconds:
                 told = f"training has run for {spent:.0f} s, its limit is {self._limits.timeout_seconds} s"
-                raise ClusterError(Fault(faults.DEADLINE, told).record())
+                raise ClusterError(Fault(DEADLINE, told).record())
 
     def _restart(self, live: Manifest | None, fault: Fault) -> None:
         """Count the restart, remove the job and wait a while; the next look creates it anew. Raises ClusterError when

@@ -20,7 +20,8 @@ from pathlib import Path
 from types import FrameType
 
 from runwright_components.cluster.ending import fault_of, leave_message, message
-from runwright_components.cluster.manifests.faults import COLLECTIVE_TIMEOUT, LOG_LINES, Fault, lost_peer
+from runwright_components.cluster.manifests.fault import COLLECTIVE_TIMEOUT, LOG_LINES, Fault
+from runwright_components.cluster.manifests.faults import lost_peer
 from runwright_components.cluster.manifests.training_pod import PREPARED_ENV, TRAIN_ENV
 from runwright_components.cluster.mirror import CheckpointMirror, Mirror, ProgressMirror, fetch_checkpoints
 from runwright_components.cluster.own_checkpoints import OwnCheckpoints, fetch_own_checkpoint

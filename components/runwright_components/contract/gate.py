@@ -9,8 +9,8 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from runwright_components.contract.artifacts import Check, SliceMetrics
 from runwright_components.contract.config import Bound, TaskKind
+from runwright_components.contract.evaluation import Check, SliceMetrics
 from runwright_components.contract.kinds import KINDS
 from runwright_components.contract.outcome import Reason, StageError
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from runwright_components.contract.artifacts import Calibration, ClassMetrics, Roc
+from runwright_components.contract.evaluation import Calibration, ClassMetrics, Roc
 from runwright_components.evaluate import metrics_library
 
 Floats = NDArray[np.float64]

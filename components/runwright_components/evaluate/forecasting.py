@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from runwright_components.contract.artifacts import RAW_TEST, ROW_ID, TARGET, ForecastSample, SliceMetrics
+from runwright_components.contract.artifacts import RAW_TEST, ROW_ID, TARGET
 from runwright_components.contract.config import EvaluateConfig
+from runwright_components.contract.evaluation import ForecastSample, SliceMetrics
 from runwright_components.contract.progress import Progress
 from runwright_components.evaluate import slices, speed
 from runwright_components.evaluate.judged import Judged, not_finite, slice_columns

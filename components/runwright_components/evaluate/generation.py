@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from runwright_components.contract.artifacts import RAW_TEST, Latency, Sample
+from runwright_components.contract.artifacts import RAW_TEST
+from runwright_components.contract.evaluation import Latency, Sample
 from runwright_components.contract.progress import Progress
 from runwright_components.evaluate.speed import machine
 from runwright_components.features.corpus import (

@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from runwright_components.contract import gate
-from runwright_components.contract.artifacts import Latency, SliceMetrics
 from runwright_components.contract.config import EvaluateConfig
+from runwright_components.contract.evaluation import Latency, SliceMetrics
 from runwright_components.evaluate import slices
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 from pydantic import JsonValue
 
-from runwright_components.contract.artifacts import Field, Latency, Signature
+from runwright_components.contract.artifacts import Field, Signature
+from runwright_components.contract.evaluation import Latency
 from runwright_components.serve.predictor import Predictor, RequestError
 
 _WARM_UP = 20

@@ -12,22 +12,24 @@ from numpy.typing import NDArray
 
 from runwright_components.contract import gate
 from runwright_components.contract.artifacts import (
-    EVALUATION,
-    FOLDS,
-    PREDICTIONS,
     RAW_TEST,
     ROW_ID,
     TARGET,
-    Check,
-    CrossValidation,
-    Evaluation,
     Lineage,
     ModelManifest,
     PreparedManifest,
-    SliceMetrics,
     model_digest,
 )
 from runwright_components.contract.config import EvaluateConfig
+from runwright_components.contract.evaluation import (
+    EVALUATION,
+    FOLDS,
+    PREDICTIONS,
+    Check,
+    CrossValidation,
+    Evaluation,
+    SliceMetrics,
+)
 from runwright_components.contract.files import file_digest, new_folder
 from runwright_components.contract.kinds import UNSUPERVISED
 from runwright_components.contract.outcome import Reason, StageError

@@ -10,14 +10,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from runwright_components.contract.artifacts import (
-    Evaluation,
-    Field,
-    ModelManifest,
-    PreparedManifest,
-    Signature,
-)
+from runwright_components.contract.artifacts import Field, ModelManifest, PreparedManifest, Signature
 from runwright_components.contract.config import PackageConfig, TaskKind
+from runwright_components.contract.evaluation import Evaluation
 from runwright_components.contract.kinds import KINDS
 from runwright_components.package.card_metrics import NAMES, ON_SLICES
 from runwright_components.prepare.quality import ColumnQuality, Quality

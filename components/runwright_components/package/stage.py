@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from runwright_components.contract.artifacts import (
-    EVALUATION,
     EXAMPLE,
     HISTORY,
     LINEAGE,
@@ -17,7 +16,6 @@ from runwright_components.contract.artifacts import (
     SIGNATURE,
     WEIGHTS,
     Document,
-    Evaluation,
     Lineage,
     ModelManifest,
     PackageManifest,
@@ -25,6 +23,7 @@ from runwright_components.contract.artifacts import (
     model_digest,
 )
 from runwright_components.contract.config import ModelConfig, PackageConfig
+from runwright_components.contract.evaluation import EVALUATION, Evaluation
 from runwright_components.contract.files import (
     files_digest,
     folder_files,

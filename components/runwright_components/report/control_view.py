@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from runwright_components.contract.artifacts import Evaluation, History
+from runwright_components.contract.artifacts import History
+from runwright_components.contract.evaluation import Evaluation
 from runwright_components.report.charts import Chart, curves, histogram
 from runwright_components.report.wording import number, percent
 

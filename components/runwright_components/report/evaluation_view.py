@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runwright_components.contract.artifacts import Evaluation, SliceMetrics
+from runwright_components.contract.evaluation import Evaluation, SliceMetrics
 from runwright_components.contract.kinds import KINDS, UNSUPERVISED
 from runwright_components.report import control_view, forecast_view, unsupervised_view
 from runwright_components.report.charts import Chart, Tone, histogram, scatter, unit_square

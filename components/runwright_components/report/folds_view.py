@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runwright_components.contract.artifacts import CrossValidation
+from runwright_components.contract.evaluation import CrossValidation
 from runwright_components.report.wording import count, metric
 
 

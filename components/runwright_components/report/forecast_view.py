@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from runwright_components.contract.artifacts import Evaluation, ForecastSample
+from runwright_components.contract.evaluation import Evaluation, ForecastSample
 from runwright_components.report.charts import Chart, Point, curves
 from runwright_components.report.wording import fixed, number
 

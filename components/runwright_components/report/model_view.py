@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from runwright_components.contract.artifacts import Cost, Epoch, Evaluation, History, Lineage, ModelManifest, Signature
+from runwright_components.contract.artifacts import Cost, Epoch, History, Lineage, ModelManifest, Signature
 from runwright_components.contract.config.trees import TreesConfig
+from runwright_components.contract.evaluation import Evaluation
 from runwright_components.contract.kinds import KINDS
 from runwright_components.report import control_view, unsupervised_view
 from runwright_components.report.charts import Chart, curves, shares

@@ -11,15 +11,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from runwright_components.contract.artifacts import (
-    EVALUATION,
-    HISTORY,
-    QUALITY,
-    Evaluation,
-    History,
-    ModelManifest,
-    PreparedManifest,
-)
+from runwright_components.contract.artifacts import HISTORY, QUALITY, History, ModelManifest, PreparedManifest
+from runwright_components.contract.evaluation import EVALUATION, Evaluation
 from runwright_components.contract.tuning import tuning_of
 from runwright_components.prepare.drift import Drift
 from runwright_components.prepare.quality import Quality

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from runwright_components.contract.artifacts import Evaluation, Projection, ScoreHistogram
 from runwright_components.contract.config import ModelConfig, TaskKind
+from runwright_components.contract.evaluation import Evaluation, Projection, ScoreHistogram
 from runwright_components.report.charts import (
     LARGE,
     Bar,

@@ -5,17 +5,8 @@ KFP's artifacts, which it takes as anything with `path`, `uri` and `metadata`. S
 that a step pays for what it uses alone.
 """
 
-from runwright_components.steps.bodies import (
-    collect,
-    data,
-    deploy,
-    evaluate,
-    model,
-    package,
-    prepare,
-    register,
-    train,
-)
+from runwright_components.steps.bodies import deploy, evaluate, model, package, register, train
+from runwright_components.steps.preparing import collect, data, prepare
 from runwright_components.steps.running import prepare_process
 from runwright_components.steps.surroundings import surroundings
 

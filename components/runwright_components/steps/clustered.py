@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runwright_components.contract.artifacts import Deployment, Evaluation, ModelManifest, PackageManifest, Registration
+from runwright_components.contract.artifacts import Deployment, ModelManifest, PackageManifest, Registration
 from runwright_components.contract.config import PrepareConfig, RegisterConfig, TrainConfig
+from runwright_components.contract.evaluation import Evaluation
 from runwright_components.contract.progress import Progress
 from runwright_components.contract.tuning import Tuning
 from runwright_components.steps.surroundings import InCluster, in_cluster

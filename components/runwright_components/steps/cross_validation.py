@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from runwright_components.contract.artifacts import FOLDS, CrossValidation, Evaluation, PreparedManifest, fold_folder
+from runwright_components.contract.artifacts import PreparedManifest, fold_folder
 from runwright_components.contract.config import EvaluateConfig, TrainConfig
+from runwright_components.contract.evaluation import FOLDS, CrossValidation, Evaluation
 from runwright_components.contract.kinds import KINDS
 from runwright_components.contract.progress import Event, Progress
 from runwright_components.contract.tuning import tuning_of

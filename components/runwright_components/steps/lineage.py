@@ -20,8 +20,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runwright_components.contract.artifacts import (
-    EVALUATION,
-    Evaluation,
     ModelManifest,
     PackageManifest,
     PreparedManifest,
@@ -29,6 +27,7 @@ from runwright_components.contract.artifacts import (
     Signature,
     SourceRecord,
 )
+from runwright_components.contract.evaluation import EVALUATION, Evaluation
 from runwright_components.contract.files import file_digest
 
 URL_ENV, KEY_ENV = "OPENLINEAGE_URL", "OPENLINEAGE_API_KEY"

@@ -10,7 +10,6 @@ from typing import Any
 
 from runwright_components.contract.artifacts import (
     Deployment,
-    Evaluation,
     History,
     ModelManifest,
     PackageManifest,
@@ -18,6 +17,7 @@ from runwright_components.contract.artifacts import (
     RawManifest,
     Registration,
 )
+from runwright_components.contract.evaluation import Evaluation
 from runwright_components.contract.tuning import Tuning
 
 Metadata = dict[str, Any]

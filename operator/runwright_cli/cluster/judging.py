@@ -9,8 +9,8 @@ from typing import Literal
 from runwright_api.spec import Bound
 from runwright_api.status import Revision
 from runwright_components.contract import gate
-from runwright_components.contract.artifacts import SliceMetrics
 from runwright_components.contract.config import Bound as ContractBound
+from runwright_components.contract.evaluation import SliceMetrics
 
 
 @dataclass(frozen=True)

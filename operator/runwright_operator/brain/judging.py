@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from runwright_api.reasons import Stage
 from runwright_api.status import GateCheck, Revision
-from runwright_components.contract.artifacts import Check, SliceMetrics
+from runwright_components.contract.evaluation import Check, SliceMetrics
 from runwright_components.contract.gate import judge as hold_against
 from runwright_components.contract.outcome import StageError
 from runwright_operator.brain.draft import Draft

@@ -11,7 +11,7 @@ from runwright_api.names import LABEL_MANAGED_BY, LABEL_RUN, LABEL_RUN_UID, MANA
 from runwright_api.reasons import Reason, Stage
 from runwright_api.status import Artifact, Failure, Revision, Serving
 from runwright_components.cluster.manifests.comparing import wanted_equals
-from runwright_components.cluster.manifests.faults import Fault
+from runwright_components.cluster.manifests.fault import Fault
 from runwright_components.cluster.manifests.fields import dig, mapping, text
 from runwright_components.cluster.manifests.inference_service import inference_service
 from runwright_components.cluster.manifests.serving import Readiness, readiness

@@ -6,17 +6,14 @@ import hashlib
 from pathlib import Path
 
 from runwright_components.contract.artifacts import (
-    EVALUATION,
     HISTORY,
     ONNX,
     PREPROCESSING,
     STATE,
     WEIGHTS,
     Epoch,
-    Evaluation,
     Field,
     History,
-    Latency,
     Lineage,
     ModelManifest,
     PackageManifest,
@@ -34,6 +31,7 @@ from runwright_components.contract.config import (
     PrepareConfig,
     TrainConfig,
 )
+from runwright_components.contract.evaluation import EVALUATION, Evaluation, Latency
 from runwright_components.contract.files import files_digest, folder_files, write_bytes
 from runwright_components.contract.gate import judge
 

@@ -14,14 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from runwright_components.contract.artifacts import (
-    EVALUATION,
-    Evaluation,
-    ModelManifest,
-    PackageManifest,
-    PreparedManifest,
-    RawManifest,
-)
+from runwright_components.contract.artifacts import ModelManifest, PackageManifest, PreparedManifest, RawManifest
 from runwright_components.contract.cluster import ClusterRun, StageProgress
 from runwright_components.contract.config import (
     CollectConfig,
@@ -32,6 +25,7 @@ from runwright_components.contract.config import (
     RegisterConfig,
     TrainConfig,
 )
+from runwright_components.contract.evaluation import EVALUATION, Evaluation
 from runwright_components.contract.files import write_bytes
 from runwright_components.contract.progress import Progress
 from runwright_components.contract.step import StageName, execute

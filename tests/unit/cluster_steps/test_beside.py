@@ -12,7 +12,8 @@ import pytest
 
 from runwright_components.cluster.manifests import pytorch_job, train_job, training_runtime
 from runwright_components.cluster.manifests.beside import READY, SHARED
-from runwright_components.cluster.manifests.faults import Fault, pod_fault
+from runwright_components.cluster.manifests.fault import Fault
+from runwright_components.cluster.manifests.faults import pod_fault
 from runwright_components.cluster.own_checkpoints import fetch_own_checkpoint, has_own_checkpoint
 from runwright_components.cluster.storage import (
     CHECKPOINTS,

@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runwright_components.cluster.manifests import faults
-from runwright_components.cluster.manifests.faults import (
-    Fault,
-    exhausted,
-    gone_fault,
-    job_fault,
-    pod_fault,
-    waiting_fault,
-)
+from runwright_components.cluster.manifests.fault import KNOWN, Fault
+from runwright_components.cluster.manifests.faults import exhausted, gone_fault, job_fault, pod_fault, waiting_fault
 from runwright_components.cluster.manifests.job_states import job_state
 from runwright_components.cluster.manifests.serving import readiness
 
@@ -284,5 +277,5 @@ def test_any_json_is_survived(one: Any, other: Any, several: list[Any]) -> None:
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode("utf-8", "replace")))
 def test_any_termination_message_is_survived(words: str) -> None:
-    assert _of(_ended(1, message=words)).record().reason in faults._KNOWN | {"ContainerConfigError"}
+    assert _of(_ended(1, message=words)).record().reason in KNOWN | {"ContainerConfigError"}
     _of(_ended(1, message="{" + words)).record()

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from runwright_components.cluster.manifests.faults import Fault, job_fault, waiting_fault
+from runwright_components.cluster.manifests.fault import Fault
+from runwright_components.cluster.manifests.faults import job_fault, waiting_fault
 from runwright_components.cluster.manifests.job_states import job_state
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from runwright_components.cluster import fetch
 from runwright_components.cluster.ending import message
-from runwright_components.cluster.manifests.faults import Fault
+from runwright_components.cluster.manifests.fault import Fault
 from runwright_components.cluster.storage import (
     INDEX,
     Place,

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from kfp import dsl
 
-from runwright_components.contract.artifacts import PREDICTIONS, Evaluation
+from runwright_components.contract.evaluation import PREDICTIONS, Evaluation
 from runwright_components.contract.progress import silent
 from runwright_components.evaluate import evaluate
 from runwright_components.steps import metadata

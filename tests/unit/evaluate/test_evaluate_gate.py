@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runwright_components.contract import gate
-from runwright_components.contract.artifacts import SliceMetrics
 from runwright_components.contract.config import Bound
+from runwright_components.contract.evaluation import SliceMetrics
 from runwright_components.contract.outcome import ExitCode, Reason, StageError
 
 SLICES = (

@@ -10,17 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from runwright_components.contract.artifacts import (
-    EVALUATION,
-    MANIFEST,
-    ONNX,
-    PREDICTIONS,
-    RAW_TEST,
-    ROW_ID,
-    TARGET,
-    Evaluation,
-)
+from runwright_components.contract.artifacts import MANIFEST, ONNX, RAW_TEST, ROW_ID, TARGET
 from runwright_components.contract.config import Bound
+from runwright_components.contract.evaluation import EVALUATION, PREDICTIONS, Evaluation
 from runwright_components.contract.files import file_digest
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import Event, Progress, silent

@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 import torch
 
-from runwright_components.contract.artifacts import Evaluation, Lineage, RawManifest
+from runwright_components.contract.artifacts import Lineage, RawManifest
 from runwright_components.contract.config import EvaluateConfig, ModelConfig, PackageConfig, PrepareConfig, TrainConfig
+from runwright_components.contract.evaluation import Evaluation
 from runwright_components.contract.progress import silent
 from runwright_components.evaluate import evaluate
 from runwright_components.package import package

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from runwright_cli.predict_command import predict
-from runwright_components.contract.artifacts import HISTORY, PREDICTIONS, WEIGHTS, Evaluation, History, ModelManifest
+from runwright_components.contract.artifacts import HISTORY, WEIGHTS, History, ModelManifest
 from runwright_components.contract.config import EvaluateConfig, PackageConfig, PrepareConfig
+from runwright_components.contract.evaluation import PREDICTIONS, Evaluation
 from runwright_components.contract.outcome import StageError
 from runwright_components.contract.progress import Event, Progress, silent
 from runwright_components.evaluate import evaluate

@@ -8,16 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from runwright_components.contract.artifacts import (
-    EVALUATION,
-    FOLDS,
-    CrossValidation,
-    Evaluation,
-    Lineage,
-    PreparedManifest,
-    RawManifest,
-    fold_folder,
-)
+from runwright_components.contract.artifacts import Lineage, PreparedManifest, RawManifest, fold_folder
 from runwright_components.contract.config import (
     EvaluateConfig,
     ModelConfig,
@@ -28,6 +19,7 @@ from runwright_components.contract.config import (
     TuneConfig,
 )
 from runwright_components.contract.config.trees import TreesConfig
+from runwright_components.contract.evaluation import EVALUATION, FOLDS, CrossValidation, Evaluation
 from runwright_components.contract.progress import Event, Progress, silent
 from runwright_components.contract.tuning import TUNING, Trial, Tuning
 from runwright_components.evaluate import evaluate

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from runwright_components.contract.artifacts import EVALUATION, EXAMPLE, PREDICTIONS, Evaluation
+from runwright_components.contract.artifacts import EXAMPLE
 from runwright_components.contract.config import Bound, EvaluateConfig, PackageConfig
+from runwright_components.contract.evaluation import EVALUATION, PREDICTIONS, Evaluation
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.contract.progress import silent
 from runwright_components.environments.episodes import Episodes

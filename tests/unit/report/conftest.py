@@ -13,23 +13,19 @@ import numpy as np
 import pytest
 
 from runwright_components.contract.artifacts import (
-    EVALUATION,
     HISTORY,
     QUALITY,
-    Check,
     Epoch,
-    Evaluation,
     Field,
     History,
-    Latency,
     Lineage,
     ModelManifest,
     PreparedManifest,
     Signature,
-    SliceMetrics,
     Tensor,
 )
 from runwright_components.contract.config import ModelConfig
+from runwright_components.contract.evaluation import EVALUATION, Check, Evaluation, Latency, SliceMetrics
 from runwright_components.evaluate import classification, regression
 from runwright_components.prepare.quality import (
     ColumnQuality,

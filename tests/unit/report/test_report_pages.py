@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from runwright_components.contract.artifacts import EVALUATION, HISTORY, Check, Evaluation, History, ModelManifest
+from runwright_components.contract.artifacts import HISTORY, History, ModelManifest
 from runwright_components.contract.config import ModelConfig
 from runwright_components.contract.config.trees import TreesConfig
+from runwright_components.contract.evaluation import EVALUATION, Check, Evaluation
 from runwright_components.contract.outcome import Reason, StageError
 from runwright_components.report import curves_page, quality_page, report_page
 

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from runwright_cli.predict_command import predict
-from runwright_components.contract.artifacts import HISTORY, Evaluation, History, ModelManifest, PackageManifest
+from runwright_components.contract.artifacts import HISTORY, History, ModelManifest, PackageManifest
+from runwright_components.contract.evaluation import Evaluation
 from runwright_components.evaluate import forecasting
 from runwright_components.evaluate.forecasting import Outcome
 from runwright_components.report import report_page

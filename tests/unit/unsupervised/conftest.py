@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 
-from runwright_components.contract.artifacts import Evaluation, Lineage, ModelManifest, RawManifest
+from runwright_components.contract.artifacts import Lineage, ModelManifest, RawManifest
 from runwright_components.contract.config import (
     EvaluateConfig,
     ModelConfig,
@@ -18,6 +18,7 @@ from runwright_components.contract.config import (
     TrainConfig,
     UnsupervisedConfig,
 )
+from runwright_components.contract.evaluation import Evaluation
 from runwright_components.contract.progress import silent
 from runwright_components.evaluate import evaluate
 from runwright_components.prepare import prepare

@@ -8,52 +8,37 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from runwright_components.cluster.manifests.beside import has_helpers
+from runwright_components.cluster.manifests.fault import (
+    COLLECTIVE_TIMEOUT,
+    CONTAINER_CONFIG,
+    CURES,
+    DEADLINE,
+    EVICTED,
+    IMAGE_PULL,
+    KNOWN,
+    LOG_LINES,
+    LONGEST_LINE,
+    NODE_LOST,
+    NOT_ALLOWED,
+    OOM,
+    PREEMPTED,
+    QUOTA,
+    RETRIES_EXHAUSTED,
+    UNSCHEDULABLE,
+    USER_CODE,
+    WAITING_FOR_QUOTA,
+    Fault,
+)
 from runwright_components.cluster.manifests.fields import condition, dig, integer, items, mapping, moment, text
 from runwright_components.cluster.manifests.job_states import failure_message, is_suspended, not_submitted
-from runwright_components.cluster.manifests.redacting import redacted
-from runwright_components.contract.cluster import StageFault
 from runwright_components.contract.command import command_error
 from runwright_components.contract.outcome import ExitCode, Reason
 
-UNSCHEDULABLE = "Unschedulable"
-IMAGE_PULL = "ImagePullBackOff"
-CONTAINER_CONFIG = "ContainerConfigError"
-QUOTA = "QuotaExceeded"
-WAITING_FOR_QUOTA = "WaitingForQuota"
-NOT_ALLOWED = "NotAllowed"
-OOM = "OOMKilled"
-PREEMPTED = "Preempted"
-EVICTED = "Evicted"
-NODE_LOST = "NodeLost"
-DEADLINE = "DeadlineExceeded"
-COLLECTIVE_TIMEOUT = "CollectiveTimeout"
-USER_CODE = "UserCodeError"
-RETRIES_EXHAUSTED = "RetriesExhausted"
-PENDING = "Pending"
-
-LOG_LINES = 20
-LONGEST_LINE = 512
-LONGEST_MESSAGE = 2000
-
-_CURES = {
-    UNSCHEDULABLE: "ask for less (train.resources), change the node selector or tolerations, or add nodes",
-    IMAGE_PULL: "check the image's name and tag, and that the ServiceAccount may pull it",
-    CONTAINER_CONFIG: "check the Secret that storage names, and the image",
-    QUOTA: "wait for others to end, ask for less (train.resources), or have the namespace's ResourceQuota raised",
-    WAITING_FOR_QUOTA: "it starts by itself when the queue has room; see kubectl get workloads",
-    NOT_ALLOWED: "have the administrator allow it; docs/install.md says what a namespace needs",
-    OOM: "raise train.resources.memory, or lower train.batchSize",
-    PREEMPTED: "it starts again by itself; a higher train.scheduling.priorityClassName makes that rarer",
-    EVICTED: "it starts again by itself; see the node's conditions if it happens often",
-    NODE_LOST: "it starts again by itself on another node",
-    DEADLINE: "raise train.timeout, or make training shorter (epochs, maxSteps)",
-    COLLECTIVE_TIMEOUT: "a rank was too slow or lost its network; see the logs of all pods, and NetworkPolicies",
-}
 _FOREIGN_IMAGE = "start the code by train.code.command, or make train.image from Runwright's; see docs/own-code.md"
 _NO_PROGRAM = "name a program of train.image there; without a slash it is looked for in the image's PATH"
 COMMAND = "train.code.command"
@@ -106,57 +91,8 @@ _COLLECTIVE = re.compile(
     r"connection (?:closed by peer|reset by peer)|store.{0,40}timed out|wait timeout after"
 )
 _PROGRAM = re.compile(r"entrypoint command failed with exit code (-?\d+)")
-_TAKEN_AWAY = (PREEMPTED, EVICTED, NODE_LOST, Reason.CANCELLED)
 _CONSEQUENCES = (COLLECTIVE_TIMEOUT, Reason.CANCELLED)  # of another rank's end
 _SIGTERM = 143
-_KNOWN = {*map(str, Reason), *_CURES, USER_CODE}
-_MENDABLE = (
-    Reason.SOURCE_UNAVAILABLE,
-    Reason.STORAGE_FULL,
-    Reason.WORKER_FAILED,
-    Reason.INTERNAL,
-    Reason.CANCELLED,  # by who took the pod away: whoever ends the run ends the step too
-)
-_FINAL = {*map(str, set(Reason) - set(_MENDABLE)), DEADLINE, USER_CODE}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """`waiting`: nothing ended, it may pass. `preemption`: the pod was taken away, which was no fault of its own.
-    `retryable`: starting again may help."""
-
-    reason: str
-    message: str = ""
-    cure: str = ""
-    where: str = ""
-    pod: str | None = None
-    container: str | None = None
-    exit_code: int | None = None
-    log: tuple[str, ...] = ()
-    waiting: bool = False
-    restarts: int = 0
-    time: datetime | None = None
-
-    @property
-    def preemption(self) -> bool:
-        return self.reason in _TAKEN_AWAY
-
-    @property
-    def retryable(self) -> bool:
-        return self.reason not in _FINAL
-
-    def record(self) -> StageFault:
-        """The fault as it stands in a StageRecord, without what looks like a secret."""
-        return StageFault(
-            reason=self.reason,
-            message=redacted(self.message)[:LONGEST_MESSAGE],
-            cure=self.cure or _CURES.get(self.reason, ""),
-            where=self.where,
-            pod=self.pod,
-            container=self.container,
-            exit_code=self.exit_code,
-            log=tuple(redacted(line)[:LONGEST_LINE] for line in self.log[-LOG_LINES:]),
-        )
 
 
 def job_fault(job: Mapping[str, Any], pods: Iterable[Any], events: Iterable[Any] = ()) -> Fault:
@@ -382,7 +318,7 @@ def _told(message: str) -> Fault | None:
     except (ValueError, RecursionError):
         return None
     reason = text(given.get("reason"))
-    if reason not in _KNOWN:
+    if reason not in KNOWN:
         return None
     lines = tuple(text(line)[:LONGEST_LINE] for line in items(given.get("log"))[-LOG_LINES:])
     message, cure, where = (text(given.get(name)) for name in ("message", "cure", "where"))
@@ -422,5 +358,5 @@ def exhausted(fault: Fault, *, spent: int, what: str) -> Fault:
         fault,
         reason=RETRIES_EXHAUSTED,
         message=f"{fault.reason} after {spent} restarts because of {what}: {fault.message}",
-        cure=f"{fault.cure or _CURES.get(fault.reason, '')}; or raise train.retries.{what}".removeprefix("; or "),
+        cure=f"{fault.cure or CURES.get(fault.reason, '')}; or raise train.retries.{what}".removeprefix("; or "),
     )

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runwright_components.cluster.manifests.faults import Fault, pod_fault
+from runwright_components.cluster.manifests.fault import Fault
+from runwright_components.cluster.manifests.faults import pod_fault
 from runwright_components.cluster.manifests.fields import condition, dig, mapping, text
 from runwright_components.contract.cluster import ANNOTATION_MODEL_DIGEST, LABEL_REVISION
 from runwright_components.contract.outcome import Reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from runwright_components.contract.artifacts import ScoreHistogram
+from runwright_components.contract.evaluation import ScoreHistogram
 from runwright_components.evaluate.unsupervised.rows import Matrix
 from runwright_components.features.unsupervised import LIMIT
 

@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from runwright_components.contract.artifacts import ROW_ID, PreparedManifest, Projection, SliceMetrics
+from runwright_components.contract.artifacts import ROW_ID, PreparedManifest
 from runwright_components.contract.config import EvaluateConfig, TaskKind
+from runwright_components.contract.evaluation import Projection, SliceMetrics
 from runwright_components.contract.progress import Progress
 from runwright_components.evaluate import slices, speed
 from runwright_components.evaluate.judged import Judged, not_finite, slice_columns
