@@ -93,7 +93,8 @@ audit: setup  ## known vulnerabilities of the pinned requirements (needs the adv
 	@$(BIN)/pip-audit --disable-pip --require-hashes -r requirements/dev.txt
 
 bench: setup  ## every benchmark; see docs/benchmarks.md for one at a time
-	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || failed="$$failed $$bench"; done; \
+	test -z "$$failed" || { echo "did not end well:$$failed"; exit 1; }
 
 clean:  ## remove what runs and tests left behind, not the virtual environment
 	rm -rf .runwright examples/*/.runwright .pytest_cache .mypy_cache .ruff_cache
