@@ -94,8 +94,8 @@ def _join(join: Join) -> JoinConfig:
         asof = AsOfConfig(**_same(join.asof, without={"tolerance"}), tolerance_seconds=tolerance)
     return JoinConfig(
         source=join.source,
-        left=join.on or join.left,
-        right=join.on or join.right,
+        left=join.by or join.left,
+        right=join.by or join.right,
         relation=join.relation,
         asof=asof,
     )

@@ -30,7 +30,7 @@ class Join(Part):
 
     source: SourceName
     """Name of the source. Its rows are not put below the others."""
-    on: KeyColumns = ()
+    by: KeyColumns = ()
     """The key, where its columns have one name in both."""
     left: KeyColumns = ()
     """The key's columns in the rows that are joined to, where the names differ."""
@@ -43,21 +43,21 @@ class Join(Part):
 
     rules = (
         Rule(
-            message="the key is either `on`, or `left` and `right`, as many columns each",
+            message="the key is either `by`, or `left` and `right`, as many columns each",
             broken=lambda self: unless(
-                len(self.left) == len(self.right) and not (self.on and self.left), "on" if self.on else "right"
+                len(self.left) == len(self.right) and not (self.by and self.left), "by" if self.by else "right"
             ),
             cel=(
                 "(has(self.left) ? self.left.size() : 0) == (has(self.right) ? self.right.size() : 0)"
-                " && (!has(self.on) || self.on.size() == 0 || !has(self.left) || self.left.size() == 0)"
+                " && (!has(self.by) || self.by.size() == 0 || !has(self.left) || self.left.size() == 0)"
             ),
-            cure="name the columns in `on` where both have the same names, else in `left` and `right`",
+            cure="name the columns in `by` where both have the same names, else in `left` and `right`",
         ),
         Rule(
             message="a join needs a key or a time",
-            broken=lambda self: unless(bool(self.on or self.left or self.asof is not None), "on"),
-            cel=("(has(self.on) && self.on.size() > 0) || (has(self.left) && self.left.size() > 0) || has(self.asof)"),
-            cure="add `on: [COLUMN]`, or `asof`",
+            broken=lambda self: unless(bool(self.by or self.left or self.asof is not None), "by"),
+            cel=("(has(self.by) && self.by.size() > 0) || (has(self.left) && self.left.size() > 0) || has(self.asof)"),
+            cure="add `by: [COLUMN]`, or `asof`",
         ),
         Rule(
             message="by time, a key may be repeated",

@@ -22,6 +22,7 @@ class Airflow:
 
     def __init__(self, home: Path, site: Path, connection: dict[str, Any]) -> None:
         self.log = home / "driver.log"
+        self._asked = 0
         environment = {
             **os.environ,
             "AIRFLOW_HOME": str(home),
@@ -53,13 +54,18 @@ class Airflow:
     def ask(self, **asked: Any) -> None:
         """Send it off; `answer` waits for what comes of it."""
         assert self._process.stdin is not None
-        print(json.dumps(asked), file=self._process.stdin, flush=True)
+        self._asked += 1
+        print(json.dumps({**asked, "number": self._asked}), file=self._process.stdin, flush=True)
 
     def answer(self) -> dict[str, Any]:
+        """To what was asked last: a test that gave up has left an answer behind."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, self.log.read_text()[-4000:]
-        return dict(json.loads(line))
+        while True:
+            line = self._process.stdout.readline()
+            assert line, self.log.read_text()[-4000:]
+            found = dict(json.loads(line))
+            if found.pop("number") == self._asked:
+                return found
 
     def terminate_task(self) -> None:
         """As a supervisor ends a task that a person has taken away."""

@@ -1,4 +1,4 @@
-"""Runs DAGs in Airflow's own Python; one line of JSON asks, one answers.
+"""Runs DAGs in Airflow's own Python; one line of JSON asks, one answers, with the same number.
 
 {"dag": "waits", "conf": {...}}    run the DAG as `airflow dags test` does
 {"call": "providers"}              what Airflow found of the provider
@@ -58,9 +58,10 @@ def main() -> None:
     os.dup2(2, 1)
     global DAGS
     DAGS = DagBag()
-    print(json.dumps({"problems": DAGS.import_errors}), file=out)
+    print(json.dumps({"number": 0, "problems": DAGS.import_errors}), file=out)
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line)), default=str), file=out)
+        asked = json.loads(line)
+        print(json.dumps({**answer(asked), "number": asked["number"]}, default=str), file=out)
 
 
 if __name__ == "__main__":

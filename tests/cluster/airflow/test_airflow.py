@@ -51,7 +51,7 @@ def there(api: Api, namespace: str) -> Found:
             content = api.find(*KIND, NAME, namespace)
             return content if content and check(content) else None
 
-        return eventually(ask, 60.0, every=0.05)
+        return eventually(ask, every=0.05)
 
     return found
 

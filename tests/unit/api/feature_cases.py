@@ -180,20 +180,20 @@ FEATURES_BROKEN += [
         "spec.prepare.windows",
         "are for tables",
     ),
-    ("joined to nothing", joined({"source": "persons", "on": ["id"]}), f"{_JOIN}.source", "other than the first"),
+    ("joined to nothing", joined({"source": "persons", "by": ["id"]}), f"{_JOIN}.source", "other than the first"),
     ("half a key", joined({"left": ["id"]}), f"{_JOIN}.right", "as many columns"),
-    ("two keys", joined({"on": ["id"], "left": ["a"], "right": ["b"]}), f"{_JOIN}.on", "either"),
-    ("no key", joined({}), f"{_JOIN}.on", "a key or a time"),
+    ("two keys", joined({"by": ["id"], "left": ["a"], "right": ["b"]}), f"{_JOIN}.by", "either"),
+    ("no key", joined({}), f"{_JOIN}.by", "a key or a time"),
     (
         "one to one in time",
         joined({"relation": "oneToOne", "asof": {"left": "day", "right": "since"}}),
         f"{_JOIN}.relation",
         "may be repeated",
     ),
-    ("images joined", {**IMAGES, "spec.prepare": {}, **joined({"on": ["id"]})}, "spec.data.joins", "for tables"),
+    ("images joined", {**IMAGES, "spec.prepare": {}, **joined({"by": ["id"]})}, "spec.data.joins", "for tables"),
 ]
 
 FEATURES_USED_WELL += [
-    ("join by key", joined({"on": ["id"], "relation": "oneToOne"})),
+    ("join by key", joined({"by": ["id"], "relation": "oneToOne"})),
     ("join as of", joined({"left": ["a"], "right": ["b"], "asof": {"left": "t", "right": "u", "tolerance": "30d"}})),
 ]

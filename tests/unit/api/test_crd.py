@@ -69,6 +69,14 @@ def test_the_schema_is_structural() -> None:
         assert set(schema.get("required", ())) <= set(schema.get("properties", ())), path
 
 
+def test_no_name_and_no_value_is_a_truth_value_of_yaml_1_1() -> None:
+    """kubectl and Argo CD read YAML 1.1, in which `on: [id]` has the key `true`: https://yaml.org/type/bool.html"""
+    words = {"y", "n", "yes", "no", "on", "off", "true", "false"}
+    for path, schema in walk(openapi_schema()["properties"]["spec"], "spec"):
+        assert words.isdisjoint(map(str.lower, schema.get("properties", ()))), path
+        assert words.isdisjoint(str(value).lower() for value in schema.get("enum", ())), path
+
+
 def test_metadata_bounds_the_name_alone() -> None:
     metadata = openapi_schema()["properties"]["metadata"]
     assert set(metadata) == {"type", "properties"}
@@ -134,7 +142,7 @@ def test_list_maps_have_required_keys() -> None:
         assert set(schema["x-kubernetes-list-map-keys"]) <= set(schema["items"]["required"])
     for _, schema in places():
         if schema.get("x-kubernetes-list-type") == "set":
-            assert schema["items"]["type"] == "string"
+            assert schema["items"]["type"] in ("string", "integer")  # of scalars, which can be compared
 
 
 def test_the_spec_has_no_defaults() -> None:

@@ -28,7 +28,7 @@ def lowered(data: dict[str, Any], prepare: dict[str, Any]) -> StageConfigs:
 
 def test_a_join_tells_collect_its_key_and_its_seconds() -> None:
     asof = {"left": "day", "right": "since", "tolerance": "1h30m", "formats": ["%d.%m.%Y"]}
-    joins = [{"source": "b", "on": ["id"]}, {"source": "c", "left": ["id"], "right": ["who"], "asof": asof}]
+    joins = [{"source": "b", "by": ["id"]}, {"source": "c", "left": ["id"], "right": ["who"], "asof": asof}]
     assert lowered({"joins": joins}, {}).collect.joins == (
         JoinConfig(source="b", left=("id",), right=("id",)),
         JoinConfig(
