@@ -59,7 +59,7 @@ def with_secrets(
         wanted = [*_of_sources(run), *_address_secrets(run), *_broker_secrets(run)] if step in _READS_SOURCES else []
         if storage_secret is not None and (step in _USES_STORAGE or (step in _READS_SOURCES and own_files)):
             wanted += [_secret(storage_secret, S3_KEYS), _secret(storage_secret, S3_OPTIONAL_KEYS, optional=True)]
-        if storage_secret is not None and step in _LEAVES:
+        if storage_secret is not None and step in _LEAVES and run.spec.data.sources:
             wanted += [_beside(storage_secret, S3_KEYS), _beside(storage_secret, S3_OPTIONAL_KEYS, optional=True)]
         if lineage_secret is not None and step not in _WITHOUT_LINEAGE:
             wanted.append(_secret(lineage_secret, LINEAGE_KEYS, optional=True))

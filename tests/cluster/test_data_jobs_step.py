@@ -23,7 +23,6 @@ from tests.cluster.step_cases import Case
 from tests.cluster.step_process import StepProcess
 from tests.cluster.tier.api import Api, Refused
 from tests.cluster.waiting import eventually
-from tests.machine import unable
 
 CRD = Path(__file__).parents[3] / "shared/crds/sparkapplications.yaml"
 KIND = ("sparkoperator.k8s.io/v1beta2", "SparkApplication")
@@ -45,7 +44,7 @@ def spark_applications(api: Api) -> None:
     if served():
         return
     if not CRD.is_file():
-        unable(f"the CRD of SparkApplications is not there: {CRD.name} is looked for beside the repository")
+        pytest.skip(f"no registry carries the CRD of SparkApplications: {CRD.name} is looked for beside the repository")
     api.create(yaml.load(CRD.read_text(), Loader=yaml.CSafeLoader))
     eventually(served)
 

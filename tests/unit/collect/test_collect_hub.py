@@ -1,6 +1,7 @@
 """Datasets of the Hugging Face Hub, from a double of its API; from the hub itself with RUNWRIGHT_TEST_HF_DATASET."""
 
 import io
+import json
 import os
 import socket
 
@@ -146,10 +147,12 @@ def test_a_folder_that_datasets_saved(workplace, uri, format):
     """The layout of `save_to_disk`: streams of Arrow beside two descriptions in JSON."""
     table = pa.table({"text": ["good", "bad"], "label": [1, 0]})
     (workplace.sources / "saved").mkdir()
-    for name in ("data-00000-of-00002.arrow", "data-00001-of-00002.arrow"):
+    names = ("data-00000-of-00002.arrow", "data-00001-of-00002.arrow")
+    for name in names:
         with pa.ipc.new_stream(workplace.sources / "saved" / name, table.schema) as stream:
             stream.write_table(table)
-    workplace.write({"saved/state.json": '{"_split": "train"}', "saved/dataset_info.json": "{}"})
+    state = json.dumps({"_data_files": [{"filename": name} for name in names], "_split": "train"})
+    workplace.write({"saved/state.json": state, "saved/dataset_info.json": "{}"})
     assert workplace.collect(uri, format=format).rows == 4
 
 

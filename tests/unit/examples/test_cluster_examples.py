@@ -57,11 +57,14 @@ def test_it_compiles(file: Path, layout: Layout) -> None:
     assert told.job.image == ("train-cuda:1" if told.job.gpus_per_node else "train:1")
 
 
+FIRST_PATH = {"heating": "train.environment.file", "delays": "data.sources[0].sql.path"}
+
+
 @pytest.mark.parametrize("file", LAPTOP, ids=lambda file: file.parent.name)
 def test_a_path_of_a_machine_is_refused_with_the_field_and_the_cure(file: Path) -> None:
     run, problems = read_run(_raw(file))
     assert run is None
-    field = "train.environment.file" if file.parent.name == "heating" else "data.sources[0].path"
+    field = FIRST_PATH.get(file.parent.name, "data.sources[0].path")
     assert problems[0].startswith(f"spec.{field}: a pod cannot read a path of your machine; ")
     assert "s3:// address" in problems[0]
 

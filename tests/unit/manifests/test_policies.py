@@ -10,7 +10,7 @@ import yaml
 
 from runwright_api import names
 from runwright_api.crd import crd
-from runwright_operator.resources import CONFIG_MAP, INFERENCE_SERVICE, JOBS
+from runwright_operator.resources import CONFIG_MAP, EVERY_JOB, INFERENCE_SERVICE
 from tests.golden.rendering import FOLDER
 
 Object = dict[str, Any]
@@ -69,7 +69,7 @@ def test_the_policy_of_writes_is_about_every_kind_that_we_write() -> None:
     rules = POLICIES["runwright-writes"]["matchConstraints"]["resourceRules"]
     covered = {(group, plural) for rule in rules for group in rule["apiGroups"] for plural in rule["resources"]}
     steps = {("trainer.kubeflow.org", "trainingruntimes"), ("jobset.x-k8s.io", "jobsets")}  # beside a TrainJob
-    assert covered == {(kind.group, kind.plural) for kind in (CONFIG_MAP, *JOBS.values(), INFERENCE_SERVICE)} | steps
+    assert covered == {(kind.group, kind.plural) for kind in (CONFIG_MAP, *EVERY_JOB, INFERENCE_SERVICE)} | steps
     expressions = " ".join(one["expression"] for one in POLICIES["runwright-writes"]["validations"])
     assert f"'{names.LABEL_RUN}'" in expressions
     assert f"'{names.LABEL_MANAGED_BY}'].orValue('') == '{names.MANAGED_BY}'" in expressions
