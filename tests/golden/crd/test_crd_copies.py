@@ -13,7 +13,7 @@ from runwright_api.crd import render
 
 ROOT = Path(__file__).resolve().parents[3]
 COPIES = (ROOT / "manifests/crd/trainingruns.yaml", ROOT / "charts/runwright/files/trainingruns.yaml")
-EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*/*.yaml") if "kind: TrainingRun" in path.read_text())
+EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*/*.yaml") if "\nkind: TrainingRun\n" in path.read_text())
 
 
 @pytest.mark.parametrize("copy", COPIES, ids=["manifests", "chart"])
