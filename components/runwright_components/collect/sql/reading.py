@@ -75,6 +75,14 @@ class _Opening:
         except self.driver.errors as error:
             raise self._error(*self.driver.meaning(error)) from None  # the error itself may hold the address
 
+    @contextmanager
+    def connected(self) -> Iterator[Database]:
+        """A connection, for as long as it is needed."""
+        with self.told():
+            database = self.driver.connect(self.place)
+        with closing(database):
+            yield database
+
     def _error(self, fault: Fault, words: str) -> StageError:
         reason, cure = _REASONS[fault]
         message = without(f"{fault.value}: {words}", self.secrets)
@@ -93,16 +101,11 @@ def sql_files(
     spilling = scratch()
     spilling.mkdir()
     opening = _opening(source, config, base, spilling)
-    with ExitStack() as stack:
-        with opening.told():
-            first = stack.enter_context(closing(opening.driver.connect(opening.place)))
-            selects = [select] if limit is not None else _parts(first, select, config, source.name)
-            databases = [first, *(stack.enter_context(closing(first.twin())) for _ in selects[1:])]
-        targets = [scratch() for _ in selects]
-        rows = _read_all(opening, databases, selects, targets, limit, progress)
+    with opening.connected() as first:
+        files, rows = _read_parts(opening, first, select, config, scratch, limit, progress)
     if rows == 0:
         raise _no_rows(source)
-    return [SourceFile(f"part-{index:03}.parquet", target, _what(config)) for index, target in enumerate(targets)]
+    return files
 
 
 def sql_signs(source: Source, base: str) -> list[Sign]:
@@ -152,21 +155,16 @@ def sql_since(
     spilling = scratch()
     spilling.mkdir()
     opening = _opening(source, config, base, spilling)
-    with ExitStack() as stack:
+    with opening.connected() as first:
         with opening.told():
-            first = stack.enter_context(closing(opening.driver.connect(opening.place)))
             high = _highest(first, select, cursor, config)
             if high is None:
                 raise _no_rows(source)
             replaced = before is not None and went_back(before, high)
             select = up_to(select, cursor, None if replaced else before, high, config.dialect)
-            selects = _parts(first, select, config, source.name)
-            databases = [first, *(stack.enter_context(closing(first.twin())) for _ in selects[1:])]
-        targets = [scratch() for _ in selects]
-        _read_all(opening, databases, selects, targets, None, progress)
-    for target in targets:
-        _refuse_nulls(target, cursor, source)
-    files = [SourceFile(f"part-{index:03}.parquet", target, _what(config)) for index, target in enumerate(targets)]
+        files, _ = _read_parts(opening, first, select, config, scratch, None, progress)
+    for file in files:
+        _refuse_nulls(file.path, cursor, source)
     return Since(files, high, replaced)
 
 
@@ -261,6 +259,27 @@ def _parts(database: Database, select: str, config: SqlConfig, source: str) -> l
             where=f"{source}, sql.partition.column",
             cure="name a column of numbers or dates, best with an index, or remove sql.partition",
         ) from None
+
+
+def _read_parts(
+    opening: _Opening,
+    first: Database,
+    select: str,
+    config: SqlConfig,
+    scratch: Callable[[], Path],
+    limit: int | None,
+    progress: Progress,
+) -> tuple[list[SourceFile], int]:
+    """The rows of a SELECT as Parquet files, one a part, each part over a connection that shares the first one's
+    snapshot; and their number. With a limit there is one part."""
+    with ExitStack() as stack:
+        with opening.told():
+            selects = [select] if limit is not None else _parts(first, select, config, opening.source)
+            databases = [first, *(stack.enter_context(closing(first.twin())) for _ in selects[1:])]
+        targets = [scratch() for _ in selects]
+        rows = _read_all(opening, databases, selects, targets, limit, progress)
+    files = [SourceFile(f"part-{index:03}.parquet", target, _what(config)) for index, target in enumerate(targets)]
+    return files, rows
 
 
 def _read_all(
