@@ -32,21 +32,17 @@ def delta_files(
     progress: Progress,
 ) -> list[SourceFile]:
     """The rows of a version, in the order of the table's log; columns that a file lacks are null. At most `limit`."""
-    import pyarrow.parquet as pq
+    from runwright_components.collect.batches import write_batches
+
+    def tell(done: int) -> None:
+        progress.update(done, done, unit="rows", message=f"read {source.name}")
 
     place = _place(source, base)
     with _errors(place, config):
         table = _open(source, config, base, place)
         rows = table.to_pyarrow_dataset()
-        target, done = scratch(), 0
-        with pq.ParquetWriter(target, rows.schema) as file:
-            for batch in rows.to_batches(batch_size=_ROWS):
-                wanted = batch if limit is None else batch.slice(0, limit - done)
-                file.write_batch(wanted)
-                done += wanted.num_rows
-                progress.update(done, done, unit="rows", message=f"read {source.name}")
-                if done == limit:
-                    break
+        target = scratch()
+        write_batches(target, rows.schema, rows.to_batches(batch_size=_ROWS), limit, tell)
     return [SourceFile("table.parquet", target, f"{place}, version {table.version()}")]
 
 

@@ -11,7 +11,6 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 from pyiceberg import exceptions
 from pyiceberg.catalog.noop import NoopCatalog
@@ -23,6 +22,7 @@ from pyiceberg.table import DataScan, StaticTable
 from pyiceberg.table.snapshots import Snapshot
 from pyparsing import ParseBaseException
 
+from runwright_components.collect.batches import write_batches
 from runwright_components.collect.files import SourceFile
 from runwright_components.collect.iceberg.folder import METADATA, Folder, TableFiles, open_folder
 from runwright_components.collect.transfer import Sign
@@ -55,21 +55,19 @@ def iceberg_files(
 ) -> list[SourceFile]:
     """The rows of the snapshot, deleted ones left out, with its columns; at most `limit`. Memory and scratch space are
     those of one data file. Raises StageError."""
+
+    def tell(done: int) -> None:
+        progress.update(done, unit="rows", message=f"read {source.name}")
+
     folder, named = open_folder(source, base, scratch)
     with _errors(folder.place):
         files, table = _open(folder, named)
         snapshot = _snapshot(table, config, folder.place)
-        target, done = scratch(), 0
+        target = scratch()
         scan = _scan(table, config, snapshot, source.name)
         schema = schema_to_pyarrow(scan.projection(), include_field_ids=False)
-        with pq.ParquetWriter(target, schema) as out:
-            for batch in pa.RecordBatchReader.from_batches(schema, _batches(scan, files, folder)).cast(schema):
-                wanted = batch if limit is None else batch.slice(0, limit - done)
-                out.write_batch(wanted)
-                done += wanted.num_rows
-                progress.update(done, unit="rows", message=f"read {source.name}")
-                if done == limit:
-                    break
+        batches = pa.RecordBatchReader.from_batches(schema, _batches(scan, files, folder)).cast(schema)
+        write_batches(target, schema, batches, limit, tell)
     shown = "no snapshot" if snapshot is None else f"snapshot {snapshot.snapshot_id}"
     return [SourceFile("table.parquet", target, f"{folder.place}, {shown}")]
 
